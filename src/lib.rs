@@ -1,0 +1,10 @@
+//! nearlight: a live-stream server that adds microseconds.
+#[cfg(not(target_os = "linux"))]
+compile_error!(
+    "nearlight runs on Linux alone (WSL2 is fine): it is built on epoll and Linux socket options"
+);
+
+pub mod base;
+pub mod framing;
+pub mod limits;
+pub mod protocol;

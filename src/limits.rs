@@ -1,0 +1,134 @@
+//! Every bound of the process, with its unit and its reason. Code elsewhere
+//! names a bound from here; it never writes a number of its own.
+
+use std::time::Duration;
+
+// --- ring ---------------------------------------------------------------
+
+/// Bytes of a ring's segment. Large enough that hand-over costs nothing per
+/// frame, small enough that a thousand idle streams fit in 256 MiB.
+pub const SEGMENT_BYTES: usize = 256 * 1024;
+/// Frames that one segment indexes; a stream of tinier frames than 128 bytes
+/// fills the index first and takes its next segment early.
+pub const SEGMENT_FRAMES: usize = 2048;
+/// Default of `window_bytes`, bytes of a stream kept at most.
+pub const WINDOW_BYTES: u64 = 64 * 1024 * 1024;
+/// Free segments that a shard's pool keeps for reuse (16 MiB).
+pub const POOL_SEGMENTS: usize = 64;
+/// Segments that subscribers on their way out of a skipped part may hold, per
+/// stream, beyond the window (8 MiB).
+pub const LEAVING_SEGMENTS: usize = 32;
+/// Join points remembered per stream, the newest ones: 10 minutes of a
+/// one-second GOP, 12 s of an audio stream with a PES start every 20 ms.
+pub const JOIN_POINTS: usize = 600;
+
+// --- framing ------------------------------------------------------------
+
+/// Bytes of an MPEG-TS packet, ISO/IEC 13818-1 2.4.3.2.
+pub const TS_PACKET: usize = 188;
+/// Packets that must begin with the sync byte, one after the other, before a
+/// byte stream is believed to be an MPEG-TS.
+pub const TS_SYNC_PACKETS: usize = 3;
+/// PIDs of a stream whose continuity counters are tracked. A programme has a
+/// handful; a full multiplex that exceeds this passes, without join points for
+/// what lies beyond.
+pub const TS_PIDS: usize = 64;
+/// After this long without a random-access point, any video PES start will do.
+pub const TS_NO_KEY: Duration = Duration::from_secs(10);
+/// Bytes of one `lines` or `len32` frame; a larger one ends the publisher.
+pub const FRAME_BYTES: usize = 16 * 1024 * 1024;
+/// `auto` decides after this long, with whatever bytes it has.
+pub const AUTO_HOLD: Duration = Duration::from_millis(20);
+/// Payload bytes of a datagram: 7 TS packets, what the field uses and what
+/// fits in an Ethernet frame.
+pub const DATAGRAM_BYTES: usize = 7 * TS_PACKET;
+/// Largest payload of a UDP datagram over IPv4.
+pub const DATAGRAM_MAX: usize = 65_507;
+
+// --- protocol -----------------------------------------------------------
+
+/// Bytes of a stream's name.
+pub const NAME_BYTES: usize = 255;
+/// Bytes of an HTTP request head.
+pub const HTTP_HEAD_BYTES: usize = 8 * 1024;
+/// Header lines of an HTTP request.
+pub const HTTP_HEADERS: usize = 64;
+/// A request head must be complete within this.
+pub const HTTP_HEAD_TIME: Duration = Duration::from_secs(5);
+/// An HTTP connection with no request is closed after this.
+pub const HTTP_IDLE_TIME: Duration = Duration::from_secs(30);
+/// Bytes of one chunk-size line, extensions included.
+pub const HTTP_CHUNK_LINE: usize = 256;
+/// Largest `wait=` of a subscriber for a stream that is not there yet.
+pub const WAIT_MAX: Duration = Duration::from_secs(60);
+/// Payload bytes of a WebSocket frame that a subscriber may send us: control
+/// frames (RFC 6455 5.5) and small remarks that we ignore.
+pub const WEBSOCKET_IN_BYTES: usize = 4096;
+/// Bytes of the UDP join token.
+pub const TOKEN_BYTES: usize = 16;
+/// Shortest UDP join request: no reply is larger than its request.
+pub const JOIN_REQUEST_BYTES: usize = 16;
+/// A UDP subscriber that says nothing for this long is gone.
+pub const UDP_SILENCE: Duration = Duration::from_secs(10);
+/// UDP subscribers of one listener.
+pub const UDP_SUBSCRIBERS: usize = 4096;
+
+// --- relay --------------------------------------------------------------
+
+/// Default of `max_lag`.
+pub const MAX_LAG: Duration = Duration::from_millis(500);
+/// Default of `timeout`: a publisher silent for this long is ended.
+pub const PUBLISHER_SILENCE: Duration = Duration::from_secs(10);
+/// Live streams of the process.
+pub const STREAMS: usize = 4096;
+/// Streams that subscribers wait for without any being published.
+pub const WAITED_STREAMS: usize = 4096;
+
+// --- turn ---------------------------------------------------------------
+
+/// Events taken from one poll.
+pub const EVENTS: usize = 256;
+/// Bytes read from one TCP publisher in a turn.
+pub const INGEST_BYTES: usize = 256 * 1024;
+/// Receive calls on one publisher in a turn.
+pub const INGEST_CALLS: usize = 32;
+/// Free bytes a datagram needs in a segment's tail: the largest GRO batch.
+pub const DATAGRAM_SPACE: usize = 64 * 1024;
+/// Bytes sent to one subscriber at a time, so that nobody waits for a burst.
+pub const FLUSH_BYTES: usize = 64 * 1024;
+/// Slices of one gather list; IOV_MAX is 1024.
+pub const FLUSH_SLICES: usize = 64;
+/// Fan-out yields after this many sends ...
+pub const FANOUT_SENDS: usize = 32;
+/// ... or this long.
+pub const FANOUT_TIME: Duration = Duration::from_micros(250);
+/// The clock is read again every this many sends.
+pub const CLOCK_SENDS: usize = 8;
+/// Catch-up bursts sent in a turn, at most a quarter of its sends.
+pub const CATCHUP_SENDS: usize = 8;
+/// Control messages handled in a turn.
+pub const CONTROL_MESSAGES: usize = 64;
+/// Connections accepted per listener in a turn.
+pub const ACCEPTS: usize = 8;
+/// Timers fired in a turn.
+pub const TIMERS: usize = 256;
+/// Connections freed in a turn.
+pub const REAPS: usize = 256;
+/// After a failed accept for want of descriptors or memory, try again after
+/// this; the listener's backlog keeps the clients meanwhile.
+pub const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+/// Subscribers that are behind are looked at this often.
+pub const LAG_TICK: Duration = Duration::from_millis(10);
+
+// --- process ------------------------------------------------------------
+
+/// Connections of one shard; the descriptor limit usually comes first.
+pub const CONNECTIONS: usize = 65_536;
+/// Log lines that wait for the log thread; more are dropped and counted.
+pub const LOG_LINES: usize = 1024;
+/// Time that open connections get after SIGTERM.
+pub const DRAIN_TIME: Duration = Duration::from_secs(2);
+
+const _: () = assert!(SEGMENT_BYTES >= 2 * DATAGRAM_SPACE);
+const _: () = assert!(SEGMENT_BYTES <= i32::MAX as usize);
+const _: () = assert!(FLUSH_SLICES <= 1024);

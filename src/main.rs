@@ -1,0 +1,2 @@
+//! The `nearlight` binary.
+fn main() {}

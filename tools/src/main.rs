@@ -1,0 +1,2 @@
+//! lightmeter.
+fn main() {}
