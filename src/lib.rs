@@ -5,6 +5,10 @@ compile_error!(
 );
 
 pub mod base;
+pub mod client;
+pub mod config;
 pub mod framing;
 pub mod limits;
 pub mod protocol;
+pub mod reactor;
+pub mod sys;

@@ -1,0 +1,1 @@
+//! Publisher, subscriber and ping engine, blocking.

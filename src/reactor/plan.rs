@@ -1,0 +1,102 @@
+//! What a server is asked to do, as types: the command line and the
+//! configuration file are parsed into this once, and nothing is parsed later.
+
+use crate::protocol::Ask;
+use crate::sys::options::SocketOptions;
+use std::net::{IpAddr, SocketAddr};
+use std::time::Duration;
+
+/// Everything that `nearlight serve` was asked for.
+#[derive(Clone, Debug)]
+pub struct Plan {
+    /// Listeners, in the order given.
+    pub listeners: Vec<Listen>,
+    /// Streams to push, whether or not anyone asks.
+    pub pushes: Vec<Push>,
+    /// Cores to pin one shard each to; empty: one shard, not pinned.
+    pub cpus: Vec<usize>,
+    /// What a shard does with no work.
+    pub idle: Idle,
+    /// Values of `Host` accepted beside the addresses listened on.
+    pub allow_hosts: Vec<String>,
+}
+
+/// One listener.
+#[derive(Clone, Debug)]
+pub struct Listen {
+    /// The URL as given; with the real port it is printed on stdout.
+    pub url: String,
+    /// Where to bind; port 0 lets the kernel choose.
+    pub addr: SocketAddr,
+    /// What it does.
+    pub service: Service,
+    /// Stream keys, the global flags merged in.
+    pub ask: Ask,
+    /// Socket options, the defaults and the global flags merged in.
+    pub socket: SocketOptions,
+}
+
+/// What a listener does.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Service {
+    /// `tcp://..?publish=NAME`
+    TcpPublish {
+        /// The stream that clients publish.
+        name: String,
+    },
+    /// `tcp://..?subscribe=NAME`
+    TcpSubscribe {
+        /// The stream that clients get.
+        name: String,
+    },
+    /// `tcp://..?echo`
+    TcpEcho,
+    /// `udp://..?echo`
+    UdpEcho,
+    /// `udp://..?publish=NAME`
+    UdpPublish {
+        /// The stream that the datagrams are.
+        name: String,
+        /// `group=`: multicast group to join.
+        group: Option<IpAddr>,
+        /// `iface=`: interface, by name or address, to join it on.
+        iface: Option<String>,
+    },
+    /// `udp://..?subscribe=NAME`
+    UdpSubscribe {
+        /// The stream that joiners get.
+        name: String,
+        /// False with `handshake=off`: no token is asked for.
+        handshake: bool,
+    },
+    /// `http://..`
+    Http,
+}
+
+/// One `--push udp://A:P?stream=NAME`.
+#[derive(Clone, Debug)]
+pub struct Push {
+    /// The URL as given.
+    pub url: String,
+    /// Where to send: unicast, or a multicast group.
+    pub to: SocketAddr,
+    /// The stream to send.
+    pub name: String,
+    /// `iface=`: interface, by name or address, to send multicast on.
+    pub iface: Option<String>,
+    /// Stream keys.
+    pub ask: Ask,
+    /// Socket options; `ttl` is one of them.
+    pub socket: SocketOptions,
+}
+
+/// What a shard does with no work.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Idle {
+    /// Sleep in the kernel until something happens.
+    Block,
+    /// Never sleep: poll again and again.
+    Spin,
+    /// Spin for this long after the last work, then sleep.
+    Adaptive(Duration),
+}
