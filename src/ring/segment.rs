@@ -1,0 +1,325 @@
+//! The raw memory of the ring, and the one file of it with `unsafe`.
+//!
+//! Three types share a segment. [`Tail`] is its one writer. [`SegRef`] is a
+//! reader's counted reference; slices borrow from it. The pool takes a segment
+//! back by value and reuses it once it is the only holder.
+//!
+//! The compiler proves the rest:
+//!
+//! A segment can't be recycled while a slice of it lives:
+//! ```compile_fail,E0505
+//! # use nearlight::{base::Position, ring::Pool};
+//! let mut pool = Pool::default();
+//! let segment = pool.take(Position::ZERO).seal();
+//! let slice = segment.bytes(0, 0);
+//! pool.give_back(segment); // cannot move out of `segment`: it is borrowed
+//! assert!(slice.is_empty());
+//! ```
+//! Only its one writer can append: a tail can't be duplicated,
+//! ```compile_fail,E0599
+//! # use nearlight::{base::Position, ring::Pool};
+//! let mut pool = Pool::default();
+//! let tail = pool.take(Position::ZERO);
+//! let second_writer = tail.clone(); // no method named `clone`
+//! ```
+//! and a reader's reference can't write:
+//! ```compile_fail,E0599
+//! # use nearlight::{base::Position, ring::Pool};
+//! let mut pool = Pool::default();
+//! let segment = pool.take(Position::ZERO).reader();
+//! segment.space(); // no method named `space`
+//! ```
+#![expect(
+    unsafe_code,
+    reason = "memory that one thread appends to while others read its prefix"
+)]
+
+use crate::base::{Instant, Position};
+use crate::limits::{SEGMENT_BYTES, SEGMENT_FRAMES};
+use std::cell::UnsafeCell;
+use std::fmt;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
+
+/// Set in the state word once the segment will grow no more.
+const SEALED: u32 = 1 << 31;
+
+/// One entry of the frame index.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Frame {
+    /// Position just past its last byte; it starts where the last one ended.
+    pub end: Position,
+    /// When its last byte arrived.
+    pub arrival: Instant,
+    /// A subscriber may leave the stream just before it.
+    pub leave: bool,
+}
+
+/// A block of a ring's memory.
+struct Segment {
+    /// Position of its first byte. Written only while nobody else holds it.
+    base: Position,
+    /// `committed | SEALED`: bytes `[0, committed)` are final.
+    state: AtomicU32,
+    /// Entries `[0, framed)` of `frames` are final.
+    framed: AtomicU32,
+    frames: Box<[UnsafeCell<Frame>]>,
+    bytes: Box<[UnsafeCell<u8>]>,
+}
+
+// SAFETY: the cells are written by the one `Tail` alone, above `committed` and
+// `framed`; everybody else reads below them, after an Acquire load of the word
+// that the writer stored with Release. No byte is ever read and written at the
+// same time.
+unsafe impl Sync for Segment {}
+
+impl Segment {
+    fn new() -> Self {
+        Self {
+            base: Position::ZERO,
+            state: AtomicU32::new(0),
+            framed: AtomicU32::new(0),
+            frames: (0..SEGMENT_FRAMES).map(|_| UnsafeCell::default()).collect(),
+            bytes: zeroed(SEGMENT_BYTES),
+        }
+    }
+
+    fn committed(&self) -> usize {
+        (self.state.load(Ordering::Acquire) & !SEALED) as usize
+    }
+
+    /// The bytes `[from, to)`, which the caller has seen committed.
+    fn prefix(&self, from: usize, to: usize) -> &[u8] {
+        let committed = self.committed();
+        assert!(
+            from <= to && to <= committed,
+            "{from}..{to} of {committed} committed bytes"
+        );
+        let cells = &self.bytes[from..to];
+        // SAFETY: `UnsafeCell<u8>` has the layout of `u8`; these bytes lie below
+        // `committed`, so no one writes them while `self` is borrowed.
+        unsafe { std::slice::from_raw_parts(cells.as_ptr().cast::<u8>(), cells.len()) }
+    }
+
+    fn frames(&self) -> &[Frame] {
+        let framed = self.framed.load(Ordering::Acquire) as usize;
+        let cells = &self.frames[..framed];
+        // SAFETY: `UnsafeCell<Frame>` has the layout of `Frame`; these entries
+        // lie below `framed`, so no one writes them while `self` is borrowed.
+        unsafe { std::slice::from_raw_parts(cells.as_ptr().cast::<Frame>(), cells.len()) }
+    }
+}
+
+/// Zeroed memory straight from the allocator: pages stay untouched, and cost
+/// nothing, until bytes arrive in them.
+fn zeroed(len: usize) -> Box<[UnsafeCell<u8>]> {
+    let bytes = vec![0u8; len].into_boxed_slice();
+    let raw = Box::into_raw(bytes) as *mut [UnsafeCell<u8>];
+    // SAFETY: the pointer comes from `Box::into_raw` just above, and
+    // `UnsafeCell<u8>` has the size and alignment of `u8`.
+    unsafe { Box::from_raw(raw) }
+}
+
+/// A reader's counted reference to a segment. One per shard and segment, and
+/// one per subscriber on its way out of a part that is being dropped.
+#[derive(Clone)]
+pub struct SegRef(Arc<Segment>);
+
+impl SegRef {
+    /// Position of the segment's first byte.
+    pub fn base(&self) -> Position {
+        self.0.base
+    }
+
+    /// Position just past its last committed byte.
+    pub fn end(&self) -> Position {
+        self.0.base + self.0.committed() as u64
+    }
+
+    /// True once the segment will grow no more.
+    pub fn is_sealed(&self) -> bool {
+        self.0.state.load(Ordering::Acquire) & SEALED != 0
+    }
+
+    /// The bytes at offsets `[from, to)`.
+    ///
+    /// # Panics
+    /// If they are not all committed: that is a bug of the caller.
+    pub fn bytes(&self, from: usize, to: usize) -> &[u8] {
+        self.0.prefix(from, to)
+    }
+
+    /// The frames that end in this segment, in order.
+    pub fn frames(&self) -> &[Frame] {
+        self.0.frames()
+    }
+
+    /// Whether both refer to the same segment.
+    pub fn same(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.0, &other.0)
+    }
+}
+
+impl fmt::Debug for SegRef {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "SegRef({}..{})", self.base(), self.end())
+    }
+}
+
+/// A segment that nobody else holds, ready to be written from the start.
+pub(super) struct Idle(Arc<Segment>);
+
+impl Idle {
+    pub(super) fn fresh() -> Self {
+        Self(Arc::new(Segment::new()))
+    }
+
+    /// Takes a segment back from its last reader; hands it out again if
+    /// others still read it.
+    pub(super) fn reclaim(segment: SegRef) -> Result<Self, SegRef> {
+        let mut shared = segment.0;
+        match Arc::get_mut(&mut shared) {
+            Some(_) => Ok(Self(shared)),
+            None => Err(SegRef(shared)),
+        }
+    }
+
+    /// Starts the segment over as the tail of a stream at `base`.
+    pub(super) fn start(mut self, base: Position) -> Tail {
+        let segment = Arc::get_mut(&mut self.0).expect("an idle segment has one holder");
+        segment.base = base;
+        *segment.state.get_mut() = 0;
+        *segment.framed.get_mut() = 0;
+        Tail {
+            segment: self.0,
+            committed: 0,
+            filled: 0,
+            framed: 0,
+        }
+    }
+}
+
+/// The one writer of a segment: `committed ≤ filled ≤ SEGMENT_BYTES`.
+///
+/// Bytes between `committed` and `filled` are *held*: they have arrived, and
+/// the framing has not decided about them.
+pub struct Tail {
+    segment: Arc<Segment>,
+    committed: usize,
+    filled: usize,
+    framed: usize,
+}
+
+impl Tail {
+    /// A reader's reference to this segment.
+    pub fn reader(&self) -> SegRef {
+        SegRef(Arc::clone(&self.segment))
+    }
+
+    /// Where the next committed byte will stand.
+    pub fn position(&self) -> Position {
+        self.segment.base + self.committed as u64
+    }
+
+    /// Bytes of the segment that nothing has arrived in.
+    pub fn free(&self) -> usize {
+        SEGMENT_BYTES - self.filled
+    }
+
+    /// Frames that the index still has room for.
+    pub fn frame_room(&self) -> usize {
+        SEGMENT_FRAMES - self.framed
+    }
+
+    /// The free memory, to receive into.
+    pub fn space(&mut self) -> &mut [u8] {
+        let filled = self.filled;
+        self.above(filled, SEGMENT_BYTES)
+    }
+
+    /// Says that `len` bytes have arrived in [`Self::space`].
+    pub fn fill(&mut self, len: usize) {
+        assert!(len <= self.free(), "{len} bytes into {}", self.free());
+        self.filled += len;
+    }
+
+    /// The bytes held.
+    pub fn held(&mut self) -> &mut [u8] {
+        let (committed, filled) = (self.committed, self.filled);
+        self.above(committed, filled)
+    }
+
+    /// Throws the first `len` held bytes away and moves the rest down; answers
+    /// how many bytes that moved.
+    pub fn skip(&mut self, len: usize) -> usize {
+        let held = self.held();
+        let rest = held.len() - len;
+        if len > 0 {
+            held.copy_within(len.., 0);
+            self.filled -= len;
+        }
+        if len > 0 { rest } else { 0 }
+    }
+
+    /// Throws away all held bytes but the first `len`.
+    pub fn truncate(&mut self, len: usize) {
+        assert!(
+            self.committed + len <= self.filled,
+            "can't hold more than arrived"
+        );
+        self.filled = self.committed + len;
+    }
+
+    /// Makes the first `len` held bytes final, and with them the frames that
+    /// end in them. Readers see both at once.
+    pub fn commit(&mut self, len: usize, frames: impl Iterator<Item = Frame>) {
+        assert!(
+            self.committed + len <= self.filled,
+            "can't commit more than arrived"
+        );
+        for frame in frames {
+            let cell = self.segment.frames[self.framed].get();
+            // SAFETY: the entry lies at or above `framed`, where only this
+            // writer goes, and the pointer is from a live cell.
+            unsafe { cell.write(frame) };
+            self.framed += 1;
+        }
+        self.committed += len;
+        // The bytes first: whoever sees a frame's end sees its bytes.
+        self.segment
+            .state
+            .store(self.committed as u32, Ordering::Release);
+        self.segment
+            .framed
+            .store(self.framed as u32, Ordering::Release);
+    }
+
+    /// Ends the segment; held bytes are lost (move them on first).
+    pub fn seal(self) -> SegRef {
+        self.segment
+            .state
+            .store(self.committed as u32 | SEALED, Ordering::Release);
+        SegRef(self.segment)
+    }
+
+    /// The memory at `[from, to)`, which must lie above `committed`.
+    fn above(&mut self, from: usize, to: usize) -> &mut [u8] {
+        debug_assert!(from >= self.committed, "below is not ours any more");
+        let cells = &self.segment.bytes[from..to];
+        let start = UnsafeCell::raw_get(cells.as_ptr());
+        // SAFETY: the range lies above `committed`, where no reader goes, and
+        // `&mut self` is the only writer; the bytes are initialised from birth.
+        unsafe { std::slice::from_raw_parts_mut(start, cells.len()) }
+    }
+}
+
+impl fmt::Debug for Tail {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(
+            f,
+            "Tail(at {}, {} held)",
+            self.position(),
+            self.filled - self.committed
+        )
+    }
+}

@@ -1,0 +1,326 @@
+//! The reader's side of a ring: the segments that are kept, what frames and
+//! join points they hold, and how bytes become gather lists.
+
+use super::segment::{Frame, SegRef};
+use crate::base::{Instant, Position};
+use crate::limits::JOIN_POINTS;
+use std::collections::VecDeque;
+use std::io::IoSlice;
+use std::sync::Arc;
+
+/// Where a subscriber can start, and what it is sent first.
+#[derive(Clone, Debug)]
+pub struct JoinPoint {
+    /// The first byte of the stream to send.
+    pub position: Position,
+    /// When that byte's frame arrived.
+    pub arrival: Instant,
+    /// Sent first to a subscriber that starts here.
+    pub fresh: Arc<[u8]>,
+    /// Sent first to a subscriber that skips to here.
+    pub resume: Arc<[u8]>,
+}
+
+/// One frame, as the index knows it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Span {
+    /// Its first byte.
+    pub start: Position,
+    /// Just past its last byte.
+    pub end: Position,
+    /// When its last byte arrived.
+    pub arrival: Instant,
+    /// A subscriber may leave the stream just before it.
+    pub leave: bool,
+}
+
+/// The part of a stream that one shard can read.
+#[derive(Debug, Default)]
+pub struct Window {
+    segments: VecDeque<SegRef>,
+    joins: VecDeque<JoinPoint>,
+    /// End of the last frame that was dropped: the first kept one starts here.
+    first_frame: Position,
+    /// The oldest byte kept.
+    floor: Position,
+}
+
+impl Window {
+    /// Takes the stream's next segment. It goes on growing until it is sealed.
+    pub fn push(&mut self, segment: SegRef) {
+        if self.segments.is_empty() {
+            self.floor = segment.base();
+            self.first_frame = self.first_frame.max(segment.base());
+        }
+        self.segments.push_back(segment);
+    }
+
+    /// Publishes a join point; the oldest is forgotten beyond `JOIN_POINTS`.
+    pub fn push_join(&mut self, join: JoinPoint) {
+        if self.joins.len() == JOIN_POINTS {
+            self.joins.pop_front();
+        }
+        self.joins.push_back(join);
+    }
+
+    /// Drops the oldest segment, unless it is the only one.
+    pub fn pop(&mut self) -> Option<SegRef> {
+        if self.segments.len() < 2 {
+            return None;
+        }
+        let oldest = self.segments.pop_front()?;
+        if let Some(last) = oldest.frames().last() {
+            self.first_frame = last.end;
+        }
+        self.floor = oldest.end();
+        while self
+            .joins
+            .front()
+            .is_some_and(|join| join.position < self.floor)
+        {
+            self.joins.pop_front();
+        }
+        Some(oldest)
+    }
+
+    /// Gives up every segment, the newest too.
+    pub fn drain(&mut self) -> impl Iterator<Item = SegRef> {
+        self.joins.clear();
+        self.segments.drain(..)
+    }
+
+    /// The oldest byte kept.
+    pub fn floor(&self) -> Position {
+        self.floor
+    }
+
+    /// End of the newest complete frame: how far subscribers may go.
+    pub fn head(&self) -> Position {
+        self.last_frame()
+            .map_or(self.first_frame, |frame| frame.end)
+    }
+
+    /// Bytes kept, those of an incomplete frame included.
+    pub fn len(&self) -> u64 {
+        self.segments
+            .back()
+            .map_or(0, |newest| newest.end().since(self.floor))
+    }
+
+    /// True before the first byte.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// End of the oldest segment: what is kept if it is dropped. `None` if it
+    /// is the only one.
+    pub fn second_base(&self) -> Option<Position> {
+        self.segments.get(1).map(SegRef::base)
+    }
+
+    /// When the newest frame of the oldest segment arrived.
+    pub fn oldest_arrival(&self) -> Option<Instant> {
+        let oldest = self.segments.front()?;
+        oldest.frames().last().map(|frame| frame.arrival)
+    }
+
+    /// When the newest frame arrived.
+    pub fn newest_arrival(&self) -> Option<Instant> {
+        self.last_frame().map(|frame| frame.arrival)
+    }
+
+    /// The newest join point.
+    pub fn newest_join(&self) -> Option<&JoinPoint> {
+        self.joins.back()
+    }
+
+    /// The first join point at or after `position`.
+    pub fn join_from(&self, position: Position) -> Option<&JoinPoint> {
+        let at = self.joins.partition_point(|join| join.position < position);
+        self.joins.get(at)
+    }
+
+    /// The frames from the one that holds the byte at `position` on.
+    pub fn spans(&self, position: Position) -> impl Iterator<Item = Span> {
+        let first = self.segment_of_frame(position);
+        let mut start = self.frame_start(first);
+        self.segments
+            .iter()
+            .skip(first)
+            .flat_map(|segment| segment.frames().iter())
+            .map(move |frame| {
+                let span = Span {
+                    start,
+                    end: frame.end,
+                    arrival: frame.arrival,
+                    leave: frame.leave,
+                };
+                start = frame.end;
+                span
+            })
+            .skip_while(move |span| span.end <= position)
+    }
+
+    /// When the byte at `position` arrived; `None` if it has not, or if it is
+    /// no longer known.
+    pub fn arrival(&self, position: Position) -> Option<Instant> {
+        if position < self.first_frame {
+            return None;
+        }
+        let segment = self.segments.get(self.segment_of_frame(position))?;
+        let frames = segment.frames();
+        let at = frames.partition_point(|frame| frame.end <= position);
+        frames.get(at).map(|frame| frame.arrival)
+    }
+
+    /// The first position at or after `position` where a subscriber may leave
+    /// the stream, if it is known yet.
+    pub fn leave_from(&self, position: Position) -> Option<Position> {
+        self.spans(position)
+            .find(|span| span.leave && span.start >= position)
+            .map(|span| span.start)
+    }
+
+    /// Appends the bytes `[from, to)` to a gather list, one slice per segment,
+    /// while it has room; answers how many bytes that is.
+    pub fn gather<'a>(&'a self, from: Position, to: Position, list: &mut Gather<'a>) -> u64 {
+        gather(
+            self.segments.iter().skip(self.segment_of(from)),
+            from,
+            to,
+            list,
+        )
+    }
+
+    /// References to the segments that hold `[from, to)`.
+    pub fn hold(&self, from: Position, to: Position) -> Vec<SegRef> {
+        let first = self.segment_of(from);
+        self.segments
+            .iter()
+            .skip(first)
+            .take_while(|segment| segment.base() < to)
+            .cloned()
+            .collect()
+    }
+
+    /// Whether the newest segment is `segment`.
+    pub fn ends_with(&self, segment: &SegRef) -> bool {
+        self.segments
+            .back()
+            .is_some_and(|newest| newest.same(segment))
+    }
+
+    fn last_frame(&self) -> Option<&Frame> {
+        self.segments
+            .iter()
+            .rev()
+            .find_map(|segment| segment.frames().last())
+    }
+
+    /// Index of the segment that holds the byte at `position`.
+    fn segment_of(&self, position: Position) -> usize {
+        self.segments
+            .partition_point(|segment| segment.base() <= position)
+            .saturating_sub(1)
+    }
+
+    /// Index of the segment in which the frame of the byte at `position` ends.
+    fn segment_of_frame(&self, position: Position) -> usize {
+        let first = self.segment_of(position);
+        let ends_after = |segment: &SegRef| {
+            segment
+                .frames()
+                .last()
+                .is_some_and(|frame| frame.end > position)
+        };
+        self.segments
+            .iter()
+            .skip(first)
+            .position(ends_after)
+            .map_or(self.segments.len(), |n| first + n)
+    }
+
+    /// Where the first frame that ends in segment `index` or later starts.
+    fn frame_start(&self, index: usize) -> Position {
+        let before = self.segments.iter().take(index).rev();
+        before
+            .flat_map(|segment| segment.frames().last())
+            .map(|frame| frame.end)
+            .next()
+            .unwrap_or(self.first_frame)
+    }
+}
+
+/// Slices to hand to the kernel in one call, in order.
+#[derive(Debug)]
+pub struct Gather<'a> {
+    slices: [IoSlice<'a>; crate::limits::FLUSH_SLICES],
+    used: usize,
+    bytes: usize,
+}
+
+impl Default for Gather<'_> {
+    fn default() -> Self {
+        Self {
+            slices: [IoSlice::new(&[]); crate::limits::FLUSH_SLICES],
+            used: 0,
+            bytes: 0,
+        }
+    }
+}
+
+impl<'a> Gather<'a> {
+    /// Appends a slice; answers whether there was room. An empty one takes none.
+    pub fn push(&mut self, bytes: &'a [u8]) -> bool {
+        if bytes.is_empty() {
+            return true;
+        }
+        if self.used == self.slices.len() {
+            return false;
+        }
+        self.slices[self.used] = IoSlice::new(bytes);
+        self.used += 1;
+        self.bytes += bytes.len();
+        true
+    }
+
+    /// The slices.
+    pub fn slices(&self) -> &[IoSlice<'a>] {
+        &self.slices[..self.used]
+    }
+
+    /// Bytes of all slices.
+    pub const fn bytes(&self) -> usize {
+        self.bytes
+    }
+
+    /// Slices that can still be appended.
+    pub const fn room(&self) -> usize {
+        crate::limits::FLUSH_SLICES - self.used
+    }
+}
+
+/// Appends the bytes `[from, to)` of consecutive segments to a gather list.
+pub fn gather<'a>(
+    segments: impl Iterator<Item = &'a SegRef>,
+    from: Position,
+    to: Position,
+    list: &mut Gather<'a>,
+) -> u64 {
+    let mut at = from;
+    for segment in segments {
+        if at >= to {
+            break;
+        }
+        let base = segment.base();
+        let end = segment.end().min(to);
+        if end <= at || base > at {
+            continue;
+        }
+        if !list.push(segment.bytes(at.since(base) as usize, end.since(base) as usize)) {
+            break;
+        }
+        at = end;
+    }
+    at.since(from)
+}
