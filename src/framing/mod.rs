@@ -17,10 +17,28 @@
 //! what is left. Bytes held are shown again, with more behind them. Positions
 //! in [`Marks`] count kept bytes alone: the first kept byte of a step stands
 //! at `at`.
+//!
+//! Datagrams have boundaries of their own: each is shown once to
+//! [`Framing::datagram`] and nothing of it is held.
 
-use crate::base::Position;
+mod auto;
+mod len32;
+mod lines;
+mod raw;
+mod rtp;
+#[cfg(test)]
+mod testing;
+#[cfg(test)]
+mod tests;
+mod ts;
+
+use crate::base::{Instant, Position};
+use auto::{Auto, Guess};
+use len32::Len32;
+use lines::Lines;
 use std::fmt;
 use std::sync::Arc;
+use ts::Ts;
 
 /// How a stream's frames are found, by name.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -40,6 +58,20 @@ pub enum Kind {
     Len32,
     /// One datagram is one frame.
     Datagram,
+}
+
+impl Kind {
+    /// Its name in URLs and in JSON.
+    pub const fn label(self) -> &'static str {
+        match self {
+            Self::Auto => "auto",
+            Self::Raw => "raw",
+            Self::Ts => "ts",
+            Self::Lines => "lines",
+            Self::Len32 => "len32",
+            Self::Datagram => "datagram",
+        }
+    }
 }
 
 /// What to do with the front of the input.
@@ -86,14 +118,23 @@ pub struct JoinMark {
 /// that marking allocates nothing once it has grown.
 #[derive(Debug, Default)]
 pub struct Marks {
-    /// Frames that may still be marked in this step; a framing stops (keeps no
-    /// more) when it is used up.
+    /// Frames that may still be marked; each one marked takes one off. A
+    /// framing stops (keeps no more) when it is used up.
     pub room: usize,
     /// Ends of frames, in order.
     pub frames: Vec<FrameMark>,
     /// Join points that became known, in order of position; each may lie in
     /// bytes kept long before.
     pub joins: Vec<JoinMark>,
+}
+
+impl Marks {
+    /// Marks the end of a frame; the framing has made sure that there is room.
+    fn frame(&mut self, end: Position, leave: bool) {
+        debug_assert!(self.room > 0, "a frame marked beyond the room");
+        self.room = self.room.saturating_sub(1);
+        self.frames.push(FrameMark { end, leave });
+    }
 }
 
 /// Counts of what a framing met.
@@ -132,3 +173,181 @@ impl fmt::Display for FramingError {
 }
 
 impl std::error::Error for FramingError {}
+
+/// How a publisher's bytes arrive.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Transport {
+    /// In order and without boundaries: TCP, HTTP. [`Framing::step`] is called.
+    Bytes,
+    /// In datagrams: UDP. [`Framing::datagram`] is called.
+    Datagrams,
+}
+
+/// Bytes of every frame that are not payload: dropped where the transport has
+/// boundaries of its own (datagrams, WebSocket messages).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Trim {
+    /// Bytes at the front: the prefix of `len32`.
+    pub front: usize,
+    /// Bytes at the end: the newline of `lines`.
+    pub back: usize,
+}
+
+/// The framing of one publisher's bytes, from its first byte to its last.
+#[derive(Debug)]
+pub struct Framing {
+    transport: Transport,
+    state: State,
+    /// Bytes that a framing other than `ts` threw away; `ts` counts its own.
+    skipped_bytes: u64,
+}
+
+#[derive(Debug)]
+enum State {
+    Auto(Auto),
+    Raw,
+    Datagram,
+    Ts(Box<Ts>),
+    Lines(Lines),
+    Len32(Len32),
+}
+
+impl Framing {
+    /// A framing for one publisher. `Kind::Datagram` over
+    /// [`Transport::Bytes`] is the same as `Kind::Raw`: there one receive is
+    /// the only boundary.
+    pub fn new(kind: Kind, transport: Transport) -> Self {
+        let state = match kind {
+            Kind::Auto => State::Auto(Auto::default()),
+            Kind::Raw => State::Raw,
+            Kind::Datagram => State::Datagram,
+            Kind::Ts => State::Ts(Box::new(Ts::new(None))),
+            Kind::Lines => State::Lines(Lines::default()),
+            Kind::Len32 => State::Len32(Len32::default()),
+        };
+        Self {
+            transport,
+            state,
+            skipped_bytes: 0,
+        }
+    }
+
+    /// Looks at `input`, all bytes that are not yet committed, the first of
+    /// which would stand at `at`. Call it after every receive, and when
+    /// [`Self::poll_timeout`] has passed, until it answers [`Step::HOLD`]; give
+    /// it room for a mark each time, for without any it holds everything.
+    ///
+    /// # Errors
+    /// The publisher's bytes can't be framed: it is to be ended. What was
+    /// marked before stays valid.
+    pub fn step(
+        &mut self,
+        input: &[u8],
+        at: Position,
+        now: Instant,
+        marks: &mut Marks,
+    ) -> Result<Step, FramingError> {
+        debug_assert_eq!(self.transport, Transport::Bytes);
+        if let State::Auto(auto) = &mut self.state {
+            self.state = match auto.guess(input, now) {
+                Guess::Wait => return Ok(Step::HOLD),
+                Guess::Raw => State::Raw,
+                Guess::Ts { since } => State::Ts(Box::new(Ts::new(Some(since)))),
+            };
+        }
+        match &mut self.state {
+            State::Auto(_) | State::Raw | State::Datagram => Ok(raw::step(input, at, marks)),
+            State::Ts(ts) => Ok(ts.step(input, at, now, marks)),
+            State::Lines(lines) => lines.step(input, at, marks),
+            State::Len32(len32) => len32.step(input, at, marks),
+        }
+    }
+
+    /// Looks at one datagram (of a GRO batch: at one of its segments), whose
+    /// first kept byte will stand at `at`. Nothing is held: what lies beyond
+    /// `skip + keep` is to be thrown away, and has been counted.
+    ///
+    /// `marks.room` should be at least one for a `raw` or `datagram` stream
+    /// and one per 188 bytes (per line, per prefix) elsewhere; frames that find
+    /// none are thrown away with the rest.
+    pub fn datagram(
+        &mut self,
+        input: &[u8],
+        at: Position,
+        now: Instant,
+        marks: &mut Marks,
+    ) -> Step {
+        debug_assert_eq!(self.transport, Transport::Datagrams);
+        if input.is_empty() {
+            return Step::HOLD;
+        }
+        if let State::Auto(_) = self.state {
+            self.state = if auto::datagram_is_ts(input) {
+                State::Ts(Box::new(Ts::new(None)))
+            } else {
+                State::Datagram
+            };
+        }
+        let step = match &mut self.state {
+            State::Ts(ts) => return ts.datagram(input, at, now, marks),
+            State::Auto(_) | State::Raw | State::Datagram => raw::step(input, at, marks),
+            State::Lines(_) => lines::datagram(input, at, marks),
+            State::Len32(_) => len32::datagram(input, at, marks),
+        };
+        self.skipped_bytes += (input.len() - step.keep) as u64;
+        step
+    }
+
+    /// When bytes held must be decided about even if no more arrive: call
+    /// [`Self::step`] then, with the same input.
+    pub fn poll_timeout(&self) -> Option<Instant> {
+        match &self.state {
+            State::Auto(auto) => auto.poll_timeout(),
+            State::Ts(ts) => ts.poll_timeout(),
+            State::Raw | State::Datagram | State::Lines(_) | State::Len32(_) => None,
+        }
+    }
+
+    /// The kind of the stream; `Kind::Auto` while undecided.
+    pub fn kind(&self) -> Kind {
+        match self.state {
+            State::Auto(_) => Kind::Auto,
+            State::Raw => Kind::Raw,
+            State::Datagram => Kind::Datagram,
+            State::Ts(_) => Kind::Ts,
+            State::Lines(_) => Kind::Lines,
+            State::Len32(_) => Kind::Len32,
+        }
+    }
+
+    /// True if the stream has no join points, so that a subscriber may join
+    /// and skip at any frame; false while undecided.
+    pub fn joins_anywhere(&self) -> bool {
+        match self.state {
+            State::Auto(_) | State::Ts(_) => false,
+            State::Raw | State::Datagram | State::Lines(_) | State::Len32(_) => true,
+        }
+    }
+
+    /// What to leave out of each frame where the transport keeps boundaries.
+    pub fn trim(&self) -> Trim {
+        match self.state {
+            State::Lines(_) => lines::TRIM,
+            State::Len32(_) => len32::TRIM,
+            State::Auto(_) | State::Raw | State::Datagram | State::Ts(_) => Trim::default(),
+        }
+    }
+
+    /// What has been met so far.
+    pub fn stats(&self) -> FramingStats {
+        match &self.state {
+            State::Ts(ts) => ts.stats(),
+            State::Auto(_) | State::Raw | State::Datagram | State::Lines(_) | State::Len32(_) => {
+                FramingStats {
+                    skipped_bytes: self.skipped_bytes,
+                    ..FramingStats::default()
+                }
+            }
+        }
+    }
+}
