@@ -9,8 +9,21 @@
 //! and answered with a [`Refusal`] that says what is wrong.
 
 pub mod ask;
+mod body;
+pub mod http;
+mod name;
+mod percent;
+pub mod response;
+mod sniff;
+#[cfg(test)]
+mod testing;
+pub mod udp_join;
+pub mod websocket;
 
 pub use ask::{Ask, Join, Policy};
+pub use body::{Body, Decoded};
+pub use name::{Container, Name};
+pub use sniff::{Sniff, wrong_protocol};
 
 /// Why a peer's request is not granted, in words and as a counter's label.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -33,29 +46,38 @@ pub enum Refusal {
     Timeout,
     /// The name has a live publisher already (409).
     Busy,
+    /// A body without `Content-Length` or chunked coding (411).
+    LengthRequired,
+    /// A container or content coding that is not taken (415).
+    MediaType,
+    /// A WebSocket version other than 13 (426).
+    WebSocketVersion,
     /// Head larger than `limits::HTTP_HEAD_BYTES` (431).
     HeadTooLarge,
     /// `Expect` other than `100-continue` (417).
     Expectation,
     /// A transfer coding other than `chunked` (501).
     Coding,
-    /// A protocol that this listener does not speak: RTMP, TLS.
+    /// A protocol that this listener does not speak: RTMP, TLS (400 where
+    /// HTTP is spoken).
     WrongProtocol,
     /// A limit of the process is reached (503).
     Full,
     /// The server is going down (503).
     Draining,
-    /// A UDP join whose token is not the one given out.
+    /// A UDP datagram that leaves with a token that is not the one given out
+    /// (403 where HTTP is spoken).
     BadToken,
-    /// A datagram of a stream that belongs to another source.
+    /// A datagram of a stream that belongs to another source (403 where HTTP
+    /// is spoken).
     ForeignSource,
-    /// Bytes that the stream's framing can't take.
+    /// Bytes that the stream's framing can't take (400).
     BadFrame,
 }
 
 impl Refusal {
     /// Every reason, in the order of the counters.
-    pub const ALL: [Self; 18] = [
+    pub const ALL: [Self; 21] = [
         Self::BadRequest,
         Self::BadName,
         Self::BadOption,
@@ -65,6 +87,9 @@ impl Refusal {
         Self::Method,
         Self::Timeout,
         Self::Busy,
+        Self::LengthRequired,
+        Self::MediaType,
+        Self::WebSocketVersion,
         Self::HeadTooLarge,
         Self::Expectation,
         Self::Coding,
@@ -88,6 +113,9 @@ impl Refusal {
             Self::Method => "method",
             Self::Timeout => "timeout",
             Self::Busy => "busy",
+            Self::LengthRequired => "length_required",
+            Self::MediaType => "media_type",
+            Self::WebSocketVersion => "websocket_version",
             Self::HeadTooLarge => "head_too_large",
             Self::Expectation => "expectation",
             Self::Coding => "coding",
