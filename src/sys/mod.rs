@@ -1,4 +1,20 @@
 //! The kernel's door: sockets, options, clock, affinity, signals. The only
 //! place with `unsafe` beside the ring's raw memory.
+//!
+//! Every type that owns a descriptor is non-blocking, closed on exec, and
+//! implements `AsFd` and `AsRawFd`, so that the event loop can watch it. Calls
+//! that a signal interrupted are made again here; no caller sees `EINTR`.
 
+pub mod address;
+pub mod affinity;
+pub mod clock;
+pub mod datagram;
+pub mod error;
+pub mod interfaces;
 pub mod options;
+pub mod process;
+pub mod socket;
+#[cfg(test)]
+mod testing;
+mod udp_setup;
+pub mod wake;

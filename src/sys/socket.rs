@@ -1,0 +1,410 @@
+//! Stream sockets, listeners and the making of datagram sockets. A receive or
+//! a send is one system call, and nothing but that call.
+#![expect(
+    unsafe_code,
+    reason = "recv(2), sendmsg(2) and ioctl(2): the data path adds nothing to the system call"
+)]
+
+use super::error::{SysError, SysResult, retried};
+use socket2::{Domain, Protocol, SockAddr, SockRef, Type};
+use std::fs::File;
+use std::io::{self, IoSlice};
+use std::mem;
+use std::net::{Shutdown, SocketAddr, TcpStream};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
+use std::time::Duration;
+
+/// What ingest and fan-out need of a stream socket; the simulator has a fake
+/// one.
+pub trait Socket {
+    /// Receives what is there into `space`; answers how many bytes. `Ok(0)` is the end of the stream;
+    /// `WouldBlock` means that nothing is there.
+    ///
+    /// # Errors
+    /// The kernel's, and `InvalidInput` for an empty `space`, whose `Ok(0)`
+    /// would look like an end.
+    fn recv(&mut self, space: &mut [u8]) -> io::Result<usize>;
+
+    /// Sends the slices in order, as far as there is room; answers the bytes
+    /// taken, over all slices.
+    ///
+    /// # Errors
+    /// The kernel's; `WouldBlock` when there is no room at all.
+    fn send(&mut self, slices: &[IoSlice<'_>]) -> io::Result<usize>;
+
+    /// Bytes accepted by [`send`](Self::send) and not yet acknowledged by the
+    /// peer's kernel, sent or not. After [`Tcp::shutdown_write`] the FIN counts
+    /// as one.
+    ///
+    /// # Errors
+    /// The kernel's.
+    fn unacked(&mut self) -> io::Result<usize>;
+
+    /// Ends our side, behind what was sent; the peer's goes on.
+    ///
+    /// # Errors
+    /// The kernel's; `NotConnected` if the connection is gone.
+    fn shutdown(&mut self) -> io::Result<()>;
+}
+
+/// A TCP connection: non-blocking, closed on exec.
+#[derive(Debug)]
+pub struct Tcp(OwnedFd);
+
+impl Socket for Tcp {
+    /// recv(2) with `MSG_DONTWAIT`.
+    fn recv(&mut self, space: &mut [u8]) -> io::Result<usize> {
+        if space.is_empty() {
+            return Err(io::ErrorKind::InvalidInput.into());
+        }
+        let fd = self.as_raw_fd();
+        let (start, len) = (space.as_mut_ptr().cast(), space.len());
+        retried(|| {
+            // SAFETY: the kernel writes at most `len` bytes at `start`, which
+            // is memory borrowed for this call.
+            unsafe { libc::recv(fd, start, len, libc::MSG_DONTWAIT) }
+        })
+    }
+
+    /// sendmsg(2) with `MSG_DONTWAIT | MSG_NOSIGNAL`. Slices beyond the first
+    /// 1024 (`UIO_MAXIOV`) wait for the next call.
+    fn send(&mut self, slices: &[IoSlice<'_>]) -> io::Result<usize> {
+        let mut message = message();
+        // IoSlice has the layout of iovec on Unix (std's promise); the kernel
+        // reads through it, and the cast away from const is for its type.
+        message.msg_iov = slices.as_ptr().cast_mut().cast();
+        message.msg_iovlen = slices.len().min(libc::UIO_MAXIOV as usize) as _;
+        // SAFETY: the slices and what they point at are borrowed until after
+        // the call, and there is no address or control data.
+        unsafe { send_message(self.as_fd(), &message) }
+    }
+
+    /// ioctl(2) `SIOCOUTQ`, tcp(7).
+    fn unacked(&mut self) -> io::Result<usize> {
+        let mut bytes: libc::c_int = 0;
+        // TIOCOUTQ is what linux/sockios.h calls SIOCOUTQ.
+        // SAFETY: the request writes one int, at the address of a live one.
+        let done = unsafe { libc::ioctl(self.as_raw_fd(), libc::TIOCOUTQ, &raw mut bytes) };
+        if done == -1 {
+            return Err(io::Error::last_os_error());
+        }
+        Ok(usize::try_from(bytes).unwrap_or(0))
+    }
+
+    fn shutdown(&mut self) -> io::Result<()> {
+        self.shutdown_write()
+    }
+}
+
+impl Tcp {
+    /// The peer's address and port.
+    ///
+    /// # Errors
+    /// `NotConnected` once the peer has reset the connection.
+    pub fn peer_addr(&self) -> io::Result<SocketAddr> {
+        SockRef::from(self).peer_addr().and_then(|peer| ip(&peer))
+    }
+
+    /// Our address and port.
+    ///
+    /// # Errors
+    /// The kernel's.
+    pub fn local_addr(&self) -> io::Result<SocketAddr> {
+        local_addr(self.as_fd())
+    }
+
+    /// Sends a FIN behind what is queued; receiving goes on.
+    ///
+    /// # Errors
+    /// `NotConnected` if the connection is gone already.
+    pub fn shutdown_write(&self) -> io::Result<()> {
+        SockRef::from(self).shutdown(Shutdown::Write)
+    }
+
+    /// Makes closing throw away what is queued and send a RST (`SO_LINGER`
+    /// with zero, socket(7)): no TIME_WAIT, and no kernel memory held for a
+    /// peer that doesn't read.
+    ///
+    /// # Errors
+    /// The kernel's.
+    pub fn reset_on_close(&self) -> io::Result<()> {
+        SockRef::from(self).set_linger(Some(Duration::ZERO))
+    }
+
+    /// The pending error (`SO_ERROR`), which this clears.
+    ///
+    /// # Errors
+    /// The kernel's, if it can't be asked.
+    pub fn take_error(&self) -> io::Result<Option<io::Error>> {
+        SockRef::from(self).take_error()
+    }
+
+    /// Acknowledges at once what has arrived (`TCP_QUICKACK`, tcp(7)). Not
+    /// lasting: call it again after each receive.
+    ///
+    /// # Errors
+    /// The kernel's.
+    pub fn set_quickack(&self) -> io::Result<()> {
+        SockRef::from(self).set_tcp_quickack(true)
+    }
+}
+
+impl TryFrom<TcpStream> for Tcp {
+    type Error = io::Error;
+
+    /// Takes over a connection made by std, which closes on exec already.
+    fn try_from(stream: TcpStream) -> io::Result<Self> {
+        stream.set_nonblocking(true)?;
+        Ok(Self(stream.into()))
+    }
+}
+
+/// A listening TCP socket.
+#[derive(Debug)]
+pub struct TcpListener(OwnedFd);
+
+impl TcpListener {
+    /// Listens on `addr`; port 0 lets the kernel choose. `SO_REUSEADDR` is set,
+    /// so that a restart need not wait for TIME_WAIT; with `reuse_port` several
+    /// sockets of one user share the port, and the kernel spreads connections
+    /// over them (`SO_REUSEPORT`, socket(7)). An IPv6 address takes no IPv4
+    /// clients. `backlog` counts connections not yet accepted; the kernel cuts
+    /// it to `net.core.somaxconn`.
+    ///
+    /// `prepare` runs before bind(2), where options must be set that connections
+    /// inherit, such as the receive buffer, which sets the window's scale.
+    ///
+    /// # Errors
+    /// The step that failed, with the address; or what `prepare` answers.
+    pub fn bind(
+        addr: SocketAddr,
+        reuse_port: bool,
+        backlog: i32,
+        prepare: impl FnOnce(BorrowedFd<'_>) -> SysResult<()>,
+    ) -> SysResult<Self> {
+        let socket = open(addr, Type::STREAM, Protocol::TCP)?;
+        let setup = SockRef::from(&socket);
+        setup
+            .set_reuse_address(true)
+            .map_err(|e| SysError::new("SO_REUSEADDR", addr, e))?;
+        if reuse_port {
+            setup
+                .set_reuse_port(true)
+                .map_err(|e| SysError::new("SO_REUSEPORT", addr, e))?;
+        }
+        prepare(socket.as_fd())?;
+        setup
+            .bind(&addr.into())
+            .map_err(|e| SysError::new("bind", addr, e))?;
+        setup
+            .listen(backlog)
+            .map_err(|e| SysError::new("listen", addr, e))?;
+        Ok(Self(socket))
+    }
+
+    /// Takes one connection off the backlog: accept4(2) with `SOCK_NONBLOCK |
+    /// SOCK_CLOEXEC`. `WouldBlock` when there is none.
+    ///
+    /// # Errors
+    /// [`is_exhausted`] ones leave the connection in the backlog; after any
+    /// other but `WouldBlock` that one is gone (accept(2), error handling) and
+    /// the next may be asked for.
+    pub fn accept(&self) -> io::Result<(Tcp, SocketAddr)> {
+        let listener = SockRef::from(self);
+        loop {
+            match listener.accept4(libc::SOCK_NONBLOCK | libc::SOCK_CLOEXEC) {
+                Ok((socket, peer)) => return Ok((Tcp(socket.into()), ip(&peer)?)),
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) => return Err(error),
+            }
+        }
+    }
+
+    /// The address listened on, with the real port.
+    ///
+    /// # Errors
+    /// The kernel's.
+    pub fn local_addr(&self) -> io::Result<SocketAddr> {
+        local_addr(self.as_fd())
+    }
+}
+
+/// Whether a call failed for want of descriptors or kernel memory, which trying
+/// again at once will not cure.
+pub fn is_exhausted(error: &io::Error) -> bool {
+    matches!(
+        error.raw_os_error(),
+        Some(libc::EMFILE | libc::ENFILE | libc::ENOBUFS | libc::ENOMEM)
+    )
+}
+
+/// A descriptor kept for bad times: when accept fails for want of one, this is
+/// given up for a moment, to take a client off the backlog and turn it away,
+/// instead of letting it wait and the listener stay readable for ever.
+#[derive(Debug)]
+pub struct ReserveFd(Option<File>);
+
+impl ReserveFd {
+    /// Opens `/dev/null`.
+    ///
+    /// # Errors
+    /// The kernel's.
+    pub fn open() -> SysResult<Self> {
+        let file = Self::null().map_err(|e| SysError::new("open", "/dev/null", e))?;
+        Ok(Self(Some(file)))
+    }
+
+    /// Accepts one connection in the reserve's place and resets it; answers
+    /// whose it was.
+    ///
+    /// # Errors
+    /// As [`TcpListener::accept`]. If another thread took the descriptor, the
+    /// reserve is opened again at the next call.
+    pub fn turn_away(&mut self, listener: &TcpListener) -> io::Result<SocketAddr> {
+        self.0 = None;
+        let turned_away = listener.accept().map(|(conn, peer)| {
+            // A connection that can't be set to reset is closed all the same.
+            let _ = conn.reset_on_close();
+            peer
+        });
+        self.0 = Self::null().ok();
+        turned_away
+    }
+
+    fn null() -> io::Result<File> {
+        File::open("/dev/null")
+    }
+}
+
+/// How a UDP port is shared.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Reuse {
+    /// Not at all.
+    #[default]
+    No,
+    /// `SO_REUSEPORT`: the kernel spreads unicast peers over our shards.
+    Port,
+    /// `SO_REUSEADDR`: any program may receive the same multicast group.
+    Group,
+}
+
+/// A UDP socket: non-blocking, closed on exec.
+#[derive(Debug)]
+pub struct Udp(pub(super) OwnedFd);
+
+impl Udp {
+    /// Binds to `addr`; port 0 lets the kernel choose. An IPv6 address takes no
+    /// IPv4 datagrams. `prepare` runs before bind(2).
+    ///
+    /// # Errors
+    /// The step that failed, with the address; or what `prepare` answers.
+    pub fn bind(
+        addr: SocketAddr,
+        reuse: Reuse,
+        prepare: impl FnOnce(BorrowedFd<'_>) -> SysResult<()>,
+    ) -> SysResult<Self> {
+        let socket = open(addr, Type::DGRAM, Protocol::UDP)?;
+        let setup = SockRef::from(&socket);
+        match reuse {
+            Reuse::No => Ok(()),
+            Reuse::Port => setup
+                .set_reuse_port(true)
+                .map_err(|e| SysError::new("SO_REUSEPORT", addr, e)),
+            Reuse::Group => setup
+                .set_reuse_address(true)
+                .map_err(|e| SysError::new("SO_REUSEADDR", addr, e)),
+        }?;
+        prepare(socket.as_fd())?;
+        setup
+            .bind(&addr.into())
+            .map_err(|e| SysError::new("bind", addr, e))?;
+        Ok(Self(socket))
+    }
+
+    /// Takes datagrams from `peer` alone, and hears of ICMP errors from there.
+    ///
+    /// # Errors
+    /// The kernel's, with the address.
+    pub fn connect(&self, peer: SocketAddr) -> SysResult<()> {
+        SockRef::from(self)
+            .connect(&peer.into())
+            .map_err(|e| SysError::new("connect", peer, e))
+    }
+
+    /// The address bound to, with the real port.
+    ///
+    /// # Errors
+    /// The kernel's.
+    pub fn local_addr(&self) -> io::Result<SocketAddr> {
+        local_addr(self.as_fd())
+    }
+}
+
+macro_rules! has_fd {
+    ($($name:ident),*) => {$(
+        impl AsFd for $name {
+            fn as_fd(&self) -> BorrowedFd<'_> {
+                self.0.as_fd()
+            }
+        }
+
+        impl AsRawFd for $name {
+            fn as_raw_fd(&self) -> RawFd {
+                self.0.as_raw_fd()
+            }
+        }
+    )*};
+}
+has_fd!(Tcp, TcpListener, Udp);
+
+/// A message header with nothing in it.
+pub(super) const fn message() -> libc::msghdr {
+    // SAFETY: msghdr is pointers, lengths and flags (and padding on some
+    // C libraries); all zeros is the empty message.
+    unsafe { mem::zeroed() }
+}
+
+/// sendmsg(2) with `MSG_DONTWAIT | MSG_NOSIGNAL`.
+///
+/// # Safety
+/// The pointers in `message` are null with a length of zero, or good for
+/// reading what their lengths say.
+pub(super) unsafe fn send_message(fd: BorrowedFd<'_>, message: &libc::msghdr) -> io::Result<usize> {
+    let flags = libc::MSG_DONTWAIT | libc::MSG_NOSIGNAL;
+    retried(|| {
+        // SAFETY: the caller vouches for the pointers; the call only reads.
+        unsafe { libc::sendmsg(fd.as_raw_fd(), message, flags) }
+    })
+}
+
+fn open(addr: SocketAddr, kind: Type, protocol: Protocol) -> SysResult<OwnedFd> {
+    let socket = socket2::Socket::new(
+        Domain::for_address(addr),
+        kind.nonblocking(),
+        Some(protocol),
+    )
+    .map_err(|e| SysError::new("socket for", addr, e))?;
+    if addr.is_ipv6() {
+        socket
+            .set_only_v6(true)
+            .map_err(|e| SysError::new("IPV6_V6ONLY", addr, e))?;
+    }
+    Ok(socket.into())
+}
+
+fn local_addr(fd: BorrowedFd<'_>) -> io::Result<SocketAddr> {
+    SockRef::from(&fd).local_addr().and_then(|addr| ip(&addr))
+}
+
+fn ip(addr: &SockAddr) -> io::Result<SocketAddr> {
+    addr.as_socket().ok_or_else(|| {
+        io::Error::new(
+            io::ErrorKind::InvalidData,
+            "neither an IPv4 nor an IPv6 address",
+        )
+    })
+}
+
+#[cfg(test)]
+#[path = "socket_tests.rs"]
+mod tests;

@@ -1,0 +1,42 @@
+//! What the tests of this layer share: waiting without sleeping, and the
+//! loopback addresses that the machine has.
+
+use super::clock::Clock;
+use std::io;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
+use std::time::Duration;
+
+/// Gives up waiting after this long; no test that passes comes near it.
+const DEADLINE: Duration = Duration::from_secs(10);
+
+/// Asks again until the answer is there; panics after [`DEADLINE`].
+pub(super) fn wait_for<T>(what: &str, mut ask: impl FnMut() -> Option<T>) -> T {
+    let start = Clock::now();
+    loop {
+        if let Some(answer) = ask() {
+            return answer;
+        }
+        assert!(Clock::now().since(start) < DEADLINE, "no {what} in time");
+        std::thread::yield_now();
+    }
+}
+
+/// Calls again while the call would block.
+pub(super) fn unblocked<T>(what: &str, mut call: impl FnMut() -> io::Result<T>) -> T {
+    wait_for(what, || match call() {
+        Ok(done) => Some(done),
+        Err(error) if error.kind() == io::ErrorKind::WouldBlock => None,
+        Err(error) => panic!("{what}: {error}"),
+    })
+}
+
+/// Port 0 on 127.0.0.1 and, where the machine has it, on ::1.
+pub(super) fn loopbacks() -> Vec<SocketAddr> {
+    let mut found = vec![SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 0)];
+    let six = SocketAddr::new(IpAddr::V6(Ipv6Addr::LOCALHOST), 0);
+    match UdpSocket::bind(six) {
+        Ok(_) => found.push(six),
+        Err(error) => eprintln!("IPv6 is not tested here: bind {six}: {error}"),
+    }
+    found
+}
