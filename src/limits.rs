@@ -29,10 +29,15 @@ pub const TS_PACKET: usize = 188;
 /// Packets that must begin with the sync byte, one after the other, before a
 /// byte stream is believed to be an MPEG-TS.
 pub const TS_SYNC_PACKETS: usize = 3;
-/// PIDs of a stream whose continuity counters are tracked. A programme has a
-/// handful; a full multiplex that exceeds this passes, without join points for
-/// what lies beyond.
+/// PIDs of one programme whose continuity is carried over a join or a skip. A
+/// programme has a handful; what exceeds this is passed on all the same, and a
+/// subscriber that skips may count errors on it.
 pub const TS_PIDS: usize = 64;
+/// Bytes of a PAT or PMT section, ISO/IEC 13818-1 2.4.4.3 and 2.4.4.8.
+pub const TS_SECTION_BYTES: usize = 1024;
+/// TS packets that one PAT or PMT section may span: the largest section takes
+/// 6, a pointer field before it one more, stuffing in between the last.
+pub const TS_TABLE_PACKETS: usize = 8;
 /// After this long without a random-access point, any video PES start will do.
 pub const TS_NO_KEY: Duration = Duration::from_secs(10);
 /// Bytes of one `lines` or `len32` frame; a larger one ends the publisher.
@@ -66,10 +71,17 @@ pub const WAIT_MAX: Duration = Duration::from_secs(60);
 pub const WEBSOCKET_IN_BYTES: usize = 4096;
 /// Bytes of the UDP join token.
 pub const TOKEN_BYTES: usize = 16;
+/// A UDP join token lets its address in for this long, and for as long again
+/// at most: enough for a slow answer, too little to collect tokens for later.
+pub const TOKEN_TIME: Duration = Duration::from_secs(30);
 /// Shortest UDP join request: no reply is larger than its request.
 pub const JOIN_REQUEST_BYTES: usize = 16;
 /// A UDP subscriber that says nothing for this long is gone.
 pub const UDP_SILENCE: Duration = Duration::from_secs(10);
+/// Datagrams gathered before they are handed over, to each destination in turn.
+pub const UDP_PIECES: usize = 28;
+/// A UDP publisher that was refused its name asks again after this.
+pub const CLAIM_PAUSE: Duration = Duration::from_secs(1);
 /// UDP subscribers of one listener.
 pub const UDP_SUBSCRIBERS: usize = 4096;
 
@@ -98,6 +110,12 @@ pub const DATAGRAM_SPACE: usize = 64 * 1024;
 pub const FLUSH_BYTES: usize = 64 * 1024;
 /// Slices of one gather list; IOV_MAX is 1024.
 pub const FLUSH_SLICES: usize = 64;
+/// Bytes of control data that one receive has room for: the GRO stride, the
+/// drop count and a set of timestamps take half of it.
+pub const CONTROL_BYTES: usize = 256;
+/// Datagrams handed to the kernel in one call: enough that the call itself
+/// costs nothing per datagram; `UIO_MAXIOV`, 1024, is the kernel's own bound.
+pub const DATAGRAM_BATCH: usize = 64;
 /// Fan-out yields after this many sends ...
 pub const FANOUT_SENDS: usize = 32;
 /// ... or this long.
@@ -120,12 +138,38 @@ pub const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 /// Subscribers that are behind are looked at this often.
 pub const LAG_TICK: Duration = Duration::from_millis(10);
 
+/// Bytes read from an HTTP client or a greeting at a time.
+pub const SCRATCH_BYTES: usize = 64 * 1024;
+/// Bytes that an echo holds for a peer that does not read.
+pub const ECHO_BYTES: usize = 64 * 1024;
+/// Bytes of a raw TCP greeting that are looked at before it is believed.
+pub const GREETING_BYTES: usize = 16;
+/// Control frames queued for a WebSocket; a peer that pings without reading is
+/// ended.
+pub const QUEUED_BYTES: usize = 64 * 1024;
+/// A closed connection may go on sending for this long before it is reset, so
+/// that what it was told last reaches it.
+pub const CLOSING_TIME: Duration = Duration::from_secs(1);
+
+/// How long `idle=adaptive` spins if it isn't told: about what a sleep and a
+/// wake-up cost, so that spinning never loses more than it can win.
+pub const IDLE_SPIN: Duration = Duration::from_micros(50);
+/// Longest spin that may be asked for; beyond it `idle=spin` says it better.
+pub const IDLE_SPIN_MAX: Duration = Duration::from_secs(1);
+/// Bytes of a configuration file; a thousand listeners take a tenth of it.
+pub const CONFIG_BYTES: u64 = 1024 * 1024;
+
 // --- process ------------------------------------------------------------
 
 /// Connections of one shard; the descriptor limit usually comes first.
 pub const CONNECTIONS: usize = 65_536;
+/// CPUs of the largest affinity mask asked for; kernels are built for at most
+/// 8192.
+pub const CPUS: usize = 65_536;
 /// Log lines that wait for the log thread; more are dropped and counted.
 pub const LOG_LINES: usize = 1024;
+/// At the end the log thread gets this long to write what is queued.
+pub const LOG_FLUSH: Duration = Duration::from_millis(250);
 /// Time that open connections get after SIGTERM.
 pub const DRAIN_TIME: Duration = Duration::from_secs(2);
 
