@@ -1,0 +1,187 @@
+//! How frames become a subscriber's bytes.
+//!
+//! `Plain` sends slices of the ring. `WebSocket` puts a header before each
+//! frame and leaves out what is not payload (a line's newline, a length
+//! prefix). Datagrams are cut by the reactor's UDP side, from the same frames.
+
+use crate::base::Position;
+use crate::framing::Trim;
+use crate::limits::FLUSH_BYTES;
+use crate::protocol::websocket;
+use crate::ring::{self, Gather, SegRef, Window};
+
+/// The form of a subscriber's bytes.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Form {
+    /// The stream's bytes and nothing else.
+    #[default]
+    Plain,
+    /// One binary WebSocket message per frame (RFC 6455).
+    WebSocket,
+}
+
+/// Messages in one flush: each takes a header slice and one or two of payload.
+const MESSAGES: usize = 20;
+
+/// Where a subscriber's bytes come from.
+#[derive(Clone, Copy)]
+pub(super) enum Source<'a> {
+    /// The stream's window.
+    Window(&'a Window),
+    /// Segments kept for a subscriber that is leaving.
+    Held(&'a [SegRef]),
+}
+
+impl<'a> Source<'a> {
+    pub(super) fn gather(self, from: Position, to: Position, list: &mut Gather<'a>) -> u64 {
+        match self {
+            Self::Window(window) => window.gather(from, to, list),
+            Self::Held(held) => ring::gather(held.iter(), from, to, list),
+        }
+    }
+
+    /// Calls for the ends of the frames after `from`, in order, until it has
+    /// enough.
+    fn ends(self, from: Position, mut wants_more: impl FnMut(Position) -> bool) {
+        match self {
+            Self::Window(window) => {
+                let _enough = window.spans(from).all(|span| wants_more(span.end));
+            }
+            Self::Held(held) => {
+                let frames = held.iter().flat_map(|segment| segment.frames());
+                let _enough = frames
+                    .filter(|frame| frame.end > from)
+                    .all(|frame| wants_more(frame.end));
+            }
+        }
+    }
+}
+
+/// One frame as a message: header, payload, and where the next frame starts.
+#[derive(Clone, Copy, Default)]
+struct Message {
+    head: [u8; 10],
+    head_len: usize,
+    from: Position,
+    to: Position,
+    next: Position,
+}
+
+/// Where a subscriber stands inside a message.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Within {
+    /// Header bytes sent of the message at the cursor.
+    head_sent: u8,
+    /// The header is out; the cursor is in the payload.
+    in_body: bool,
+}
+
+impl Within {
+    pub(super) fn at_boundary(self) -> bool {
+        self == Self::default()
+    }
+}
+
+/// The messages of one flush.
+#[derive(Default)]
+pub struct Messages {
+    list: [Message; MESSAGES],
+    used: usize,
+}
+
+impl Messages {
+    /// Lists the frames from `cursor` up to `target`.
+    pub(super) fn plan(
+        &mut self,
+        source: Source<'_>,
+        cursor: Position,
+        target: Position,
+        within: Within,
+        trim: Trim,
+    ) {
+        self.used = 0;
+        let mut at = cursor;
+        let mut in_body = within.in_body;
+        source.ends(cursor, |end| {
+            if end > target || self.used == MESSAGES || at.since(cursor) > FLUSH_BYTES as u64 {
+                return false;
+            }
+            let to = (end - trim.back as u64).max(at);
+            let message = if in_body {
+                Message {
+                    from: at,
+                    to,
+                    next: end,
+                    ..Message::default()
+                }
+            } else {
+                let from = (at + trim.front as u64).min(to);
+                let (head, head_len) = websocket::header(to.since(from) as usize);
+                Message {
+                    head,
+                    head_len,
+                    from,
+                    to,
+                    next: end,
+                }
+            };
+            self.list[self.used] = message;
+            self.used += 1;
+            in_body = false;
+            at = end;
+            true
+        });
+    }
+
+    pub(super) fn gather<'a>(&'a self, source: Source<'a>, within: Within, list: &mut Gather<'a>) {
+        for (n, message) in self.list[..self.used].iter().enumerate() {
+            let sent = if n == 0 {
+                usize::from(within.head_sent)
+            } else {
+                0
+            };
+            // A slice for the header, and one per segment of the payload.
+            if list.room() < 3 && n > 0 {
+                break;
+            }
+            let head = message.head.get(sent..message.head_len).unwrap_or_default();
+            if !list.push(head) {
+                break;
+            }
+            let wanted = message.to.since(message.from);
+            if source.gather(message.from, message.to, list) < wanted {
+                break;
+            }
+        }
+    }
+
+    /// Moves `cursor` and `within` past `sent` bytes of what was gathered.
+    pub(super) fn advance(&self, mut sent: u64, cursor: &mut Position, within: &mut Within) {
+        for message in &self.list[..self.used] {
+            if !within.in_body {
+                let head = (message.head_len - usize::from(within.head_sent)) as u64;
+                if sent < head {
+                    within.head_sent += sent as u8;
+                    return;
+                }
+                sent -= head;
+                *cursor = message.from.max(*cursor);
+                *within = Within {
+                    head_sent: 0,
+                    in_body: message.head_len > 0 || within.in_body,
+                };
+            }
+            let body = message.to.since(*cursor);
+            if sent < body {
+                *cursor += sent;
+                return;
+            }
+            sent -= body;
+            *cursor = message.next;
+            *within = Within::default();
+            if sent == 0 {
+                return;
+            }
+        }
+    }
+}

@@ -1,0 +1,18 @@
+//! Streams, and who publishes and subscribes to them.
+//!
+//! What decides lives here as plain functions over a window and a time: where
+//! a subscriber starts ([`subscriber`]), how far behind it is and what happens
+//! then, what a stream keeps ([`stream`]), who owns a name ([`directory`]).
+//! Nothing here has a socket or a clock.
+
+pub mod directory;
+pub mod egress;
+pub mod settings;
+pub mod stream;
+pub mod subscriber;
+
+pub use directory::{Claim, Directory, Found, ShardId};
+pub use egress::Form;
+pub use settings::Settings;
+pub use stream::{Stream, StreamStats};
+pub use subscriber::{Subscriber, Verdict};

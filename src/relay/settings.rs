@@ -1,0 +1,102 @@
+//! What a listener says about its streams, with the defaults filled in.
+
+use crate::framing::Kind;
+use crate::limits;
+use crate::protocol::{Ask, Join, Policy};
+use std::time::Duration;
+
+/// Stream keys of one listener, complete.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Settings {
+    /// How a publisher's frames are found.
+    pub framing: Kind,
+    /// Where a subscriber starts.
+    pub join: Join,
+    /// The bound of a subscriber's lag.
+    pub max_lag: Duration,
+    /// What happens past it; `None`: `close` for `raw`, `skip` otherwise.
+    pub policy: Option<Policy>,
+    /// How much of a stream is kept; `None`: back to the newest join point.
+    pub window: Option<Duration>,
+    /// How many bytes of a stream are kept at most.
+    pub window_bytes: u64,
+    /// How long a publisher may be silent.
+    pub timeout: Duration,
+    /// How long an HTTP subscriber waits for a stream that is not there.
+    pub wait: Duration,
+}
+
+impl Settings {
+    /// A listener's keys over the defaults.
+    pub fn of(ask: &Ask) -> Self {
+        Self {
+            framing: ask.framing.unwrap_or_default(),
+            join: ask.join.unwrap_or_default(),
+            max_lag: ask.max_lag.unwrap_or(limits::MAX_LAG),
+            policy: ask.policy,
+            window: ask.window,
+            window_bytes: ask.window_bytes.unwrap_or(limits::WINDOW_BYTES),
+            timeout: ask.timeout.unwrap_or(limits::PUBLISHER_SILENCE),
+            wait: ask.wait.unwrap_or(Duration::ZERO).min(limits::WAIT_MAX),
+        }
+    }
+
+    /// What a request makes of them: it may choose, and lower, but not raise.
+    pub fn lowered(&self, ask: &Ask) -> Self {
+        let at_most =
+            |mine: Duration, theirs: Option<Duration>| theirs.map_or(mine, |t| t.min(mine));
+        Self {
+            framing: ask.framing.unwrap_or(self.framing),
+            join: ask.join.unwrap_or(self.join),
+            max_lag: at_most(self.max_lag, ask.max_lag),
+            policy: ask.policy.or(self.policy),
+            window: match (self.window, ask.window) {
+                (Some(mine), Some(theirs)) => Some(mine.min(theirs)),
+                (mine, None) => mine,
+                (None, Some(_)) => None,
+            },
+            window_bytes: ask
+                .window_bytes
+                .map_or(self.window_bytes, |b| b.min(self.window_bytes)),
+            timeout: at_most(self.timeout, ask.timeout),
+            wait: ask
+                .wait
+                .map_or(self.wait, |wait| wait.min(limits::WAIT_MAX)),
+        }
+    }
+
+    /// What happens to a subscriber past max-lag, given how its stream is cut.
+    pub fn policy_for(&self, kind: Kind) -> Policy {
+        self.policy.unwrap_or(if kind == Kind::Raw {
+            Policy::Close
+        } else {
+            Policy::Skip
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_request_lowers_and_never_raises() {
+        let listener = Settings::of(&Ask::default());
+        let mut ask = Ask {
+            max_lag: Some(Duration::from_millis(100)),
+            ..Ask::default()
+        };
+        assert_eq!(listener.lowered(&ask).max_lag, Duration::from_millis(100));
+        ask.max_lag = Some(Duration::from_secs(100));
+        ask.window_bytes = Some(u64::MAX);
+        ask.timeout = Some(Duration::MAX);
+        assert_eq!(listener.lowered(&ask), listener);
+    }
+
+    #[test]
+    fn raw_can_not_be_skipped_in_by_default() {
+        let settings = Settings::of(&Ask::default());
+        assert_eq!(settings.policy_for(Kind::Raw), Policy::Close);
+        assert_eq!(settings.policy_for(Kind::Ts), Policy::Skip);
+    }
+}

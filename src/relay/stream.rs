@@ -1,0 +1,336 @@
+//! One live stream on its publisher's shard: bytes in, frames and join points
+//! out, and what is kept of them.
+
+use super::settings::Settings;
+use super::subscriber::Cut;
+use crate::base::{Instant, Position};
+use crate::framing::{Framing, FramingError, FramingStats, Kind, Marks, Step, Transport};
+use crate::limits::{DATAGRAM_SPACE, LAG_TICK};
+use crate::protocol::{Body, Name, Refusal};
+use crate::ring::{Frame, JoinPoint, Pool, Tail, Window};
+use std::fmt;
+use std::time::Duration;
+
+/// A tail with less free memory than this is sealed before a receive: small
+/// receives cost more than the memory left behind.
+const LEAST_SPACE: usize = 16 * 1024;
+
+/// Counts of one stream.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct StreamStats {
+    /// Bytes received from the publisher, before framing.
+    pub received_bytes: u64,
+    /// Bytes that a memmove or copy moved in user space.
+    pub moved_bytes: u64,
+    /// Segments that the byte cap dropped before their time.
+    pub capped_segments: u64,
+    /// Datagrams that were no part of the stream.
+    pub dropped_datagrams: u64,
+}
+
+/// Why a publisher's bytes were not taken.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum IngestError {
+    /// They can't be framed.
+    Framing(FramingError),
+    /// Their transfer coding is broken.
+    Body(Refusal),
+}
+
+impl fmt::Display for IngestError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Framing(why) => why.fmt(f),
+            Self::Body(why) => write!(f, "broken request body ({})", why.label()),
+        }
+    }
+}
+
+impl std::error::Error for IngestError {}
+
+impl IngestError {
+    /// As a refusal, for the counter.
+    pub const fn reason(self) -> Refusal {
+        match self {
+            Self::Framing(_) => Refusal::BadFrame,
+            Self::Body(why) => why,
+        }
+    }
+}
+
+/// A stream and its ring.
+pub struct Stream {
+    /// Its name.
+    pub name: Name,
+    /// Its life's number.
+    pub epoch: u64,
+    /// Its publisher's listener's keys.
+    pub settings: Settings,
+    /// Counts.
+    pub stats: StreamStats,
+    framing: Framing,
+    marks: Marks,
+    tail: Tail,
+    window: Window,
+    /// Every subscriber may be this far behind.
+    keep: Duration,
+}
+
+impl Stream {
+    /// A stream without a byte. `lag` is the largest max-lag that any
+    /// subscriber may have.
+    pub fn new(
+        name: Name,
+        epoch: u64,
+        settings: Settings,
+        transport: Transport,
+        lag: Duration,
+        pool: &mut Pool,
+    ) -> Self {
+        let tail = pool.take(Position::ZERO);
+        let mut window = Window::default();
+        window.push(tail.reader());
+        let framing = Framing::new(settings.framing, transport);
+        // The lag check comes once a tick: two ticks keep what it still needs.
+        let keep = settings.window.unwrap_or_default().max(lag + 2 * LAG_TICK);
+        let marks = Marks::default();
+        let stats = StreamStats::default();
+        Self {
+            name,
+            epoch,
+            settings,
+            stats,
+            framing,
+            marks,
+            tail,
+            window,
+            keep,
+        }
+    }
+
+    /// What subscribers read.
+    pub const fn window(&self) -> &Window {
+        &self.window
+    }
+
+    /// What its framing means for subscribers.
+    pub fn cut(&self) -> Cut {
+        Cut {
+            kind: self.framing.kind(),
+            anywhere: self.framing.joins_anywhere(),
+            trim: self.framing.trim(),
+        }
+    }
+
+    /// Counts of its framing.
+    pub fn framing_stats(&self) -> FramingStats {
+        self.framing.stats()
+    }
+
+    /// When its framing must decide about held bytes.
+    pub fn poll_timeout(&self) -> Option<Instant> {
+        self.framing.poll_timeout()
+    }
+
+    /// Memory to receive a byte stream into.
+    pub fn space(&mut self, pool: &mut Pool) -> &mut [u8] {
+        if self.tail.free() < LEAST_SPACE {
+            self.roll(pool);
+        }
+        self.tail.space()
+    }
+
+    /// Memory to receive a batch of datagrams into.
+    pub fn datagram_space(&mut self, pool: &mut Pool) -> &mut [u8] {
+        if self.tail.free() < DATAGRAM_SPACE {
+            self.roll(pool);
+        }
+        self.tail.space()
+    }
+
+    /// `len` bytes of payload have arrived in [`Self::space`].
+    ///
+    /// # Errors
+    /// The framing can't take them; the publisher is to be ended.
+    pub fn received(
+        &mut self,
+        len: usize,
+        now: Instant,
+        pool: &mut Pool,
+    ) -> Result<(), IngestError> {
+        self.stats.received_bytes += len as u64;
+        self.tail.fill(len);
+        self.frame(now, pool)
+    }
+
+    /// `len` bytes of an HTTP body have arrived in [`Self::space`]; answers
+    /// whether it is complete. What lies behind it is appended to `rest`.
+    ///
+    /// # Errors
+    /// Broken transfer coding or framing; the publisher is to be ended.
+    pub fn received_body(
+        &mut self,
+        len: usize,
+        body: &mut Body,
+        rest: &mut Vec<u8>,
+        now: Instant,
+        pool: &mut Pool,
+    ) -> Result<bool, IngestError> {
+        let raw = &mut self.tail.space()[..len];
+        let decoded = body.decode(raw).map_err(IngestError::Body)?;
+        rest.extend_from_slice(&raw[decoded.consumed..]);
+        self.stats.moved_bytes += decoded.moved as u64;
+        self.stats.received_bytes += decoded.payload as u64;
+        self.tail.fill(decoded.payload);
+        self.frame(now, pool)?;
+        Ok(decoded.done)
+    }
+
+    /// Copies bytes that arrived elsewhere, behind a request's head, into
+    /// [`Self::space`]; answers how many fit.
+    pub fn copy_in(&mut self, bytes: &[u8], pool: &mut Pool) -> usize {
+        let space = self.space(pool);
+        let len = bytes.len().min(space.len());
+        space[..len].copy_from_slice(&bytes[..len]);
+        self.stats.moved_bytes += len as u64;
+        len
+    }
+
+    /// `len` bytes have arrived in [`Self::datagram_space`]: datagrams of
+    /// `stride` bytes each, the last perhaps shorter.
+    pub fn received_datagrams(&mut self, len: usize, stride: usize, now: Instant, pool: &mut Pool) {
+        self.stats.received_bytes += len as u64;
+        self.tail.fill(len);
+        let mut rest = len;
+        while rest > 0 {
+            if self.tail.frame_room() == 0 {
+                self.roll(pool);
+            }
+            let size = rest.min(stride.max(1));
+            let at = self.tail.position();
+            self.marks.room = self.tail.frame_room();
+            let step = self
+                .framing
+                .datagram(&self.tail.held()[..size], at, now, &mut self.marks);
+            if step.keep == 0 {
+                self.stats.dropped_datagrams += 1;
+            }
+            self.apply(step, now);
+            let beyond = size - step.skip - step.keep;
+            self.stats.moved_bytes += self.tail.skip(beyond) as u64;
+            rest -= size;
+        }
+    }
+
+    /// The time named by [`Self::poll_timeout`] has come.
+    ///
+    /// # Errors
+    /// As [`Self::received`].
+    pub fn handle_timeout(&mut self, now: Instant, pool: &mut Pool) -> Result<(), IngestError> {
+        self.frame(now, pool)
+    }
+
+    /// Whether [`Self::trim`] would drop something; `None` if not, else where
+    /// the window will begin.
+    pub fn outdated(&self, now: Instant) -> Option<Position> {
+        let second = self.window.second_base()?;
+        if self.window.len() > self.settings.window_bytes {
+            return Some(second);
+        }
+        let arrival = self.window.oldest_arrival()?;
+        let is_old = now.since(arrival) > self.keep;
+        let is_before_key = self
+            .window
+            .newest_join()
+            .is_none_or(|join| second <= join.position);
+        (is_old && is_before_key).then_some(second)
+    }
+
+    /// Drops the oldest segment.
+    pub fn trim(&mut self, pool: &mut Pool) {
+        if self.window.len() > self.settings.window_bytes {
+            self.stats.capped_segments += 1;
+        }
+        if let Some(segment) = self.window.pop() {
+            pool.give_back(segment);
+        }
+    }
+
+    /// The stream is over and nobody reads it: its memory goes back.
+    pub fn dissolve(mut self, pool: &mut Pool) {
+        drop(self.tail);
+        for segment in self.window.drain() {
+            pool.give_back(segment);
+        }
+    }
+
+    /// Lets the framing look at what is held until it wants more.
+    fn frame(&mut self, now: Instant, pool: &mut Pool) -> Result<(), IngestError> {
+        loop {
+            if self.tail.frame_room() == 0 {
+                self.roll(pool);
+            }
+            let at = self.tail.position();
+            self.marks.room = self.tail.frame_room();
+            let step = self
+                .framing
+                .step(self.tail.held(), at, now, &mut self.marks)
+                .map_err(IngestError::Framing)?;
+            self.apply(step, now);
+            if step == Step::HOLD {
+                return Ok(());
+            }
+        }
+    }
+
+    /// Carries a step out: skips, commits, publishes join points.
+    fn apply(&mut self, step: Step, now: Instant) {
+        self.stats.moved_bytes += self.tail.skip(step.skip) as u64;
+        let frames = self.marks.frames.drain(..);
+        self.tail.commit(
+            step.keep,
+            frames.map(|mark| Frame {
+                end: mark.end,
+                arrival: now,
+                leave: mark.leave,
+            }),
+        );
+        for mark in self.marks.joins.drain(..) {
+            let arrival = self.window.arrival(mark.position).unwrap_or(now);
+            self.window.push_join(JoinPoint {
+                position: mark.position,
+                arrival,
+                fresh: mark.fresh,
+                resume: mark.resume,
+            });
+        }
+    }
+
+    /// Seals the tail and goes on in a fresh segment; held bytes move along.
+    fn roll(&mut self, pool: &mut Pool) {
+        let mut next = pool.take(self.tail.position());
+        let held = self.tail.held();
+        next.space()[..held.len()].copy_from_slice(held);
+        next.fill(held.len());
+        self.stats.moved_bytes += held.len() as u64;
+        self.window.push(next.reader());
+        drop(std::mem::replace(&mut self.tail, next).seal());
+    }
+
+    /// Whether the publisher's bytes are known to be of this kind.
+    pub fn kind(&self) -> Kind {
+        self.framing.kind()
+    }
+}
+
+impl fmt::Debug for Stream {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(
+            f,
+            "Stream({} epoch {}, {} bytes kept)",
+            self.name,
+            self.epoch,
+            self.window.len()
+        )
+    }
+}

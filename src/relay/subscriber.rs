@@ -1,0 +1,407 @@
+//! One subscriber: where it starts, how far behind it is, and how it skips.
+//!
+//! ```text
+//! New ──▶ Awaiting ──join point──▶ Sending ──lag > bound──▶ Leaving ──┐
+//!            ▲                                                        │
+//!            └────────── a frame may be left here, the rest skipped ──┘
+//! ```
+//!
+//! *Leaving* goes on to the next place where the stream may be left (in a TS,
+//! before a video PES), so that a decoder never sees half a picture; the few
+//! segments that takes are held for it, so that the window need not be.
+
+use super::egress::{Form, Messages, Source, Within};
+use super::settings::Settings;
+use crate::base::{Instant, Position};
+use crate::framing::{Kind, Trim};
+use crate::limits::{FLUSH_BYTES, LEAVING_SEGMENTS};
+use crate::protocol::{Join, Policy, websocket};
+use crate::ring::{Cursor, Gather, JoinPoint, SegRef, Window};
+use std::sync::Arc;
+use std::time::Duration;
+
+/// What a stream's framing means for its subscribers.
+#[derive(Clone, Copy, Debug)]
+pub struct Cut {
+    /// How frames are found.
+    pub kind: Kind,
+    /// Any frame is a join point.
+    pub anywhere: bool,
+    /// What of a frame is no payload in messages.
+    pub trim: Trim,
+}
+
+/// What the lag check decided.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Verdict {
+    /// Within its bound, or nothing can be done yet.
+    Fine,
+    /// It leaves the stream at the next place where it may.
+    Skips {
+        /// How far behind it was.
+        lag: Duration,
+    },
+    /// It is to be ended.
+    Close {
+        /// How far behind it was.
+        lag: Duration,
+    },
+}
+
+/// Exact counts of what one subscriber got and missed.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct SubscriberStats {
+    /// Bytes the kernel took, headers included.
+    pub sent_bytes: u64,
+    /// Jumps forward.
+    pub skips: u64,
+    /// Stream bytes jumped over.
+    pub skipped_bytes: u64,
+    /// Stream time jumped over.
+    pub skipped_time: Duration,
+}
+
+#[derive(Debug)]
+enum Place {
+    New,
+    /// Nothing is sent until a join point at `from` or later is known; `left`
+    /// says when the bytes at `from` had arrived, for a subscriber that skips.
+    Awaiting {
+        from: Position,
+        left: Option<Instant>,
+    },
+    Sending,
+    Leaving(Box<Leaving>),
+}
+
+#[derive(Debug)]
+struct Leaving {
+    until: Position,
+    /// When the first byte that is skipped arrived.
+    arrival: Instant,
+    held: Vec<SegRef>,
+}
+
+/// A subscriber's place in a stream and its bounds.
+#[derive(Debug)]
+pub struct Subscriber {
+    cursor: Cursor,
+    place: Place,
+    /// Sent before the byte at the cursor, with how much of it is out.
+    prefix: Option<(Arc<[u8]>, usize)>,
+    within: Within,
+    form: Form,
+    join: Join,
+    policy: Policy,
+    max_lag: Duration,
+    /// Raised for `last-key` until it first reaches the head.
+    bound: Duration,
+    /// Time of the last join or skip.
+    since: Instant,
+    /// When the kernel's queue was last looked at.
+    checked: Instant,
+    /// Counts.
+    pub stats: SubscriberStats,
+}
+
+impl Subscriber {
+    /// A subscriber that has not started.
+    pub fn new(settings: &Settings, kind: Kind, form: Form, now: Instant) -> Self {
+        Self {
+            cursor: Cursor::new(Position::ZERO),
+            place: Place::New,
+            prefix: None,
+            within: Within::default(),
+            form,
+            join: settings.join,
+            policy: settings.policy_for(kind),
+            max_lag: settings.max_lag,
+            bound: settings.max_lag,
+            since: now,
+            checked: now,
+            stats: SubscriberStats::default(),
+        }
+    }
+
+    /// The next byte of the stream that it will be sent.
+    pub fn position(&self) -> Position {
+        self.cursor.at()
+    }
+
+    /// True if it waits for a join point.
+    pub fn is_waiting(&self) -> bool {
+        matches!(self.place, Place::New | Place::Awaiting { .. })
+    }
+
+    /// True if everything up to `head` is with the kernel.
+    pub fn is_at(&self, head: Position) -> bool {
+        matches!(self.place, Place::Sending) && self.cursor.at() >= head && self.prefix.is_none()
+    }
+
+    /// True between messages: other bytes may be sent now.
+    pub fn at_boundary(&self) -> bool {
+        self.within.at_boundary() && self.prefix.as_ref().is_none_or(|(_, sent)| *sent == 0)
+    }
+
+    /// How many segments are held for it.
+    pub fn held_segments(&self) -> usize {
+        match &self.place {
+            Place::Leaving(leaving) => leaving.held.len(),
+            Place::New | Place::Awaiting { .. } | Place::Sending => 0,
+        }
+    }
+
+    /// Starts or resumes it if there is a join point for it; answers whether
+    /// it has something to send to.
+    pub fn begin(&mut self, window: &Window, cut: Cut, now: Instant) -> bool {
+        let (from, left) = match self.place {
+            Place::New => match self.first_join(window, cut, now) {
+                Some(started) => return started,
+                None => return false,
+            },
+            Place::Awaiting { from, left } => (from, left),
+            Place::Sending | Place::Leaving(_) => return true,
+        };
+        if cut.anywhere {
+            let to = window.head().max(from);
+            self.resume_at(window, (from, to), None, left, now);
+            return true;
+        }
+        let Some(join) = window.newest_join().filter(|join| join.position >= from) else {
+            return false;
+        };
+        let prefix = if left.is_some() {
+            &join.resume
+        } else {
+            &join.fresh
+        };
+        let prefix = Arc::clone(prefix);
+        self.resume_at(window, (from, join.position), Some(prefix), left, now);
+        true
+    }
+
+    /// Where a new subscriber starts; `None`: it waits for what comes next.
+    fn first_join(&mut self, window: &Window, cut: Cut, now: Instant) -> Option<bool> {
+        if cut.anywhere || self.join == Join::Live {
+            self.start_at(window.head(), None, now);
+            return Some(true);
+        }
+        let newest = window.newest_join();
+        let start = newest.filter(|join| match self.join {
+            Join::Auto => now.since(join.arrival) <= self.max_lag,
+            Join::LastKey => true,
+            Join::NextKey | Join::Live => false,
+        });
+        if let Some(JoinPoint {
+            position,
+            arrival,
+            fresh,
+            ..
+        }) = start
+        {
+            let age = now.since(*arrival);
+            self.start_at(*position, Some(Arc::clone(fresh)), now);
+            self.bound = self.max_lag.max(age);
+            return Some(true);
+        }
+        let from = newest.map_or(Position::ZERO, |join| join.position + 1);
+        self.place = Place::Awaiting { from, left: None };
+        None
+    }
+
+    fn start_at(&mut self, at: Position, prefix: Option<Arc<[u8]>>, now: Instant) {
+        self.cursor.jump(at);
+        let prefix = prefix.filter(|bytes| !bytes.is_empty());
+        self.prefix = match self.form {
+            Form::Plain => prefix,
+            Form::WebSocket => prefix.map(|bytes| as_message(&bytes)),
+        }
+        .map(|bytes| (bytes, 0));
+        self.place = Place::Sending;
+        self.since = now;
+        self.checked = now;
+        self.bound = self.max_lag;
+    }
+
+    fn resume_at(
+        &mut self,
+        window: &Window,
+        (from, at): (Position, Position),
+        prefix: Option<Arc<[u8]>>,
+        left: Option<Instant>,
+        now: Instant,
+    ) {
+        if let Some(left) = left {
+            self.stats.skips += 1;
+            self.stats.skipped_bytes += at.since(from);
+            let until = window.arrival(at).unwrap_or(now);
+            self.stats.skipped_time += until.since(left);
+        }
+        self.start_at(at, prefix, now);
+    }
+
+    /// Lists the messages of the next flush; nothing for the plain form.
+    pub fn plan(&self, window: &Window, cut: Cut, messages: &mut Messages) {
+        if self.form == Form::WebSocket {
+            let (source, target) = self.source(window);
+            messages.plan(source, self.cursor.at(), target, self.within, cut.trim);
+        }
+    }
+
+    /// The next bytes to hand to the kernel: what is there now, at most about
+    /// `FLUSH_BYTES`.
+    pub fn gather<'a>(&'a self, window: &'a Window, messages: &'a Messages, list: &mut Gather<'a>) {
+        let (source, target) = self.source(window);
+        if let Some((prefix, sent)) = &self.prefix {
+            list.push(prefix.get(*sent..).unwrap_or_default());
+        }
+        match self.form {
+            Form::Plain => {
+                let to = target.min(self.cursor.at() + FLUSH_BYTES as u64);
+                source.gather(self.cursor.at(), to, list);
+            }
+            Form::WebSocket => messages.gather(source, self.within, list),
+        }
+    }
+
+    /// The kernel took `sent` of the bytes gathered.
+    pub fn sent(&mut self, sent: usize, messages: &Messages) {
+        self.stats.sent_bytes += sent as u64;
+        let mut rest = sent;
+        if let Some((prefix, out)) = &mut self.prefix {
+            let step = rest.min(prefix.len() - *out);
+            *out += step;
+            rest -= step;
+            if *out < prefix.len() {
+                return;
+            }
+            self.prefix = None;
+        }
+        match self.form {
+            Form::Plain => self.cursor.advance(rest as u64),
+            Form::WebSocket => {
+                let mut at = self.cursor.at();
+                messages.advance(rest as u64, &mut at, &mut self.within);
+                self.cursor.jump(at);
+            }
+        }
+        if let Place::Leaving(leaving) = &self.place
+            && self.cursor.at() >= leaving.until
+        {
+            let (from, left) = (leaving.until, Some(leaving.arrival));
+            self.place = Place::Awaiting { from, left };
+        }
+    }
+
+    /// Says that it has caught up: a raised bound falls back.
+    pub fn reached_head(&mut self) {
+        self.bound = self.max_lag;
+    }
+
+    /// Whether the kernel's queue should be looked at although it takes all
+    /// that is sent: at most four times per bound.
+    pub fn wants_check(&self, now: Instant) -> bool {
+        matches!(self.place, Place::Sending) && now.since(self.checked) > self.max_lag / 4
+    }
+
+    /// How far behind it is, `unacked` bytes of the kernel's queue included.
+    pub fn lag(&self, window: &Window, unacked: usize, now: Instant) -> Duration {
+        if self.is_waiting() {
+            return Duration::ZERO;
+        }
+        let at = self.cursor.at() - unacked as u64;
+        if at >= window.head() {
+            return Duration::ZERO;
+        }
+        let arrived = window.arrival(at).unwrap_or(self.since);
+        now.since(arrived.max(self.since))
+    }
+
+    /// Looks at its lag and acts on it. `held` counts the segments held for
+    /// all the subscribers of the stream.
+    pub fn check(
+        &mut self,
+        window: &Window,
+        cut: Cut,
+        unacked: usize,
+        held: &mut usize,
+        now: Instant,
+    ) -> Verdict {
+        self.checked = now;
+        let lag = self.lag(window, unacked, now);
+        if lag <= self.bound || !matches!(self.place, Place::Sending) {
+            return Verdict::Fine;
+        }
+        if self.policy == Policy::Close {
+            return Verdict::Close { lag };
+        }
+        self.leave(window, cut, lag, held, now)
+    }
+
+    /// Its oldest bytes are about to leave the window: it leaves now, whatever
+    /// its lag.
+    pub fn evict(&mut self, window: &Window, cut: Cut, held: &mut usize, now: Instant) -> Verdict {
+        if !matches!(self.place, Place::Sending) {
+            return Verdict::Fine;
+        }
+        let lag = self.lag(window, 0, now);
+        if self.policy == Policy::Close {
+            return Verdict::Close { lag };
+        }
+        match self.leave(window, cut, lag, held, now) {
+            Verdict::Fine => Verdict::Close { lag },
+            verdict @ (Verdict::Skips { .. } | Verdict::Close { .. }) => verdict,
+        }
+    }
+
+    fn leave(
+        &mut self,
+        window: &Window,
+        cut: Cut,
+        lag: Duration,
+        held: &mut usize,
+        now: Instant,
+    ) -> Verdict {
+        let at = self.cursor.at();
+        let until = match window.leave_from(at) {
+            Some(until) => until,
+            None if cut.anywhere && at >= window.head() => at,
+            None => return Verdict::Fine,
+        };
+        let arrival = window.arrival(until).unwrap_or(now);
+        if until == at && self.at_boundary() {
+            self.prefix = None;
+            self.place = Place::Awaiting {
+                from: at,
+                left: Some(arrival),
+            };
+            return Verdict::Skips { lag };
+        }
+        let segments = window.hold(at, until);
+        if *held + segments.len() > LEAVING_SEGMENTS {
+            return Verdict::Close { lag };
+        }
+        *held += segments.len();
+        self.place = Place::Leaving(Box::new(Leaving {
+            until,
+            arrival,
+            held: segments,
+        }));
+        Verdict::Skips { lag }
+    }
+
+    fn source<'a>(&'a self, window: &'a Window) -> (Source<'a>, Position) {
+        match &self.place {
+            Place::Leaving(leaving) => (Source::Held(&leaving.held), leaving.until),
+            Place::Sending => (Source::Window(window), window.head()),
+            // Nothing to send: the range is empty.
+            Place::New | Place::Awaiting { .. } => (Source::Window(window), self.cursor.at()),
+        }
+    }
+}
+
+/// What a WebSocket subscriber is sent first is a message of its own.
+fn as_message(bytes: &[u8]) -> Arc<[u8]> {
+    let (head, len) = websocket::header(bytes.len());
+    head[..len].iter().chain(bytes).copied().collect()
+}
