@@ -1,3 +1,178 @@
-//! The event loop.
+//! The event loop: one shard is one thread, one poll, one core.
+//!
+//! [`Shard::run`] is the whole server on one screen. Events only put names on
+//! lists; the phases work the lists off, each within a budget from `limits`.
+//! What is left over stays on its list, and the next poll does not sleep,
+//! because edge-triggered readiness is told once.
 
+pub mod accept;
+pub mod alarms;
+pub mod close;
+pub mod conn;
+pub mod control;
+pub mod counters;
+pub mod fanout;
+pub mod ingest;
+mod page;
 pub mod plan;
+pub mod session;
+pub mod setup;
+pub mod site;
+pub mod slab;
+pub mod streams;
+pub mod turn;
+pub mod udp;
+
+use accept::Listeners;
+use conn::{Conn, Role, Standing};
+use control::Control;
+use mio::event::Event;
+use mio::{Events, Poll, Token};
+use plan::Idle;
+use site::Sites;
+use slab::{Key, Slab};
+use std::io;
+use std::time::Duration;
+use streams::Streams;
+use turn::Turn;
+use udp::Ports;
+
+use crate::base::Instant;
+use crate::sys::process::Signals;
+use crate::sys::socket::Tcp;
+
+/// One thread's share of the server.
+pub struct Shard {
+    poll: Poll,
+    events: Events,
+    turn: Turn,
+    streams: Streams,
+    conns: Slab<Conn<Tcp>>,
+    sites: Sites,
+    listeners: Listeners,
+    ports: Ports,
+    signals: Option<Signals>,
+    idle: Idle,
+    /// When there was last something to do.
+    worked: Instant,
+}
+
+impl Shard {
+    /// Runs until the server is told to stop and is empty.
+    ///
+    /// # Errors
+    /// The poll is broken.
+    pub fn run(&mut self) -> io::Result<()> {
+        while !self.is_done() {
+            self.wait()?;
+            let Self {
+                turn,
+                streams,
+                conns,
+                sites,
+                listeners,
+                ports,
+                ..
+            } = self;
+            ports.ingest(turn, streams);
+            ingest::tcp(turn, streams, conns, sites);
+            fanout::live(turn, streams, conns, ports);
+            fanout::resumed(turn, streams, conns);
+            fanout::catchup(turn, streams, conns);
+            control::handle(turn, streams, conns, sites, ports, listeners);
+            accept::pump(turn, streams, conns, sites, listeners, self.poll.registry());
+            alarms::fire(turn, streams, conns, sites, ports, listeners);
+            close::reap(turn, conns);
+        }
+        Ok(())
+    }
+
+    /// Polls, sleeping only if nothing is left to do, and sorts what happened
+    /// into the turn's lists.
+    fn wait(&mut self) -> io::Result<()> {
+        let patience = self.patience();
+        match self.poll.poll(&mut self.events, patience) {
+            Ok(()) => {}
+            Err(why) if why.kind() == io::ErrorKind::Interrupted => {}
+            Err(why) => return Err(why),
+        }
+        let Self {
+            turn,
+            conns,
+            listeners,
+            ports,
+            signals,
+            ..
+        } = self;
+        turn.read_clock();
+        turn.counters.turns.bump();
+        for event in &self.events {
+            match Key::of(event.token()) {
+                Some(key) => note(key, event, conns, turn),
+                None if event.token() == setup::SIGNALS => heed(signals, turn),
+                None => match setup::source(event.token()) {
+                    setup::Source::Listener(n) => listeners.readable(n, turn),
+                    setup::Source::Port(n) => ports.readable(n, turn),
+                },
+            }
+        }
+        if !turn.ready.is_empty() {
+            self.worked = turn.now;
+        }
+        Ok(())
+    }
+
+    /// How long the poll may sleep.
+    fn patience(&self) -> Option<Duration> {
+        let spins = match self.idle {
+            Idle::Block => false,
+            Idle::Spin => true,
+            Idle::Adaptive(span) => self.turn.now.since(self.worked) < span,
+        };
+        if spins || !self.turn.ready.is_empty() {
+            return Some(Duration::ZERO);
+        }
+        self.turn.timers.next().map(|at| at.since(self.turn.now))
+    }
+
+    fn is_done(&self) -> bool {
+        self.turn.is_over || (self.streams.is_draining && self.conns.is_empty())
+    }
+}
+
+/// An event of a connection. A writable one does not write: it puts a blocked
+/// subscriber back on its list, so that there is one write path.
+fn note(key: Key, event: &Event, conns: &mut Slab<Conn<Tcp>>, turn: &mut Turn) {
+    let Some(conn) = conns.get_mut(key) else {
+        return;
+    };
+    conn.is_read_closed |= event.is_read_closed();
+    if event.is_readable() || event.is_read_closed() || event.is_error() {
+        conn.list(key, turn);
+    }
+    if event.is_writable() {
+        match &mut conn.role {
+            Role::Subscriber(subscribed) if subscribed.standing == Standing::Blocked => {
+                subscribed.standing = Standing::Listed;
+                turn.ready.writable.push_back(key);
+            }
+            Role::Subscriber(_) | Role::Publisher(_) | Role::Claiming(_) | Role::Awaiting(_) => {}
+            Role::Echo(_) | Role::Closing { .. } => conn.list(key, turn),
+            Role::Head { .. } | Role::Greeting { .. } if conn.out.is_some() => conn.list(key, turn),
+            Role::Head { .. } | Role::Greeting { .. } => {}
+        }
+    }
+}
+
+/// A signal: go down.
+fn heed(signals: &Option<Signals>, turn: &mut Turn) {
+    while let Some(signal) = signals.as_ref().and_then(Signals::read) {
+        log::info!("signal {signal}");
+        turn.ready.control.push_back(Control::Drain);
+    }
+}
+
+/// Fixed poll tokens, below those of connections.
+pub(crate) const fn fixed(number: usize) -> Token {
+    Token(number)
+}

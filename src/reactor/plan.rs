@@ -1,7 +1,7 @@
 //! What a server is asked to do, as types: the command line and the
 //! configuration file are parsed into this once, and nothing is parsed later.
 
-use crate::protocol::Ask;
+use crate::protocol::{Ask, Name};
 use crate::sys::options::SocketOptions;
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
@@ -42,12 +42,12 @@ pub enum Service {
     /// `tcp://..?publish=NAME`
     TcpPublish {
         /// The stream that clients publish.
-        name: String,
+        name: Name,
     },
     /// `tcp://..?subscribe=NAME`
     TcpSubscribe {
         /// The stream that clients get.
-        name: String,
+        name: Name,
     },
     /// `tcp://..?echo`
     TcpEcho,
@@ -56,7 +56,7 @@ pub enum Service {
     /// `udp://..?publish=NAME`
     UdpPublish {
         /// The stream that the datagrams are.
-        name: String,
+        name: Name,
         /// `group=`: multicast group to join.
         group: Option<IpAddr>,
         /// `iface=`: interface, by name or address, to join it on.
@@ -65,7 +65,7 @@ pub enum Service {
     /// `udp://..?subscribe=NAME`
     UdpSubscribe {
         /// The stream that joiners get.
-        name: String,
+        name: Name,
         /// False with `handshake=off`: no token is asked for.
         handshake: bool,
     },
@@ -81,7 +81,7 @@ pub struct Push {
     /// Where to send: unicast, or a multicast group.
     pub to: SocketAddr,
     /// The stream to send.
-    pub name: String,
+    pub name: Name,
     /// `iface=`: interface, by name or address, to send multicast on.
     pub iface: Option<String>,
     /// Stream keys.

@@ -1,0 +1,74 @@
+//! Deadlines that have come.
+
+use super::accept::Listeners;
+use super::conn::Conn;
+use super::fanout;
+use super::session::{self, Desk};
+use super::site::Sites;
+use super::slab::{Key, Slab};
+use super::streams::Streams;
+use super::turn::{Alarm, Turn};
+use super::udp::Ports;
+use crate::limits::TIMERS;
+use crate::sys::socket::Socket;
+
+/// Wakes whoever is due. Entries may be early: a connection that has done
+/// something since is armed again for the rest of its time.
+pub fn fire<S: Socket>(
+    turn: &mut Turn,
+    streams: &mut Streams,
+    conns: &mut Slab<Conn<S>>,
+    sites: &Sites,
+    ports: &mut Ports,
+    listeners: &mut Listeners,
+) {
+    for _ in 0..TIMERS {
+        let Some(alarm) = turn.timers.pop(turn.now) else {
+            return;
+        };
+        match alarm {
+            Alarm::Conn(key) => wake_conn(key, turn, streams, conns, sites),
+            Alarm::Stream(key) => wake_stream(key, turn, streams),
+            Alarm::Udp(port) => ports.wake(port, turn, streams),
+            Alarm::Accept(listener) => listeners.resume(listener, turn),
+            Alarm::Lag => fanout::watch(turn, streams, conns),
+            Alarm::Drain => turn.is_over = true,
+        }
+    }
+    turn.counters.exhausted.timers.bump();
+}
+
+fn wake_conn<S: Socket>(
+    key: Key,
+    turn: &mut Turn,
+    streams: &mut Streams,
+    conns: &mut Slab<Conn<S>>,
+    sites: &Sites,
+) {
+    let Some(conn) = conns.get_mut(key).filter(|conn| !conn.is_closing) else {
+        return;
+    };
+    conn.alarm = None;
+    match session::deadline(conn, streams) {
+        Some(at) if at <= turn.now => Desk {
+            turn,
+            streams,
+            sites,
+        }
+        .timed_out(key, conn),
+        Some(_later) => session::arm(key, conn, turn, streams),
+        None => {}
+    }
+}
+
+/// A framing that holds bytes must decide about them.
+fn wake_stream(key: Key, turn: &mut Turn, streams: &mut Streams) {
+    let Some((fan, pool)) = streams.ingest(key) else {
+        return;
+    };
+    fan.alarm = None;
+    if let Err(why) = fan.stream.handle_timeout(turn.now, pool) {
+        log::warn!("stream {}: {why}", fan.stream.name);
+    }
+    streams.mark_dirty(key, turn);
+}

@@ -1,0 +1,278 @@
+//! A connection: a socket, and what its peer is to us.
+
+use super::slab::Key;
+use super::turn::Turn;
+use crate::base::Instant;
+use crate::limits;
+use crate::protocol::http::Http;
+use crate::protocol::websocket::Inbound;
+use crate::protocol::{Body, Name};
+use crate::relay::{Form, Settings, Subscriber};
+use crate::sys::socket::Socket;
+use std::collections::VecDeque;
+use std::io::{self, IoSlice};
+use std::net::SocketAddr;
+
+/// A socket and its role. Nothing here decides; the phases do.
+#[derive(Debug)]
+pub struct Conn<S> {
+    /// The socket.
+    pub socket: S,
+    /// Who is at the other end.
+    pub peer: SocketAddr,
+    /// Which listener accepted it.
+    pub listener: usize,
+    /// What it is to us now.
+    pub role: Role,
+    /// Bytes to send before anything else: responses, control frames.
+    pub out: Option<Box<VecDeque<u8>>>,
+    /// When bytes last came from it.
+    pub last_seen: Instant,
+    /// On the list of readable connections.
+    pub is_listed: bool,
+    /// The peer has shut its side: reads must go on to the end.
+    pub is_read_closed: bool,
+    /// The alarm that will next look at its deadline; none: there is none.
+    pub alarm: Option<Instant>,
+    /// On the list to be freed.
+    pub is_closing: bool,
+}
+
+/// What a connection is to us.
+#[derive(Debug)]
+pub enum Role {
+    /// The head of an HTTP request is being read. `held` is the stream that
+    /// the last request on it published: the next PUT of that name goes on.
+    Head {
+        /// The session.
+        http: Box<Http>,
+        /// The stream it may go on publishing.
+        held: Option<Key>,
+    },
+    /// A raw TCP publisher whose first bytes are being looked at.
+    Greeting {
+        /// Those bytes.
+        early: Vec<u8>,
+        /// When it was accepted.
+        since: Instant,
+    },
+    /// A publisher that waits for the directory's answer.
+    Claiming(Box<Claiming>),
+    /// A publisher of a live stream.
+    Publisher(Box<Publisher>),
+    /// A subscriber of a stream that is not there yet.
+    Awaiting(Box<Awaiting>),
+    /// A subscriber.
+    Subscriber(Box<Subscribed>),
+    /// RFC 862: what comes in goes out.
+    Echo(Box<Echo>),
+    /// It gets what is in `out`, then the end of the stream; what it still
+    /// sends is thrown away until it closes or the time is up.
+    Closing {
+        /// When the time is up.
+        until: Instant,
+        /// Our side is shut down.
+        is_shut: bool,
+    },
+}
+
+/// A publisher that waits for the directory's answer.
+#[derive(Debug)]
+pub struct Claiming {
+    /// What it publishes.
+    pub name: Name,
+    /// How.
+    pub settings: Settings,
+    /// Its request's body; none on raw TCP.
+    pub body: Option<Body>,
+    /// Bytes of the stream that came with the greeting or head.
+    pub early: Vec<u8>,
+    /// It wants `100 Continue` before it sends.
+    pub expects_continue: bool,
+    /// Another request may follow on this connection.
+    pub keeps_alive: bool,
+}
+
+/// A publisher of a live stream.
+#[derive(Debug)]
+pub struct Publisher {
+    /// Its stream.
+    pub stream: Key,
+    /// Its request's body; none on raw TCP.
+    pub body: Option<Body>,
+    /// Another request may follow on this connection.
+    pub keeps_alive: bool,
+}
+
+/// A subscriber of a stream that is not there yet.
+#[derive(Debug)]
+pub struct Awaiting {
+    /// What it wants.
+    pub name: Name,
+    /// How.
+    pub settings: Settings,
+    /// In which form.
+    pub form: Form,
+    /// What it is answered on success; `None` on raw TCP.
+    pub http: Option<HttpAnswer>,
+    /// When it is told that there is no such stream; none on raw TCP.
+    pub until: Option<Instant>,
+}
+
+/// What an HTTP subscriber is answered once its stream is there.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum HttpAnswer {
+    /// A response that the stream's bytes follow.
+    Media,
+    /// The head of that response alone.
+    HeadOnly,
+    /// A WebSocket, with this `Sec-WebSocket-Accept`.
+    WebSocket(String),
+}
+
+/// A subscriber of a live stream.
+#[derive(Debug)]
+pub struct Subscribed {
+    /// Its stream.
+    pub stream: Key,
+    /// Its place in it.
+    pub subscriber: Subscriber,
+    /// What a WebSocket says to us.
+    pub inbound: Option<Inbound>,
+    /// On which list it is.
+    pub standing: Standing,
+    /// On the stream's list of those that are behind, too.
+    pub is_behind: bool,
+}
+
+/// Where a subscriber stands between turns; it is on one list at most.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Standing {
+    /// It has everything: on the stream's `live`.
+    Live,
+    /// It waits for a join point: on the stream's `waiting`.
+    Waiting,
+    /// It has more to send, and the kernel may take it: on a list of the turn.
+    Listed,
+    /// The kernel takes nothing: on none until it is writable.
+    Blocked,
+}
+
+/// An echo's bytes on their way back.
+#[derive(Debug)]
+pub struct Echo {
+    bytes: Box<[u8]>,
+    from: usize,
+    to: usize,
+}
+
+impl Default for Echo {
+    fn default() -> Self {
+        Self {
+            bytes: vec![0; limits::ECHO_BYTES].into_boxed_slice(),
+            from: 0,
+            to: 0,
+        }
+    }
+}
+
+/// How an echo's turn ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Echoed {
+    /// The peer has said nothing more.
+    Idle,
+    /// There may be more to read.
+    More,
+    /// The peer takes nothing now.
+    Blocked,
+    /// It has closed, and has everything back.
+    Done,
+}
+
+impl Echo {
+    /// Reads once and sends it back.
+    ///
+    /// # Errors
+    /// The connection is broken.
+    pub fn turn<S: Socket>(&mut self, socket: &mut S) -> io::Result<Echoed> {
+        if self.from == self.to {
+            match socket.recv(&mut self.bytes) {
+                Ok(0) => return Ok(Echoed::Done),
+                Ok(n) => (self.from, self.to) = (0, n),
+                Err(why) if why.kind() == io::ErrorKind::WouldBlock => return Ok(Echoed::Idle),
+                Err(why) => return Err(why),
+            }
+        }
+        let was_full = self.to == self.bytes.len();
+        match socket.send(&[IoSlice::new(&self.bytes[self.from..self.to])]) {
+            Ok(n) => self.from += n,
+            Err(why) if why.kind() == io::ErrorKind::WouldBlock => return Ok(Echoed::Blocked),
+            Err(why) => return Err(why),
+        }
+        if self.from < self.to {
+            return Ok(Echoed::Blocked);
+        }
+        // A short read drained the socket: the next byte is a new event.
+        Ok(if was_full { Echoed::More } else { Echoed::Idle })
+    }
+}
+
+impl<S> Conn<S> {
+    /// A connection just accepted.
+    pub fn new(socket: S, peer: SocketAddr, listener: usize, role: Role, now: Instant) -> Self {
+        Self {
+            socket,
+            peer,
+            listener,
+            role,
+            out: None,
+            last_seen: now,
+            is_listed: false,
+            is_read_closed: false,
+            alarm: None,
+            is_closing: false,
+        }
+    }
+
+    /// True where other bytes may be sent: a subscriber is between messages.
+    pub fn at_boundary(&self) -> bool {
+        match &self.role {
+            Role::Subscriber(subscribed) => subscribed.subscriber.at_boundary(),
+            _other => true,
+        }
+    }
+
+    /// Puts it on the list of readable connections.
+    pub fn list(&mut self, key: Key, turn: &mut Turn) {
+        if !self.is_listed {
+            self.is_listed = true;
+            turn.ready.readable.push_back(key);
+        }
+    }
+
+    /// Queues bytes to be sent before anything else.
+    pub fn queue(&mut self, bytes: &[u8]) {
+        self.out.get_or_insert_default().extend(bytes);
+    }
+}
+
+impl<S: Socket> Conn<S> {
+    /// Sends what is queued; answers whether nothing is left.
+    ///
+    /// # Errors
+    /// The connection is broken.
+    pub fn send_queued(&mut self) -> io::Result<bool> {
+        while let Some(out) = &mut self.out {
+            let (front, back) = out.as_slices();
+            match self.socket.send(&[IoSlice::new(front), IoSlice::new(back)]) {
+                Ok(n) => drop(out.drain(..n)),
+                Err(why) if why.kind() == io::ErrorKind::WouldBlock => return Ok(false),
+                Err(why) => return Err(why),
+            }
+            if out.is_empty() {
+                self.out = None;
+            }
+        }
+        Ok(true)
+    }
+}

@@ -1,0 +1,412 @@
+//! Ring → subscriber sockets: for each stream with something new, everybody
+//! who is at its head; then those that the kernel takes bytes from again;
+//! then those with a burst to catch up on. One write path, [`serve`].
+
+use super::close;
+use super::conn::{Conn, Role, Standing};
+use super::slab::{Key, Slab};
+use super::streams::{Fanout, Streams};
+use super::turn::{Alarm, Turn};
+use super::udp::Ports;
+use crate::base::{Counter, Instant};
+use crate::limits::{CATCHUP_SENDS, CLOCK_SENDS, FANOUT_SENDS, FANOUT_TIME, LAG_TICK};
+use crate::relay::Verdict;
+use crate::ring::Gather;
+use crate::sys::socket::Socket;
+use std::io;
+
+/// What is left of a phase's bound on sends and time.
+struct Budget {
+    sends: usize,
+    until: Instant,
+}
+
+impl Budget {
+    fn new(sends: usize, turn: &Turn) -> Self {
+        Self {
+            sends,
+            until: turn.now + FANOUT_TIME,
+        }
+    }
+
+    /// Whether another send may be made; counts it.
+    fn take(&mut self, turn: &mut Turn) -> bool {
+        if self.sends == 0 || turn.now > self.until {
+            return false;
+        }
+        self.sends -= 1;
+        if self.sends.is_multiple_of(CLOCK_SENDS) {
+            turn.read_clock();
+        }
+        true
+    }
+}
+
+/// Where serving a subscriber has left it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Served {
+    /// It has everything.
+    AtHead,
+    /// The kernel takes no more.
+    Blocked,
+    /// There is more to send.
+    More,
+    /// It waits for a join point.
+    Waiting,
+    /// The stream is over, and it has the rest.
+    Over,
+    /// It is too far behind, or broken.
+    Lost,
+}
+
+/// The live fan-out: streams with something new, subscribers at their head.
+pub fn live<S: Socket>(
+    turn: &mut Turn,
+    streams: &mut Streams,
+    conns: &mut Slab<Conn<S>>,
+    ports: &mut Ports,
+) {
+    let mut budget = Budget::new(FANOUT_SENDS, turn);
+    for _ in 0..turn.ready.dirty.len() {
+        let Some(key) = turn.ready.dirty.pop_front() else {
+            return;
+        };
+        trim(key, turn, streams, conns);
+        let Some(fan) = streams.fanouts.get_mut(key) else {
+            continue;
+        };
+        wake_waiting(fan, turn, conns);
+        if std::mem::take(&mut fan.is_udp_due) {
+            ports.send(fan, turn);
+        }
+        if !pass(key, &mut budget, turn, streams, conns) {
+            turn.counters.exhausted.fanout.bump();
+            turn.ready.dirty.push_back(key);
+            continue;
+        }
+        if let Some(fan) = streams.fanouts.get_mut(key) {
+            // Whoever was first is last next time.
+            fan.live.rotate_left(usize::from(!fan.live.is_empty()));
+            fan.is_dirty = false;
+        }
+        streams.reap(key);
+    }
+}
+
+/// Serves what is left of a pass over a stream's live subscribers; answers
+/// whether it is complete.
+fn pass<S: Socket>(
+    key: Key,
+    budget: &mut Budget,
+    turn: &mut Turn,
+    streams: &mut Streams,
+    conns: &mut Slab<Conn<S>>,
+) -> bool {
+    loop {
+        let Some(fan) = streams.fanouts.get_mut(key) else {
+            return true;
+        };
+        if fan.left == 0 {
+            return true;
+        }
+        if !budget.take(turn) {
+            return false;
+        }
+        fan.left -= 1;
+        let Some(conn) = fan.live.pop_front() else {
+            return true;
+        };
+        step(conn, turn, streams, conns);
+    }
+}
+
+/// Subscribers that the kernel takes bytes from again.
+pub fn resumed<S: Socket>(turn: &mut Turn, streams: &mut Streams, conns: &mut Slab<Conn<S>>) {
+    let mut budget = Budget::new(FANOUT_SENDS, turn);
+    for _ in 0..turn.ready.writable.len() {
+        if !budget.take(turn) {
+            turn.counters.exhausted.writers.bump();
+            return;
+        }
+        let Some(key) = turn.ready.writable.pop_front() else {
+            return;
+        };
+        step(key, turn, streams, conns);
+    }
+}
+
+/// Bursts: joiners and those that had fallen behind, a piece each.
+pub fn catchup<S: Socket>(turn: &mut Turn, streams: &mut Streams, conns: &mut Slab<Conn<S>>) {
+    let mut budget = Budget::new(CATCHUP_SENDS, turn);
+    for _ in 0..turn.ready.catchup.len() {
+        if !budget.take(turn) {
+            turn.counters.exhausted.catchup.bump();
+            return;
+        }
+        let Some(key) = turn.ready.catchup.pop_front() else {
+            return;
+        };
+        step(key, turn, streams, conns);
+    }
+}
+
+/// Serves one subscriber once and puts it where it then belongs.
+fn step<S: Socket>(key: Key, turn: &mut Turn, streams: &mut Streams, conns: &mut Slab<Conn<S>>) {
+    let Some(conn) = conns.get_mut(key).filter(|conn| !conn.is_closing) else {
+        return;
+    };
+    let Role::Subscriber(subscribed) = &conn.role else {
+        return;
+    };
+    let Some(fan) = streams.fanouts.get_mut(subscribed.stream) else {
+        return;
+    };
+    let served = serve(conn, fan, turn).unwrap_or_else(|why| {
+        log::debug!("subscriber {} of {}: {why}", conn.peer, fan.stream.name);
+        Served::Lost
+    });
+    settle(key, served, conn, fan, turn);
+    match served {
+        Served::Over => close::finish(key, conn, turn, streams),
+        Served::Lost => close::drop_now(key, conn, turn, streams),
+        Served::Blocked | Served::More => streams.watch(turn),
+        Served::AtHead | Served::Waiting => {}
+    }
+}
+
+/// Notes where a subscriber now stands.
+fn settle<S>(key: Key, served: Served, conn: &mut Conn<S>, fan: &mut Fanout, turn: &mut Turn) {
+    let Role::Subscriber(subscribed) = &mut conn.role else {
+        return;
+    };
+    let is_behind = matches!(served, Served::Blocked | Served::More);
+    if is_behind && !subscribed.is_behind {
+        subscribed.is_behind = true;
+        fan.behind.push(key);
+    }
+    subscribed.standing = match served {
+        Served::AtHead => {
+            fan.live.push_back(key);
+            Standing::Live
+        }
+        Served::Waiting => {
+            fan.waiting.push(key);
+            Standing::Waiting
+        }
+        Served::More => {
+            turn.ready.catchup.push_back(key);
+            Standing::Listed
+        }
+        Served::Blocked | Served::Over | Served::Lost => Standing::Blocked,
+    };
+}
+
+/// Hands a subscriber's next bytes to the kernel: one call.
+fn serve<S: Socket>(conn: &mut Conn<S>, fan: &mut Fanout, turn: &mut Turn) -> io::Result<Served> {
+    if conn.out.is_some() && conn.at_boundary() && !conn.send_queued()? {
+        return Ok(Served::Blocked);
+    }
+    let Role::Subscriber(subscribed) = &mut conn.role else {
+        return Ok(Served::Lost);
+    };
+    let subscriber = &mut subscribed.subscriber;
+    let (window, cut) = (fan.stream.window(), fan.stream.cut());
+    if !subscriber.begin(window, cut, turn.now) {
+        return Ok(if fan.ended.is_some() {
+            Served::Over
+        } else {
+            Served::Waiting
+        });
+    }
+    subscriber.plan(window, cut, &mut turn.messages);
+    let mut list = Gather::default();
+    subscriber.gather(window, &turn.messages, &mut list);
+    let wanted = list.bytes();
+    if wanted > 0 {
+        let sent = match conn.socket.send(list.slices()) {
+            Ok(sent) => sent,
+            Err(why) if why.kind() == io::ErrorKind::WouldBlock => return Ok(Served::Blocked),
+            Err(why) => return Err(why),
+        };
+        turn.counters.sends.bump();
+        turn.counters.sent_bytes.add(sent as u64);
+        let held = subscriber.held_segments();
+        subscriber.sent(sent, &turn.messages);
+        fan.held -= held - subscriber.held_segments();
+        if sent < wanted {
+            return Ok(Served::Blocked);
+        }
+    }
+    if !subscriber.is_at(window.head()) {
+        return Ok(Served::More);
+    }
+    subscriber.reached_head();
+    if fan.ended.is_some() {
+        return Ok(Served::Over);
+    }
+    if !subscriber.wants_check(turn.now) {
+        return Ok(Served::AtHead);
+    }
+    let unacked = conn.socket.unacked()?;
+    let verdict = subscriber.check(window, cut, unacked, &mut fan.held, turn.now);
+    Ok(
+        match count(
+            verdict,
+            &mut turn.counters.skips,
+            &mut turn.counters.lag_closes,
+        ) {
+            Verdict::Fine => Served::AtHead,
+            Verdict::Skips { .. } => Served::More,
+            Verdict::Close { .. } => Served::Lost,
+        },
+    )
+}
+
+fn count(verdict: Verdict, skips: &mut Counter, closes: &mut Counter) -> Verdict {
+    match verdict {
+        Verdict::Fine => {}
+        Verdict::Skips { .. } => skips.bump(),
+        Verdict::Close { .. } => closes.bump(),
+    }
+    verdict
+}
+
+/// Starts those that wait, if there is something for them.
+fn wake_waiting<S>(fan: &mut Fanout, turn: &mut Turn, conns: &mut Slab<Conn<S>>) {
+    let newest = fan.stream.window().newest_join().map(|join| join.position);
+    let has_news = newest != fan.joined || fan.stream.cut().anywhere || fan.ended.is_some();
+    if !has_news {
+        return;
+    }
+    fan.joined = newest;
+    for key in fan.waiting.drain(..) {
+        if let Some(conn) = conns.get_mut(key)
+            && let Role::Subscriber(subscribed) = &mut conn.role
+        {
+            subscribed.standing = Standing::Listed;
+            turn.ready.catchup.push_back(key);
+        }
+    }
+}
+
+/// Drops what the stream need not keep; subscribers that were still there
+/// leave first.
+fn trim<S: Socket>(key: Key, turn: &mut Turn, streams: &mut Streams, conns: &mut Slab<Conn<S>>) {
+    loop {
+        let Some(fan) = streams.fanouts.get_mut(key) else {
+            return;
+        };
+        let Some(floor) = fan.stream.outdated(turn.now) else {
+            return;
+        };
+        let cut = fan.stream.cut();
+        let mut lost = Vec::new();
+        for &behind in &fan.behind {
+            let Some(conn) = conns.get_mut(behind) else {
+                continue;
+            };
+            let Role::Subscriber(subscribed) = &mut conn.role else {
+                continue;
+            };
+            let subscriber = &mut subscribed.subscriber;
+            if subscriber.position() < floor {
+                let verdict = subscriber.evict(fan.stream.window(), cut, &mut fan.held, turn.now);
+                match count(
+                    verdict,
+                    &mut turn.counters.skips,
+                    &mut turn.counters.lag_closes,
+                ) {
+                    Verdict::Close { .. } => lost.push(behind),
+                    Verdict::Fine | Verdict::Skips { .. } => {}
+                }
+            }
+        }
+        fan.stream.trim(&mut streams.pool);
+        for conn in lost {
+            if let Some(conn_ref) = conns.get_mut(conn) {
+                close::drop_now(conn, conn_ref, turn, streams);
+            }
+        }
+    }
+}
+
+/// The tick: looks at the lag of everybody who is behind.
+pub fn watch<S: Socket>(turn: &mut Turn, streams: &mut Streams, conns: &mut Slab<Conn<S>>) {
+    streams.is_watching = false;
+    let keys: Vec<Key> = streams.fanouts.keys().collect();
+    for key in keys {
+        let Some(fan) = streams.fanouts.get_mut(key) else {
+            continue;
+        };
+        if fan.behind.is_empty() {
+            continue;
+        }
+        let mut lost = Vec::new();
+        let mut behind = std::mem::take(&mut fan.behind);
+        behind.retain(|conn| look(*conn, fan, turn, conns, &mut lost));
+        fan.behind = behind;
+        streams.is_watching |= !fan.behind.is_empty();
+        for conn in lost {
+            if let Some(conn_ref) = conns.get_mut(conn) {
+                close::drop_now(conn, conn_ref, turn, streams);
+            }
+        }
+    }
+    if streams.is_watching {
+        turn.timers.arm(turn.now + LAG_TICK, Alarm::Lag);
+    }
+}
+
+/// Looks at one subscriber's lag; answers whether it is still behind.
+fn look<S: Socket>(
+    key: Key,
+    fan: &mut Fanout,
+    turn: &mut Turn,
+    conns: &mut Slab<Conn<S>>,
+    lost: &mut Vec<Key>,
+) -> bool {
+    let Some(conn) = conns.get_mut(key).filter(|conn| !conn.is_closing) else {
+        return false;
+    };
+    let Role::Subscriber(subscribed) = &mut conn.role else {
+        return false;
+    };
+    if matches!(subscribed.standing, Standing::Live | Standing::Waiting) {
+        subscribed.is_behind = false;
+        return false;
+    }
+    let unacked = conn.socket.unacked().unwrap_or(0);
+    let subscriber = &mut subscribed.subscriber;
+    let window = fan.stream.window();
+    let cut = fan.stream.cut();
+    let verdict = subscriber.check(window, cut, unacked, &mut fan.held, turn.now);
+    let is_overdue = fan
+        .ended
+        .is_some_and(|at| turn.now.since(at) > fan.stream.settings.max_lag);
+    match count(
+        verdict,
+        &mut turn.counters.skips,
+        &mut turn.counters.lag_closes,
+    ) {
+        Verdict::Close { lag } => {
+            log::info!(
+                "subscriber {} of {} ended: {lag:?} behind",
+                conn.peer,
+                fan.stream.name
+            );
+            lost.push(key);
+        }
+        Verdict::Skips { lag } => {
+            log::debug!(
+                "subscriber {} of {} skips: {lag:?} behind",
+                conn.peer,
+                fan.stream.name
+            );
+        }
+        Verdict::Fine => {}
+    }
+    if is_overdue {
+        lost.push(key);
+    }
+    true
+}

@@ -1,0 +1,255 @@
+//! Sockets → sessions and rings. A publisher's bytes are received straight
+//! into the free tail of its stream's ring.
+
+use super::close;
+use super::conn::{Conn, Echoed, Publisher, Role, Standing};
+use super::session::{self, Desk};
+use super::site::Sites;
+use super::slab::{Key, Slab};
+use super::streams::Streams;
+use super::turn::Turn;
+use crate::limits::{INGEST_BYTES, INGEST_CALLS, QUEUED_BYTES};
+use crate::protocol::websocket;
+use crate::sys::socket::Socket;
+use std::io;
+
+/// Where reading a connection has left it.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Read {
+    /// Nothing more for now.
+    Idle,
+    /// There may be more.
+    More,
+    /// It is to be ended after what is queued for it.
+    Finish,
+    /// It is to be ended at once.
+    Drop,
+}
+
+/// Reads every connection that has something, each within its budget.
+pub fn tcp<S: Socket>(
+    turn: &mut Turn,
+    streams: &mut Streams,
+    conns: &mut Slab<Conn<S>>,
+    sites: &Sites,
+) {
+    for _ in 0..turn.ready.readable.len() {
+        let Some(key) = turn.ready.readable.pop_front() else {
+            return;
+        };
+        let Some(conn) = conns.get_mut(key).filter(|conn| !conn.is_closing) else {
+            continue;
+        };
+        conn.is_listed = false;
+        let read = read(key, conn, turn, streams, sites).unwrap_or_else(|why| {
+            log::debug!("connection {}: {why}", conn.peer);
+            Read::Drop
+        });
+        match read {
+            Read::Idle => {}
+            Read::More => conn.list(key, turn),
+            Read::Finish => close::finish(key, conn, turn, streams),
+            Read::Drop => close::drop_now(key, conn, turn, streams),
+        }
+    }
+}
+
+fn read<S: Socket>(
+    key: Key,
+    conn: &mut Conn<S>,
+    turn: &mut Turn,
+    streams: &mut Streams,
+    sites: &Sites,
+) -> io::Result<Read> {
+    match &mut conn.role {
+        Role::Publisher(_) => pump(key, conn, turn, streams, sites),
+        Role::Subscriber(_) => listen(conn, turn),
+        Role::Echo(echo) => Ok(match echo.turn(&mut conn.socket)? {
+            Echoed::Idle if conn.is_read_closed => Read::More,
+            Echoed::Idle | Echoed::Blocked => Read::Idle,
+            Echoed::More => Read::More,
+            Echoed::Done => Read::Finish,
+        }),
+        Role::Head { .. } | Role::Greeting { .. } => Desk {
+            turn,
+            streams,
+            sites,
+        }
+        .read(key, conn),
+        // Its bytes wait in the kernel until it is known whose they are.
+        Role::Claiming(_) => Ok(Read::Idle),
+        Role::Awaiting(_) => Ok(match conn.socket.recv(&mut turn.scratch) {
+            Ok(0) => Read::Drop,
+            Ok(_) => Read::More,
+            Err(why) if why.kind() == io::ErrorKind::WouldBlock => Read::Idle,
+            Err(why) => return Err(why),
+        }),
+        Role::Closing { .. } => session::linger(conn, turn),
+    }
+}
+
+/// Receives a publisher's bytes into its stream.
+fn pump<S: Socket>(
+    key: Key,
+    conn: &mut Conn<S>,
+    turn: &mut Turn,
+    streams: &mut Streams,
+    sites: &Sites,
+) -> io::Result<Read> {
+    let Role::Publisher(publisher) = &mut conn.role else {
+        return Ok(Read::Drop);
+    };
+    let stream = publisher.stream;
+    let (mut bytes, mut calls) = (0, 0);
+    let outcome = loop {
+        if bytes >= INGEST_BYTES || calls >= INGEST_CALLS {
+            turn.counters.exhausted.tcp_ingest.bump();
+            break Pumped::More;
+        }
+        let Some((fan, pool)) = streams.ingest(stream) else {
+            return Ok(Read::Drop);
+        };
+        let space = fan.stream.space(pool);
+        let room = space.len();
+        let len = match conn.socket.recv(space) {
+            Ok(0) => break Pumped::End,
+            Ok(len) => len,
+            Err(why) if why.kind() == io::ErrorKind::WouldBlock => break Pumped::Idle,
+            Err(why) => return Err(why),
+        };
+        (bytes, calls) = (bytes + len, calls + 1);
+        match take(publisher, len, turn, streams) {
+            Taken::Goes if len < room && !conn.is_read_closed => break Pumped::Idle,
+            Taken::Goes => {}
+            Taken::Done(rest) => break Pumped::Done(rest),
+            Taken::Broken => break Pumped::Broken,
+        }
+    };
+    if bytes > 0 {
+        conn.last_seen = turn.now;
+        turn.counters.receives.add(calls as u64);
+        turn.counters.received_bytes.add(bytes as u64);
+        streams.mark_dirty(stream, turn);
+    }
+    Ok(match outcome {
+        Pumped::Idle => Read::Idle,
+        Pumped::More => Read::More,
+        Pumped::End => Read::Finish,
+        Pumped::Broken => Read::Drop,
+        Pumped::Done(rest) => Desk {
+            turn,
+            streams,
+            sites,
+        }
+        .published(key, conn, &rest),
+    })
+}
+
+enum Pumped {
+    Idle,
+    More,
+    End,
+    Broken,
+    Done(Vec<u8>),
+}
+
+/// What became of bytes in a stream's space.
+pub(super) enum Taken {
+    /// More may follow.
+    Goes,
+    /// The request's body is complete; these bytes came after it.
+    Done(Vec<u8>),
+    /// They can't be taken.
+    Broken,
+}
+
+/// Hands `len` bytes that arrived in the stream's space to its framing.
+pub(super) fn take(
+    publisher: &mut Publisher,
+    len: usize,
+    turn: &mut Turn,
+    streams: &mut Streams,
+) -> Taken {
+    let Some((fan, pool)) = streams.ingest(publisher.stream) else {
+        return Taken::Broken;
+    };
+    let mut rest = Vec::new();
+    let taken = match &mut publisher.body {
+        None => fan.stream.received(len, turn.now, pool).map(|()| false),
+        Some(body) => fan
+            .stream
+            .received_body(len, body, &mut rest, turn.now, pool),
+    };
+    match taken {
+        Ok(false) => Taken::Goes,
+        Ok(true) => Taken::Done(rest),
+        Err(why) => {
+            log::warn!("publisher of {} is ended: {why}", fan.stream.name);
+            turn.counters.refuse(why.reason());
+            Taken::Broken
+        }
+    }
+}
+
+/// Reads what a subscriber says: a WebSocket's control frames; of others,
+/// nothing that matters.
+fn listen<S: Socket>(conn: &mut Conn<S>, turn: &mut Turn) -> io::Result<Read> {
+    let Role::Subscriber(subscribed) = &mut conn.role else {
+        return Ok(Read::Drop);
+    };
+    let len = match conn.socket.recv(&mut turn.scratch) {
+        Ok(0) if subscribed.inbound.is_some() => return Ok(Read::Drop),
+        // It may have shut its side alone; a send will tell.
+        Ok(0) => return Ok(Read::Idle),
+        Ok(len) => len,
+        Err(why) if why.kind() == io::ErrorKind::WouldBlock => return Ok(Read::Idle),
+        Err(why) => return Err(why),
+    };
+    let Some(inbound) = &mut subscribed.inbound else {
+        return Ok(Read::More);
+    };
+    let mut said = &turn.scratch[..len];
+    let mut ends = false;
+    while !said.is_empty() && !ends {
+        let (used, event) = match inbound.handle_bytes(said) {
+            Ok(answer) => answer,
+            Err(code) => {
+                conn.out
+                    .get_or_insert_default()
+                    .extend(websocket::close_frame(code));
+                ends = true;
+                break;
+            }
+        };
+        said = &said[used..];
+        match event {
+            Some(websocket::Event::Ping(payload)) => {
+                conn.out
+                    .get_or_insert_default()
+                    .extend(websocket::pong(&payload));
+            }
+            Some(websocket::Event::Close(code)) => {
+                conn.out
+                    .get_or_insert_default()
+                    .extend(websocket::close_frame(code.unwrap_or(websocket::NORMAL)));
+                ends = true;
+            }
+            None => {}
+        }
+    }
+    if conn
+        .out
+        .as_ref()
+        .is_some_and(|out| out.len() > QUEUED_BYTES)
+    {
+        return Ok(Read::Drop);
+    }
+    if ends {
+        return Ok(Read::Finish);
+    }
+    if conn.out.is_some() && subscribed.standing == Standing::Live {
+        // Between messages, so it can go out at once.
+        conn.send_queued()?;
+    }
+    Ok(Read::More)
+}

@@ -1,0 +1,616 @@
+//! What a peer asks for, carried out: greetings and requests in; claims,
+//! subscriptions, pages and refusals out.
+
+use super::close;
+use super::conn::{Awaiting, Claiming, Conn, HttpAnswer, Publisher, Role, Standing, Subscribed};
+use super::control::{Claimer, Control};
+use super::ingest::{self, Read, Taken};
+use super::page;
+use super::plan::Service;
+use super::site::{Site, Sites};
+use super::slab::{Key, Slab};
+use super::streams::Streams;
+use super::turn::{Alarm, Turn};
+use crate::base::Instant;
+use crate::framing::{Kind, Transport};
+use crate::limits;
+use crate::protocol::http::{Http, HttpAsk, Timeout};
+use crate::protocol::websocket::Inbound;
+use crate::protocol::{Name, Refusal, Sniff, response, wrong_protocol};
+use crate::relay::{Claim, Form, Found, Subscriber};
+use crate::sys::socket::Socket;
+use std::io;
+
+/// The role of a connection that a listener has just accepted.
+pub fn role(site: &Site, now: Instant) -> Role {
+    match &site.service {
+        Service::Http => Role::Head {
+            http: Box::new(Http::new(now)),
+            held: None,
+        },
+        Service::TcpEcho => Role::Echo(Box::default()),
+        Service::TcpSubscribe { name } => Role::Awaiting(Box::new(Awaiting {
+            name: name.clone(),
+            settings: site.settings.clone(),
+            form: Form::Plain,
+            http: None,
+            until: None,
+        })),
+        Service::TcpPublish { .. }
+        | Service::UdpEcho
+        | Service::UdpPublish { .. }
+        | Service::UdpSubscribe { .. } => Role::Greeting {
+            early: Vec::new(),
+            since: now,
+        },
+    }
+}
+
+/// What a session's wishes touch.
+pub struct Desk<'a> {
+    /// The turn.
+    pub turn: &'a mut Turn,
+    /// The streams.
+    pub streams: &'a mut Streams,
+    /// The listeners.
+    pub sites: &'a Sites,
+}
+
+enum Acted {
+    /// The next request may follow.
+    Next,
+    /// The connection is something else now.
+    Ends(Read),
+}
+
+impl Desk<'_> {
+    /// Reads a greeting or the head of a request.
+    pub(super) fn read<S: Socket>(&mut self, key: Key, conn: &mut Conn<S>) -> io::Result<Read> {
+        if conn.out.is_some() && !conn.send_queued()? {
+            // A client that pipelines requests and reads no answers waits.
+            return Ok(Read::Idle);
+        }
+        let mut scratch = std::mem::take(&mut self.turn.scratch);
+        let outcome = match conn.socket.recv(&mut scratch) {
+            Ok(0) => Ok(Read::Drop),
+            Ok(len) => {
+                conn.last_seen = self.turn.now;
+                let is_drained = len < scratch.len() && !conn.is_read_closed;
+                let read = self.feed(key, conn, &scratch[..len]);
+                Ok(if read == Read::More && is_drained {
+                    Read::Idle
+                } else {
+                    read
+                })
+            }
+            Err(why) if why.kind() == io::ErrorKind::WouldBlock => Ok(Read::Idle),
+            Err(why) => Err(why),
+        };
+        self.turn.scratch = scratch;
+        arm(key, conn, self.turn, self.streams);
+        outcome
+    }
+
+    /// Gives a session bytes, however they came.
+    fn feed<S: Socket>(&mut self, key: Key, conn: &mut Conn<S>, bytes: &[u8]) -> Read {
+        let mut rest = bytes;
+        loop {
+            let (http, held) = match &mut conn.role {
+                Role::Greeting { .. } => return self.greet(key, conn, rest),
+                Role::Head { http, held } => (http, *held),
+                Role::Claiming(_)
+                | Role::Publisher(_)
+                | Role::Awaiting(_)
+                | Role::Subscriber(_)
+                | Role::Echo(_)
+                | Role::Closing { .. } => return Read::More,
+            };
+            let (used, ask) = http.handle_bytes(rest, &self.sites.rules, self.turn.now);
+            rest = &rest[used..];
+            let Some(ask) = ask else { return Read::More };
+            match self.act(key, conn, ask, held, rest) {
+                Acted::Next if rest.is_empty() => return Read::More,
+                Acted::Next => {}
+                Acted::Ends(read) => return read,
+            }
+        }
+    }
+
+    /// Carries a request out; `rest` came after its head.
+    fn act<S: Socket>(
+        &mut self,
+        key: Key,
+        conn: &mut Conn<S>,
+        ask: HttpAsk,
+        held: Option<Key>,
+        rest: &[u8],
+    ) -> Acted {
+        let site = &self.sites.list[conn.listener];
+        match ask {
+            HttpAsk::Publish {
+                name,
+                kind,
+                mut ask,
+                body,
+                expect_continue,
+                keep_alive,
+            } => {
+                ask.framing = Some(if kind == Kind::Auto {
+                    site.settings.framing
+                } else {
+                    kind
+                });
+                let claiming = Claiming {
+                    settings: site.settings.lowered(&ask),
+                    name,
+                    body: Some(body),
+                    early: rest.to_vec(),
+                    expects_continue: expect_continue,
+                    keeps_alive: keep_alive,
+                };
+                Acted::Ends(self.claim(key, conn, claiming, held))
+            }
+            HttpAsk::Subscribe {
+                name,
+                ask,
+                head_only,
+                websocket,
+            } => {
+                self.release(held);
+                let form = if websocket.is_some() {
+                    Form::WebSocket
+                } else {
+                    Form::Plain
+                };
+                let http = match websocket {
+                    Some(accept) => HttpAnswer::WebSocket(accept),
+                    None if head_only => HttpAnswer::HeadOnly,
+                    None => HttpAnswer::Media,
+                };
+                let settings = site.settings.lowered(&ask);
+                let until = Some(self.turn.now + settings.wait);
+                let awaiting = Awaiting {
+                    name,
+                    settings,
+                    form,
+                    http: Some(http),
+                    until,
+                };
+                Acted::Ends(self.subscribe(key, conn, awaiting))
+            }
+            HttpAsk::Page {
+                page,
+                head_only,
+                keep_alive,
+            } => {
+                let text = page::answer(page, head_only, keep_alive, self.turn, self.streams);
+                self.respond(conn, &text, keep_alive)
+            }
+            HttpAsk::Preflight { media, keep_alive } => {
+                self.respond(conn, &response::preflight(media, keep_alive), keep_alive)
+            }
+            HttpAsk::Refused { why, text } => {
+                self.release(held);
+                Acted::Ends(self.refuse(conn, why, &text))
+            }
+        }
+    }
+
+    fn respond<S: Socket>(&mut self, conn: &mut Conn<S>, text: &[u8], keep_alive: bool) -> Acted {
+        conn.queue(text);
+        if !keep_alive {
+            return Acted::Ends(Read::Finish);
+        }
+        if let Role::Head { http, .. } = &mut conn.role {
+            http.next_request(self.turn.now);
+        }
+        match conn.send_queued() {
+            Ok(true) => Acted::Next,
+            // What it pipelined behind an answer that it doesn't read is lost.
+            Ok(false) => Acted::Ends(Read::Finish),
+            Err(_broken) => Acted::Ends(Read::Drop),
+        }
+    }
+
+    /// Answers a refusal, and ends the connection when the answer is out.
+    fn refuse<S>(&mut self, conn: &mut Conn<S>, why: Refusal, text: &str) -> Read {
+        self.turn.counters.refuse(why);
+        log::info!("{} refused: {text}", conn.peer);
+        conn.queue(&response::refusal(why, text));
+        Read::Finish
+    }
+
+    /// A stream that the connection's last request published ends here.
+    fn release(&mut self, held: Option<Key>) {
+        if let Some(stream) = held {
+            self.streams.end(stream, self.turn);
+        }
+    }
+
+    /// The first bytes of a raw TCP publisher: another protocol on the wrong
+    /// port is told from a stream before the name is claimed.
+    fn greet<S: Socket>(&mut self, key: Key, conn: &mut Conn<S>, bytes: &[u8]) -> Read {
+        let site = &self.sites.list[conn.listener];
+        let Role::Greeting { early, .. } = &mut conn.role else {
+            return Read::Drop;
+        };
+        early.extend_from_slice(bytes);
+        if matches!(site.settings.framing, Kind::Auto | Kind::Ts) {
+            match wrong_protocol(early) {
+                Sniff::Wrong(what) => {
+                    self.turn.counters.refuse(Refusal::WrongProtocol);
+                    log::warn!(
+                        "{} refused: {what}; {} takes a raw stream",
+                        conn.peer,
+                        site.url
+                    );
+                    return Read::Drop;
+                }
+                Sniff::Undecided if early.len() < limits::GREETING_BYTES => return Read::More,
+                Sniff::Undecided | Sniff::Clean => {}
+            }
+        }
+        let Service::TcpPublish { name } = &site.service else {
+            return Read::Drop;
+        };
+        let claiming = Claiming {
+            name: name.clone(),
+            settings: site.settings.clone(),
+            body: None,
+            early: std::mem::take(early),
+            expects_continue: false,
+            keeps_alive: false,
+        };
+        self.claim(key, conn, claiming, None)
+    }
+
+    /// Asks the directory for a name; the answer comes as a message.
+    fn claim<S: Socket>(
+        &mut self,
+        key: Key,
+        conn: &mut Conn<S>,
+        claiming: Claiming,
+        held: Option<Key>,
+    ) -> Read {
+        if let Some(stream) = held {
+            let fan = self.streams.fanouts.get(stream);
+            if fan.is_some_and(|fan| fan.stream.name == claiming.name && fan.ended.is_none()) {
+                return self.publish(key, conn, claiming, stream);
+            }
+            self.release(held);
+        }
+        if self.streams.is_draining {
+            return self.refuse(conn, Refusal::Draining, "the server is going down");
+        }
+        let name = claiming.name.clone();
+        let claim = self.streams.directory.claim(&name, self.streams.shard);
+        conn.role = Role::Claiming(Box::new(claiming));
+        let claimer = Claimer::Conn(key);
+        self.turn.ready.control.push_back(Control::Claimed {
+            claimer,
+            name,
+            claim,
+        });
+        Read::Idle
+    }
+
+    /// The directory has answered a publisher.
+    pub(super) fn claimed<S: Socket>(&mut self, key: Key, conn: &mut Conn<S>, claim: Claim) {
+        let closing = Role::Closing {
+            until: self.turn.now,
+            is_shut: false,
+        };
+        let claiming = match std::mem::replace(&mut conn.role, closing) {
+            Role::Claiming(claiming) => *claiming,
+            other => {
+                conn.role = other;
+                return;
+            }
+        };
+        let read = match claim {
+            Claim::Granted { epoch, waiters } => {
+                let name = claiming.name.clone();
+                log::info!("{} publishes {name} (epoch {epoch})", conn.peer);
+                let stream = self
+                    .streams
+                    .open(&name, epoch, &claiming.settings, Transport::Bytes);
+                self.streams.announce(&name, &waiters, self.turn);
+                self.publish(key, conn, claiming, stream)
+            }
+            Claim::Busy => {
+                let text = format!("{} has a live publisher already", claiming.name);
+                self.turn_away(conn, &claiming, Refusal::Busy, &text)
+            }
+            Claim::Full => {
+                let text = format!("{} streams are live already", limits::STREAMS);
+                self.turn_away(conn, &claiming, Refusal::Full, &text)
+            }
+        };
+        self.go_on(key, conn, read);
+        arm(key, conn, self.turn, self.streams);
+    }
+
+    fn turn_away<S>(
+        &mut self,
+        conn: &mut Conn<S>,
+        claiming: &Claiming,
+        why: Refusal,
+        text: &str,
+    ) -> Read {
+        self.turn.counters.refuse(why);
+        log::warn!("{} refused: {text}", conn.peer);
+        if claiming.body.is_some() {
+            conn.queue(&response::refusal(why, text));
+        }
+        Read::Finish
+    }
+
+    /// Does with a connection what reading it has come to.
+    pub(super) fn go_on<S>(&mut self, key: Key, conn: &mut Conn<S>, read: Read) {
+        match read {
+            Read::Idle => {}
+            Read::More => conn.list(key, self.turn),
+            Read::Finish => close::finish(key, conn, self.turn, self.streams),
+            Read::Drop => close::drop_now(key, conn, self.turn, self.streams),
+        }
+    }
+
+    /// Makes a connection the publisher of a stream, and takes the bytes that
+    /// came with its request.
+    fn publish<S: Socket>(
+        &mut self,
+        key: Key,
+        conn: &mut Conn<S>,
+        claiming: Claiming,
+        stream: Key,
+    ) -> Read {
+        if claiming.expects_continue && claiming.early.is_empty() {
+            conn.queue(response::CONTINUE);
+        }
+        let Claiming {
+            body,
+            early,
+            keeps_alive,
+            ..
+        } = claiming;
+        conn.role = Role::Publisher(Box::new(Publisher {
+            stream,
+            body,
+            keeps_alive,
+        }));
+        if conn.send_queued().is_err() {
+            return Read::Drop;
+        }
+        let mut early = early.as_slice();
+        while !early.is_empty() {
+            let Role::Publisher(publisher) = &mut conn.role else {
+                return Read::Drop;
+            };
+            let Some((fan, pool)) = self.streams.ingest(stream) else {
+                return Read::Drop;
+            };
+            let len = fan.stream.copy_in(early, pool);
+            early = &early[len..];
+            match ingest::take(publisher, len, self.turn, self.streams) {
+                Taken::Goes => {}
+                Taken::Done(mut rest) => {
+                    rest.extend_from_slice(early);
+                    return self.published(key, conn, &rest);
+                }
+                Taken::Broken => return Read::Drop,
+            }
+        }
+        self.streams.mark_dirty(stream, self.turn);
+        Read::More
+    }
+
+    /// A publish request is complete; `rest` came after it. The stream lives
+    /// on while the connection does, for the next request may continue it.
+    pub(super) fn published<S: Socket>(
+        &mut self,
+        key: Key,
+        conn: &mut Conn<S>,
+        rest: &[u8],
+    ) -> Read {
+        let Role::Publisher(publisher) = &mut conn.role else {
+            return Read::Drop;
+        };
+        let (stream, keeps_alive) = (publisher.stream, publisher.keeps_alive);
+        self.streams.mark_dirty(stream, self.turn);
+        conn.queue(&response::published(keeps_alive));
+        if !keeps_alive {
+            return Read::Finish;
+        }
+        let http = Box::new(Http::new(self.turn.now));
+        conn.role = Role::Head {
+            http,
+            held: Some(stream),
+        };
+        match conn.send_queued() {
+            Ok(_sent) => self.feed(key, conn, rest),
+            Err(_broken) => Read::Drop,
+        }
+    }
+
+    /// Joins a subscriber to its stream, or lets it wait for one.
+    pub(super) fn subscribe<S: Socket>(
+        &mut self,
+        key: Key,
+        conn: &mut Conn<S>,
+        awaiting: Awaiting,
+    ) -> Read {
+        if self.streams.is_draining {
+            return self.refuse(conn, Refusal::Draining, "the server is going down");
+        }
+        if let Some(&stream) = self.streams.names.get(&awaiting.name) {
+            return self.join(key, conn, awaiting, stream);
+        }
+        let is_patient = awaiting.until.is_none_or(|until| until > self.turn.now);
+        if !is_patient {
+            let text = format!(
+                "no stream '{}' is live; ?wait=10s waits for one, /api/streams lists them",
+                awaiting.name
+            );
+            return self.refuse(conn, Refusal::NotFound, &text);
+        }
+        match self
+            .streams
+            .directory
+            .find(&awaiting.name, self.streams.shard)
+        {
+            Found::Full => self.refuse(conn, Refusal::Full, "too many streams are waited for"),
+            // With one shard, what lives lives here.
+            Found::Live { .. } | Found::Awaited => {
+                self.streams
+                    .awaited
+                    .entry(awaiting.name.clone())
+                    .or_default()
+                    .push(key);
+                conn.role = Role::Awaiting(Box::new(awaiting));
+                arm(key, conn, self.turn, self.streams);
+                Read::More
+            }
+        }
+    }
+
+    /// Makes a connection a subscriber of a live stream.
+    fn join<S: Socket>(
+        &mut self,
+        key: Key,
+        conn: &mut Conn<S>,
+        awaiting: Awaiting,
+        stream: Key,
+    ) -> Read {
+        let Some(fan) = self.streams.fanouts.get_mut(stream) else {
+            return Read::Drop;
+        };
+        let kind = fan.stream.cut().kind;
+        let answer = awaiting.http.as_ref().map(|http| match http {
+            HttpAnswer::Media => response::stream_head(response::content_type(kind)),
+            HttpAnswer::HeadOnly => response::stream_head(response::content_type(kind)),
+            HttpAnswer::WebSocket(accept) => response::websocket_head(accept),
+        });
+        if let Some(answer) = answer {
+            conn.queue(&answer);
+        }
+        if awaiting.http == Some(HttpAnswer::HeadOnly) {
+            return Read::Finish;
+        }
+        let subscriber = Subscriber::new(&awaiting.settings, kind, awaiting.form, self.turn.now);
+        let inbound =
+            matches!(awaiting.http, Some(HttpAnswer::WebSocket(_))).then(Inbound::default);
+        fan.subscribers += 1;
+        conn.role = Role::Subscriber(Box::new(Subscribed {
+            stream,
+            subscriber,
+            inbound,
+            standing: Standing::Listed,
+            is_behind: false,
+        }));
+        conn.alarm = None;
+        self.turn.ready.catchup.push_back(key);
+        Read::More
+    }
+
+    /// A stream that subscribers here wait for is live.
+    pub(super) fn announced<S: Socket>(&mut self, name: &Name, conns: &mut Slab<Conn<S>>) {
+        for key in self.streams.awaited.remove(name).unwrap_or_default() {
+            let Some(conn) = conns.get_mut(key).filter(|conn| !conn.is_closing) else {
+                continue;
+            };
+            let closing = Role::Closing {
+                until: self.turn.now,
+                is_shut: false,
+            };
+            match std::mem::replace(&mut conn.role, closing) {
+                Role::Awaiting(awaiting) => {
+                    let read = self.subscribe(key, conn, *awaiting);
+                    self.go_on(key, conn, read);
+                }
+                other => conn.role = other,
+            }
+        }
+    }
+
+    /// A connection's deadline has come.
+    pub(super) fn timed_out<S: Socket>(&mut self, key: Key, conn: &mut Conn<S>) {
+        let now = self.turn.now;
+        let read = match &mut conn.role {
+            Role::Head { http, .. } => match http.handle_timeout(now) {
+                Some(Timeout::Head) => {
+                    let text = "the request's head was not complete in time";
+                    self.refuse(conn, Refusal::Timeout, text)
+                }
+                Some(Timeout::Idle) => Read::Finish,
+                None => Read::Idle,
+            },
+            Role::Greeting { .. } => Read::Drop,
+            Role::Publisher(publisher) => {
+                let fan = self.streams.fanouts.get(publisher.stream);
+                let name = fan
+                    .map(|fan| fan.stream.name.to_string())
+                    .unwrap_or_default();
+                log::warn!(
+                    "publisher {} of {name} is ended: silent for too long",
+                    conn.peer
+                );
+                self.turn.counters.refuse(Refusal::Timeout);
+                Read::Finish
+            }
+            Role::Awaiting(awaiting) => {
+                let name = awaiting.name.clone();
+                self.streams.forget(&name, key);
+                self.refuse(conn, Refusal::NotFound, &format!("no stream '{name}' came"))
+            }
+            Role::Closing { .. } => Read::Drop,
+            Role::Claiming(_) | Role::Subscriber(_) | Role::Echo(_) => Read::Idle,
+        };
+        self.go_on(key, conn, read);
+        arm(key, conn, self.turn, self.streams);
+    }
+}
+
+/// A closing connection: sends what is queued, shuts its side, and throws
+/// away what still comes, so that the peer reads our last words before a reset.
+pub(super) fn linger<S: Socket>(conn: &mut Conn<S>, turn: &mut Turn) -> io::Result<Read> {
+    if !conn.send_queued()? {
+        return Ok(Read::Idle);
+    }
+    if let Role::Closing { is_shut, .. } = &mut conn.role
+        && !std::mem::replace(is_shut, true)
+    {
+        conn.socket.shutdown()?;
+    }
+    match conn.socket.recv(&mut turn.scratch) {
+        Ok(0) => Ok(Read::Drop),
+        Ok(_) => Ok(Read::More),
+        Err(why) if why.kind() == io::ErrorKind::WouldBlock => Ok(Read::Idle),
+        Err(why) => Err(why),
+    }
+}
+
+/// When a connection must be looked at, if nothing happens on it.
+pub(super) fn deadline<S>(conn: &Conn<S>, streams: &Streams) -> Option<Instant> {
+    match &conn.role {
+        Role::Head { http, .. } => Some(http.poll_timeout()),
+        Role::Greeting { since, .. } => Some(*since + limits::PUBLISHER_SILENCE),
+        Role::Publisher(publisher) => {
+            let fan = streams.fanouts.get(publisher.stream)?;
+            Some(conn.last_seen + fan.stream.settings.timeout)
+        }
+        Role::Awaiting(awaiting) => awaiting.until,
+        Role::Closing { until, .. } => Some(*until),
+        Role::Claiming(_) | Role::Subscriber(_) | Role::Echo(_) => None,
+    }
+}
+
+/// Arms a connection's deadline, unless an alarm comes before it anyway.
+pub(super) fn arm<S>(key: Key, conn: &mut Conn<S>, turn: &mut Turn, streams: &Streams) {
+    let Some(at) = deadline(conn, streams).filter(|_| !conn.is_closing) else {
+        return;
+    };
+    if conn.alarm.is_none_or(|alarm| alarm > at) {
+        conn.alarm = Some(at);
+        turn.timers.arm(at, Alarm::Conn(key));
+    }
+}

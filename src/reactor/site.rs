@@ -1,0 +1,30 @@
+//! What the shard knows of its listeners when a session asks.
+
+use super::plan::Service;
+use crate::protocol::http::Rules;
+use crate::relay::Settings;
+use std::net::SocketAddr;
+
+/// One listener, as sessions see it.
+#[derive(Debug)]
+pub struct Site {
+    /// The URL as given.
+    pub url: String,
+    /// Where it really listens.
+    pub addr: SocketAddr,
+    /// What it does.
+    pub service: Service,
+    /// Its stream keys.
+    pub settings: Settings,
+    /// `quickack`: to be set again after each receive.
+    pub quickack: bool,
+}
+
+/// Every listener, and the rules that HTTP requests are held to.
+#[derive(Debug)]
+pub struct Sites {
+    /// By the number that connections carry.
+    pub list: Vec<Site>,
+    /// Which `Host` and `Origin` are ours.
+    pub rules: Rules,
+}

@@ -1,0 +1,237 @@
+//! The streams of a shard, and who gets each.
+
+use super::conn::{Standing, Subscribed};
+use super::control::Control;
+use super::slab::{Key, Slab};
+use super::turn::{Alarm, Turn};
+use crate::base::{Instant, Position};
+use crate::framing::Transport;
+use crate::protocol::Name;
+use crate::relay::{Directory, Settings, ShardId, Stream};
+use crate::ring::Pool;
+use std::collections::{BTreeMap, VecDeque};
+use std::sync::Arc;
+use std::time::Duration;
+
+/// A stream, and its subscribers on this shard.
+///
+/// A subscriber's key is on exactly one of `live`, `waiting`, the turn's list
+/// of bursts, or none while the kernel takes no more from it. `behind` lists
+/// those, beside, whose lag must be looked at.
+#[derive(Debug)]
+pub struct Fanout {
+    /// The stream.
+    pub stream: Stream,
+    /// Subscribers that have everything up to the head, or will have before
+    /// this pass ends; the next to be served first.
+    pub live: VecDeque<Key>,
+    /// Segments held for subscribers that leave.
+    pub held: usize,
+    /// How many of `live`, from the front, this pass has still to serve.
+    pub left: usize,
+    /// Subscribers that wait for a join point.
+    pub waiting: Vec<Key>,
+    /// Subscribers that are not at the head.
+    pub behind: Vec<Key>,
+    /// UDP sockets that send it.
+    pub udp: Vec<usize>,
+    /// Subscribers of every kind on connections.
+    pub subscribers: usize,
+    /// When its publisher went; it ends when its subscribers have the rest.
+    pub ended: Option<Instant>,
+    /// Its UDP sockets have not sent what is new.
+    pub is_udp_due: bool,
+    /// On the list of streams with something new.
+    pub is_dirty: bool,
+    /// The newest join point that waiting subscribers have been told of.
+    pub joined: Option<Position>,
+    /// The alarm that its framing is armed for.
+    pub alarm: Option<Instant>,
+}
+
+/// Every stream of a shard.
+pub struct Streams {
+    /// Streams, live and ending.
+    pub fanouts: Slab<Fanout>,
+    /// The live ones by name.
+    pub names: BTreeMap<Name, Key>,
+    /// Connections that wait for a name to be published.
+    pub awaited: BTreeMap<Name, Vec<Key>>,
+    /// UDP sockets that send a name whenever it lives.
+    pub wired: BTreeMap<Name, Vec<usize>>,
+    /// Segments.
+    pub pool: Pool,
+    /// Who owns which name.
+    pub directory: Arc<Directory>,
+    /// This shard's number.
+    pub shard: ShardId,
+    /// The largest max-lag that a subscriber may have.
+    pub largest_lag: Duration,
+    /// The lag of those behind is looked at, an alarm is armed.
+    pub is_watching: bool,
+    /// The server is going down: nothing new starts.
+    pub is_draining: bool,
+}
+
+impl Streams {
+    /// A shard without a stream.
+    pub fn new(directory: Arc<Directory>, shard: ShardId, largest_lag: Duration) -> Self {
+        Self {
+            fanouts: Slab::default(),
+            names: BTreeMap::new(),
+            awaited: BTreeMap::new(),
+            wired: BTreeMap::new(),
+            pool: Pool::default(),
+            directory,
+            shard,
+            largest_lag,
+            is_watching: false,
+            is_draining: false,
+        }
+    }
+
+    fn insert(&mut self, stream: Stream) -> Key {
+        let name = stream.name.clone();
+        let udp = self.wired.get(&name).cloned().unwrap_or_default();
+        let key = self.fanouts.insert(Fanout {
+            stream,
+            live: VecDeque::new(),
+            held: 0,
+            left: 0,
+            waiting: Vec::new(),
+            behind: Vec::new(),
+            udp,
+            subscribers: 0,
+            ended: None,
+            is_udp_due: false,
+            is_dirty: false,
+            joined: None,
+            alarm: None,
+        });
+        self.names.insert(name, key);
+        key
+    }
+
+    /// Opens a stream whose name was granted.
+    pub fn open(
+        &mut self,
+        name: &Name,
+        epoch: u64,
+        settings: &Settings,
+        transport: Transport,
+    ) -> Key {
+        let lag = self.largest_lag.max(settings.max_lag);
+        let (name, settings) = (name.clone(), settings.clone());
+        let stream = Stream::new(name, epoch, settings, transport, lag, &mut self.pool);
+        self.insert(stream)
+    }
+
+    /// Tells the shards that wait for a stream.
+    pub fn announce(&self, name: &Name, waiters: &[ShardId], turn: &mut Turn) {
+        if waiters.contains(&self.shard) {
+            turn.ready
+                .control
+                .push_back(Control::Announced { name: name.clone() });
+        }
+    }
+
+    /// The stream and the pool at once.
+    pub fn ingest(&mut self, key: Key) -> Option<(&mut Fanout, &mut Pool)> {
+        let fan = self.fanouts.get_mut(key)?;
+        Some((fan, &mut self.pool))
+    }
+
+    /// Something has been committed, or the stream has ended: everybody is to
+    /// be served.
+    pub fn mark_dirty(&mut self, key: Key, turn: &mut Turn) {
+        let Some(fan) = self.fanouts.get_mut(key) else {
+            return;
+        };
+        fan.left = fan.live.len();
+        fan.is_udp_due = !fan.udp.is_empty();
+        if !fan.is_dirty {
+            fan.is_dirty = true;
+            turn.ready.dirty.push_back(key);
+        }
+        if let Some(at) = fan.stream.poll_timeout()
+            && fan.alarm.is_none()
+        {
+            fan.alarm = Some(at);
+            turn.timers.arm(at, Alarm::Stream(key));
+        }
+    }
+
+    /// The publisher is gone: the name is free, and subscribers get the rest
+    /// and then the end.
+    pub fn end(&mut self, key: Key, turn: &mut Turn) {
+        let Some(fan) = self.fanouts.get_mut(key) else {
+            return;
+        };
+        if fan.ended.is_some() {
+            return;
+        }
+        fan.ended = Some(turn.now);
+        let (name, epoch) = (fan.stream.name.clone(), fan.stream.epoch);
+        log::info!(
+            "stream {name} has ended (epoch {epoch}, {} bytes)",
+            fan.stream.stats.received_bytes
+        );
+        if self.names.get(&name) == Some(&key) {
+            self.names.remove(&name);
+        }
+        self.directory.release(&name, epoch);
+        self.mark_dirty(key, turn);
+    }
+
+    /// Frees a stream that has ended and that nobody reads.
+    pub fn reap(&mut self, key: Key) {
+        let is_over = |fan: &Fanout| fan.ended.is_some() && fan.subscribers == 0 && !fan.is_dirty;
+        if self.fanouts.get(key).is_some_and(is_over)
+            && let Some(fan) = self.fanouts.remove(key)
+        {
+            fan.stream.dissolve(&mut self.pool);
+        }
+    }
+
+    /// A subscriber of a stream is gone, or has become something else.
+    pub fn detach(&mut self, conn: Key, subscribed: &Subscribed) {
+        let Some(fan) = self.fanouts.get_mut(subscribed.stream) else {
+            return;
+        };
+        fan.subscribers -= 1;
+        fan.held -= subscribed.subscriber.held_segments();
+        match subscribed.standing {
+            Standing::Live => {
+                if let Some(at) = fan.live.iter().position(|key| *key == conn) {
+                    fan.live.remove(at);
+                    fan.left -= usize::from(at < fan.left);
+                }
+            }
+            Standing::Waiting => fan.waiting.retain(|key| *key != conn),
+            // The turn's lists and `behind` drop keys that name nothing.
+            Standing::Listed | Standing::Blocked => {}
+        }
+        self.reap(subscribed.stream);
+    }
+
+    /// A connection waits for `name` no longer.
+    pub fn forget(&mut self, name: &Name, conn: Key) {
+        let Some(conns) = self.awaited.get_mut(name) else {
+            return;
+        };
+        conns.retain(|key| *key != conn);
+        if conns.is_empty() {
+            self.awaited.remove(name);
+            self.directory.forget(name, self.shard);
+        }
+    }
+
+    /// Looks at those that are behind a tick from now.
+    pub fn watch(&mut self, turn: &mut Turn) {
+        if !self.is_watching {
+            self.is_watching = true;
+            turn.timers
+                .arm(turn.now + crate::limits::LAG_TICK, Alarm::Lag);
+        }
+    }
+}

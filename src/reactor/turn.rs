@@ -1,0 +1,135 @@
+//! One pass of the loop: its time, its lists of work, its counters.
+//!
+//! Events only ever put a name on a list; the phases work the lists off. A
+//! phase that runs out of its budget leaves the rest on its list, and the
+//! next poll does not sleep: edge-triggered readiness is told once.
+
+use super::control::Control;
+use super::counters::Counters;
+use super::slab::Key;
+use crate::base::Instant;
+use crate::limits::SCRATCH_BYTES;
+use crate::relay::egress::Messages;
+use std::cmp::Reverse;
+use std::collections::{BinaryHeap, VecDeque};
+
+/// What every phase is given.
+pub struct Turn {
+    /// When the turn began, or the clock was last read in it.
+    pub now: Instant,
+    /// Where `now` comes from.
+    pub clock: fn() -> Instant,
+    /// Work.
+    pub ready: Ready,
+    /// Deadlines.
+    pub timers: Timers,
+    /// Counts.
+    pub counters: Counters,
+    /// The messages of the flush at hand.
+    pub messages: Messages,
+    /// Where bytes are received that belong to no stream.
+    pub scratch: Box<[u8]>,
+    /// The loop is to end.
+    pub is_over: bool,
+}
+
+impl Turn {
+    /// Turns that read `clock`.
+    pub fn new(clock: fn() -> Instant) -> Self {
+        let now = clock();
+        Self {
+            now,
+            clock,
+            ready: Ready::default(),
+            timers: Timers::default(),
+            counters: Counters::default(),
+            messages: Messages::default(),
+            scratch: vec![0; SCRATCH_BYTES].into_boxed_slice(),
+            is_over: false,
+        }
+    }
+
+    /// Reads the clock. The start of a turn and every few sends do, nothing else.
+    pub fn read_clock(&mut self) {
+        self.now = (self.clock)();
+    }
+}
+
+/// Lists of work, one per phase.
+#[derive(Debug, Default)]
+pub struct Ready {
+    /// UDP sockets with datagrams.
+    pub udp: VecDeque<usize>,
+    /// Connections with bytes to read.
+    pub readable: VecDeque<Key>,
+    /// Streams with frames that not every subscriber has.
+    pub dirty: VecDeque<Key>,
+    /// Connections that the kernel takes bytes from again.
+    pub writable: VecDeque<Key>,
+    /// Subscribers with a burst to catch up on.
+    pub catchup: VecDeque<Key>,
+    /// Messages to this shard.
+    pub control: VecDeque<Control>,
+    /// Listeners with connections to accept.
+    pub accepts: VecDeque<usize>,
+    /// Connections to free.
+    pub reap: Vec<Key>,
+}
+
+impl Ready {
+    /// True if the loop may sleep.
+    pub fn is_empty(&self) -> bool {
+        self.udp.is_empty()
+            && self.readable.is_empty()
+            && self.dirty.is_empty()
+            && self.writable.is_empty()
+            && self.catchup.is_empty()
+            && self.control.is_empty()
+            && self.accepts.is_empty()
+            && self.reap.is_empty()
+    }
+}
+
+/// What a deadline is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Alarm {
+    /// A connection's: a head, silence, a wait, a close.
+    Conn(Key),
+    /// A stream's framing must decide.
+    Stream(Key),
+    /// A UDP socket's publisher or subscribers may be silent.
+    Udp(usize),
+    /// A listener may accept again.
+    Accept(usize),
+    /// Subscribers that are behind are looked at.
+    Lag,
+    /// What is still open is closed, and the loop ends.
+    Drain,
+}
+
+/// Deadlines, soonest first. An entry may be early, never late: who is woken
+/// looks at its own deadline and arms the rest, so that activity costs nothing.
+#[derive(Debug, Default)]
+pub struct Timers {
+    heap: BinaryHeap<Reverse<(Instant, Alarm)>>,
+}
+
+impl Timers {
+    /// Wakes `alarm` at `at`.
+    pub fn arm(&mut self, at: Instant, alarm: Alarm) {
+        self.heap.push(Reverse((at, alarm)));
+    }
+
+    /// The soonest deadline.
+    pub fn next(&self) -> Option<Instant> {
+        self.heap.peek().map(|Reverse((at, _))| *at)
+    }
+
+    /// The next alarm that is due.
+    pub fn pop(&mut self, now: Instant) -> Option<Alarm> {
+        if self.next()? > now {
+            return None;
+        }
+        self.heap.pop().map(|Reverse((_, alarm))| alarm)
+    }
+}
