@@ -4,6 +4,7 @@ compile_error!(
     "nearlight runs on Linux alone (WSL2 is fine): it is built on epoll and Linux socket options"
 );
 
+pub mod app;
 pub mod base;
 pub mod client;
 pub mod config;
@@ -11,4 +12,6 @@ pub mod framing;
 pub mod limits;
 pub mod protocol;
 pub mod reactor;
+pub mod relay;
+pub mod ring;
 pub mod sys;

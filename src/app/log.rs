@@ -1,0 +1,87 @@
+//! Log lines off the loop: a bounded queue, and a thread that writes them to
+//! stderr. A full stderr pipe stops that thread, never a stream; what does not
+//! fit in the queue is dropped and counted.
+
+use crate::limits::{LOG_FLUSH, LOG_LINES};
+use log::{Level, LevelFilter, Log, Metadata, Record};
+use simple_logger::SimpleLogger;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
+use std::thread;
+
+/// Lines that did not fit in the queue since the last one that did.
+static DROPPED: AtomicU64 = AtomicU64::new(0);
+
+enum Message {
+    Line(Level, String),
+    /// Everything before it is written: say so.
+    Flush(SyncSender<()>),
+}
+
+struct Queue {
+    lines: SyncSender<Message>,
+    level: LevelFilter,
+}
+
+impl Log for Queue {
+    fn enabled(&self, metadata: &Metadata<'_>) -> bool {
+        metadata.level() <= self.level
+    }
+
+    fn log(&self, record: &Record<'_>) {
+        if !self.enabled(record.metadata()) {
+            return;
+        }
+        let line = Message::Line(record.level(), record.args().to_string());
+        if let Err(TrySendError::Full(_)) = self.lines.try_send(line) {
+            DROPPED.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+
+    fn flush(&self) {
+        let (done, wait) = sync_channel(1);
+        if self.lines.try_send(Message::Flush(done)).is_ok() {
+            // A reader that has stalled must not keep the process.
+            let _late = wait.recv_timeout(LOG_FLUSH);
+        }
+    }
+}
+
+/// Starts the thread and sends the process's log lines to it.
+///
+/// # Errors
+/// A logger is set already, or no thread can be started.
+pub fn start(level: LevelFilter) -> std::io::Result<()> {
+    let (lines, queue) = sync_channel(LOG_LINES);
+    thread::Builder::new()
+        .name("log".to_owned())
+        .spawn(move || write(level, &queue))?;
+    log::set_max_level(level);
+    log::set_boxed_logger(Box::new(Queue { lines, level })).map_err(std::io::Error::other)
+}
+
+fn write(level: LevelFilter, queue: &Receiver<Message>) {
+    let stderr = SimpleLogger::new().with_level(level).with_utc_timestamps();
+    let put = |level: Level, line: &str| {
+        stderr.log(
+            &Record::builder()
+                .level(level)
+                .target("nearlight")
+                .args(format_args!("{line}"))
+                .build(),
+        );
+    };
+    for message in queue {
+        match message {
+            Message::Line(level, line) => put(level, &line),
+            Message::Flush(done) => drop(done.send(())),
+        }
+        let dropped = DROPPED.swap(0, Ordering::Relaxed);
+        if dropped > 0 {
+            put(
+                Level::Warn,
+                &format!("{dropped} log lines were dropped: stderr is read too slowly"),
+            );
+        }
+    }
+}

@@ -1,0 +1,72 @@
+//! `nearlight serve`: binds everything, says where, and runs.
+
+use super::hints;
+use crate::config::{self, Serve};
+use crate::reactor::Shard;
+use crate::reactor::plan::{Plan, Service};
+use crate::relay::Directory;
+use crate::sys::affinity;
+use crate::sys::process::{INTERRUPT, Signals, TERMINATE, raise_nofile};
+use std::io::{self, Write};
+use std::sync::Arc;
+
+/// Serves until it is told to stop.
+///
+/// # Errors
+/// What could not be bound, set or pinned; or a broken event loop.
+pub fn run(serve: &Serve) -> Result<(), Box<dyn std::error::Error>> {
+    // Before any thread starts: the mask is inherited.
+    let signals = Signals::new(&[TERMINATE, INTERRUPT])?;
+    super::log::start(serve.level)?;
+    let mut shard = prepare(&serve.plan, Some(signals))?;
+    tell(&shard, &serve.plan)?;
+    shard.run()?;
+    log::info!("done");
+    log::logger().flush();
+    Ok(())
+}
+
+/// A shard, bound and pinned.
+///
+/// # Errors
+/// As [`run`].
+pub fn prepare(plan: &Plan, signals: Option<Signals>) -> Result<Shard, Box<dyn std::error::Error>> {
+    if plan.cpus.len() > 1 {
+        return Err("--cpus: one core for now; a shard for each of several is to come".into());
+    }
+    if let Err(why) = raise_nofile() {
+        log::warn!("the limit on open files stays as it is: {why}");
+    }
+    let shard = Shard::bind(plan, Arc::new(Directory::default()), signals)?;
+    if let Some(cpu) = plan.cpus.first() {
+        affinity::pin_to(*cpu)?;
+    }
+    Ok(shard)
+}
+
+/// `listening` lines and `ready` on stdout, everything else on stderr.
+fn tell(shard: &Shard, plan: &Plan) -> io::Result<()> {
+    let mut out = io::stdout().lock();
+    for site in shard.listening() {
+        writeln!(
+            out,
+            "listening {}",
+            config::url::with_port(&site.url, site.addr.port())
+        )?;
+    }
+    for site in shard.listening() {
+        hints::print(site);
+        let publishes = matches!(
+            site.service,
+            Service::Http | Service::TcpPublish { .. } | Service::UdpPublish { .. }
+        );
+        if publishes && !site.addr.ip().is_loopback() {
+            log::warn!("{}: anyone who reaches it can publish", site.url);
+        }
+    }
+    for push in &plan.pushes {
+        hints::push(push);
+    }
+    writeln!(out, "ready")?;
+    out.flush()
+}
