@@ -151,6 +151,35 @@ pub const QUEUED_BYTES: usize = 64 * 1024;
 /// that what it was told last reaches it.
 pub const CLOSING_TIME: Duration = Duration::from_secs(1);
 
+// --- client -------------------------------------------------------------
+
+/// Sequence numbers of probes that a subscriber remembers, to tell a late one
+/// from a copy: 40 s of video, 40 ms of 100,000 probes a second.
+pub const PROBE_WINDOW: usize = 4096;
+/// A blocking client looks this often whether it is to stop.
+pub const CLIENT_STOP: Duration = Duration::from_millis(100);
+/// A peer that takes no byte, answers nothing or cannot be reached for this
+/// long has failed, unless the caller says otherwise.
+pub const CLIENT_STALL: Duration = Duration::from_secs(10);
+/// Bytes of one receive of a client, and of one read of a file to publish.
+pub const CLIENT_BYTES: usize = 64 * 1024;
+/// Bytes to look ahead for the next PCR: 100 ms, the most that ISO/IEC 13818-1
+/// 2.7.2 allows between two, of 160 Mbit/s.
+pub const PCR_LOOKAHEAD: usize = 2 * 1024 * 1024;
+/// Two PCRs further apart than this are no measure of time: ten times what is
+/// allowed.
+pub const PCR_GAP: Duration = Duration::from_secs(1);
+/// Bytes of a WebSocket message that a client takes: `FRAME_BYTES`.
+pub const WEBSOCKET_MESSAGE: u64 = FRAME_BYTES as u64;
+/// A UDP subscriber asks again this often until it is answered ...
+pub const UDP_ASK: Duration = Duration::from_millis(500);
+/// ... and then shows this often that it is there: thrice in `UDP_SILENCE`.
+pub const UDP_KEEPALIVE: Duration = Duration::from_secs(3);
+
+// --- process ------------------------------------------------------------
+
+/// Connections of one shard; the descriptor limit usually comes first.
+pub const CONNECTIONS: usize = 65_536;
 /// How long `idle=adaptive` spins if it isn't told: about what a sleep and a
 /// wake-up cost, so that spinning never loses more than it can win.
 pub const IDLE_SPIN: Duration = Duration::from_micros(50);
@@ -158,11 +187,6 @@ pub const IDLE_SPIN: Duration = Duration::from_micros(50);
 pub const IDLE_SPIN_MAX: Duration = Duration::from_secs(1);
 /// Bytes of a configuration file; a thousand listeners take a tenth of it.
 pub const CONFIG_BYTES: u64 = 1024 * 1024;
-
-// --- process ------------------------------------------------------------
-
-/// Connections of one shard; the descriptor limit usually comes first.
-pub const CONNECTIONS: usize = 65_536;
 /// CPUs of the largest affinity mask asked for; kernels are built for at most
 /// 8192.
 pub const CPUS: usize = 65_536;

@@ -28,9 +28,9 @@ pub(super) use toml_file::read;
 
 #[cfg(feature = "config")]
 mod toml_file {
-    use super::super::settings::known_keys;
-    use super::super::suggest::hint;
     use super::{Path, Settings};
+    use crate::config::settings::known_keys;
+    use crate::config::suggest::hint;
     use crate::limits;
     use std::fs::File;
     use std::io::Read;
@@ -38,7 +38,7 @@ mod toml_file {
     use toml::de::{DeString, DeTable, DeValue};
 
     /// Reads `path`; the message of what is wrong names file and line.
-    pub(in super::super) fn read(path: &Path) -> Result<Settings, String> {
+    pub(in crate::config) fn read(path: &Path) -> Result<Settings, String> {
         let name = path.display().to_string();
         let mut text = String::new();
         File::open(path)
@@ -57,7 +57,7 @@ mod toml_file {
     }
 
     /// Reads `text`, which `name` holds.
-    pub(in super::super) fn parse(name: &str, text: &str) -> Result<Settings, String> {
+    pub(in crate::config) fn parse(name: &str, text: &str) -> Result<Settings, String> {
         let source = Source { name, text };
         let table = DeTable::parse(text).map_err(|error| {
             let at = error.span().map_or(0, |span| span.start);

@@ -164,7 +164,7 @@ const fn placeholder(row: &Row) -> &'static str {
 fn default_of(row: &Row) -> String {
     match (row.default_tcp, row.default_udp) {
         ("", "") => String::new(),
-        ("", udp) => format!(" ({udp} on UDP)"),
-        (tcp, _) => format!(" ({tcp})"),
+        ("", udp) => format!(" [{udp} on UDP]"),
+        (tcp, _) => format!(" [{tcp}]"),
     }
 }

@@ -320,7 +320,6 @@ impl Keys {
                 ));
             }
         }
-        if let Some(name) = &self.publish {}
         scope.check_ask(&self.ask)?;
         scope.check_socket(&self.socket)
     }
@@ -438,6 +437,8 @@ fn interface(value: Option<&str>) -> Result<String, String> {
 }
 
 fn stream_name(key: &str, value: Option<&str>) -> Result<Name, String> {
-    let name = value.unwrap_or("");
+    let Some(name) = value else {
+        return Err(format!("{key}: which stream? write {key}=NAME"));
+    };
     Name::parse(name).map_err(|why| format!("{key}: {why}"))
 }

@@ -19,9 +19,11 @@ mod show;
 mod suggest;
 pub mod url;
 
+#[cfg(test)]
+mod tests;
+
 pub use flags::parse;
 pub use show::{options_json, options_markdown, options_table, run_options};
-pub use url::with_port;
 
 use crate::protocol::Ask;
 use crate::reactor::plan::{Idle, Plan};

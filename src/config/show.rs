@@ -36,7 +36,7 @@ pub fn options_markdown() -> String {
             &format!(
                 "| `{}` | `{}` | {} | {} | {} | {privilege} |",
                 row.name,
-                row.constant.replace(", ", "`, `").replace("; ", "`; "),
+                row.constant.replace(", ", "`, `"),
                 row.man,
                 default_of(row),
                 row.purpose,
@@ -48,8 +48,18 @@ pub fn options_markdown() -> String {
 
 /// For a terminal: one line an option, then what to know.
 pub fn options_table(probes: &[Probe]) -> String {
-    let mut lines =
-        vec![["OPTION", "KERNEL", "MAN", "DEFAULT", "UNTOUCHED", "GRANTED"].map(str::to_owned)];
+    let mut lines = vec![
+        [
+            "OPTION",
+            "KERNEL",
+            "MAN",
+            "DEFAULT",
+            "UNTOUCHED",
+            "GRANTED",
+            "PRIVILEGE",
+        ]
+        .map(str::to_owned),
+    ];
     let mut remarks = String::new();
     for probe in probes {
         let row = probe.row;
@@ -61,10 +71,16 @@ pub fn options_table(probes: &[Probe]) -> String {
             default_of(row),
             both(probe, |trial| trial.untouched.clone()),
             both(probe, granted),
+            // For which values is among the remarks.
+            row.privilege
+                .split(' ')
+                .next()
+                .unwrap_or_default()
+                .to_owned(),
         ]);
         remark(&mut remarks, probe);
     }
-    let mut widths = [0; 6];
+    let mut widths = [0; 7];
     for cells in &lines {
         for (width, cell) in widths.iter_mut().zip(cells) {
             *width = (*width).max(cell.chars().count());
@@ -170,7 +186,7 @@ fn default_of(row: &Row) -> String {
 }
 
 fn first_constant(row: &Row) -> &'static str {
-    row.constant.split([',', ';']).next().unwrap_or_default()
+    row.constant.split(',').next().unwrap_or_default()
 }
 
 /// TCP's and UDP's text, once if they are the same.

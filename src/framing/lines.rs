@@ -3,10 +3,10 @@
 //! Bytes are kept as they come, so a long line flows into the ring while it is
 //! being written; only its end is marked late.
 
+use super::find::through;
 use super::{FramingError, Marks, Step, Trim};
 use crate::base::Position;
 use crate::limits::FRAME_BYTES;
-use std::io::BufRead;
 
 /// The newline is no payload; a carriage return before it is.
 pub(super) const TRIM: Trim = Trim { front: 0, back: 1 };
@@ -30,7 +30,7 @@ impl Lines {
         let mut keep = 0;
         while marks.room > 0 && keep < input.len() {
             let rest = &input[keep..];
-            let (bytes, complete) = match line(rest) {
+            let (bytes, complete) = match through(b'\n', rest) {
                 Some(bytes) => (bytes, true),
                 None => (rest.len(), false),
             };
@@ -58,19 +58,10 @@ impl Lines {
 pub(super) fn datagram(input: &[u8], at: Position, marks: &mut Marks) -> Step {
     let mut keep = 0;
     while marks.room > 0
-        && let Some(bytes) = line(&input[keep..])
+        && let Some(bytes) = through(b'\n', &input[keep..])
     {
         keep += bytes;
         marks.frame(at + keep as u64, true);
     }
     Step { skip: 0, keep }
-}
-
-/// Bytes of the line at the front, newline included, if it is complete.
-///
-/// The standard library keeps its `memchr` to itself; this is the door to it.
-fn line(mut bytes: &[u8]) -> Option<usize> {
-    let whole = bytes;
-    let length = bytes.skip_until(b'\n').expect("reading a slice can't fail");
-    (length > 0 && whole[length - 1] == b'\n').then_some(length)
 }

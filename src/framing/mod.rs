@@ -22,6 +22,7 @@
 //! [`Framing::datagram`] and nothing of it is held.
 
 mod auto;
+mod find;
 mod len32;
 mod lines;
 mod raw;

@@ -19,6 +19,7 @@ mod tests;
 mod upgrade;
 
 pub use guard::Rules;
+pub(crate) use upgrade::{accept, base64};
 
 use super::response::printable;
 use super::{Ask, Body, Name, Refusal};

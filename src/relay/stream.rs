@@ -5,7 +5,7 @@ use super::settings::Settings;
 use super::subscriber::Cut;
 use crate::base::{Instant, Position};
 use crate::framing::{Framing, FramingError, FramingStats, Kind, Marks, Step, Transport};
-use crate::limits::{DATAGRAM_SPACE, LAG_TICK};
+use crate::limits::{DATAGRAM_SPACE, LAG_TICK, TS_PACKET};
 use crate::protocol::{Body, Name, Refusal};
 use crate::ring::{Frame, JoinPoint, Pool, Tail, Window};
 use std::fmt;
@@ -203,10 +203,10 @@ impl Stream {
         self.tail.fill(len);
         let mut rest = len;
         while rest > 0 {
-            if self.tail.frame_room() == 0 {
+            let size = rest.min(stride.max(1));
+            if self.tail.frame_room() <= size / TS_PACKET {
                 self.roll(pool);
             }
-            let size = rest.min(stride.max(1));
             let at = self.tail.position();
             self.marks.room = self.tail.frame_room();
             let step = self

@@ -19,17 +19,14 @@ fn udp(addr: SocketAddr) -> Udp {
 
 /// Waits for the next receive; answers its bytes too.
 fn take(udp: &Udp, space: usize) -> (Received, Vec<u8>) {
-    let mut bytes = Vec::with_capacity(space);
-    let got = unblocked("datagram", || {
-        udp.recv(&mut bytes.spare_capacity_mut()[..space])
-    });
-    // SAFETY: recv says that it initialised this many bytes of the spare room.
-    unsafe { bytes.set_len(got.len) };
+    let mut bytes = vec![0; space];
+    let got = unblocked("datagram", || udp.recv(&mut bytes));
+    bytes.truncate(got.len);
     (got, bytes)
 }
 
 fn nothing_left(udp: &Udp) -> bool {
-    let mut space = [MaybeUninit::uninit(); 16];
+    let mut space = [0; 16];
     match udp.recv(&mut space) {
         Err(error) => error.kind() == io::ErrorKind::WouldBlock,
         Ok(_) => false,

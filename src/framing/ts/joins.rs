@@ -190,8 +190,9 @@ impl Snapshot {
             self.add_counter(pid, last);
         }
         for pid in 1..TABLE_PIDS {
-            if pid != before.pmt_pid && !before.pids.contains(&pid) {
-                self.add_counter(pid, before.continuity.last(pid));
+            let last = before.continuity.last(pid);
+            if last.is_some() && pid != before.pmt_pid && !before.pids.contains(&pid) {
+                self.add_counter(pid, last);
             }
         }
         true

@@ -6,6 +6,7 @@
 //! practice some ten bytes into a PES, and after parameter sets in a key.
 
 use super::programme::Codec;
+use crate::framing::find::through;
 
 /// Bytes of a PES header before the part of variable length, the length of
 /// which is in the last of them (ISO/IEC 13818-1 2.4.3.6).
@@ -16,15 +17,16 @@ const FIXED_HEADER: u8 = 9;
 pub(super) struct Scan {
     codec: Codec,
     stage: Stage,
-    /// The last bytes, newest lowest, to find start codes in.
-    window: u32,
+    /// Zero bytes right before the next one, two at most: what a start code
+    /// that is split between payloads leaves behind.
+    zeros: u8,
 }
 
 #[derive(Clone, Copy, Debug)]
 enum Stage {
     /// So many bytes of the fixed PES header have come.
     Header(u8),
-    /// So many bytes of the variable one are yet to come.
+    /// So many bytes of the variable one are yet to come; never none.
     Skip(u8),
     /// Between start codes.
     Search,
@@ -49,7 +51,7 @@ impl Scan {
         Self {
             codec,
             stage: Stage::Header(0),
-            window: u32::MAX,
+            zeros: 0,
         }
     }
 
@@ -59,38 +61,62 @@ impl Scan {
         if matches!(self.codec, Codec::Audio | Codec::Flagged) {
             return Found::Other;
         }
-        for &byte in payload {
+        let mut rest = payload;
+        while let Some(&byte) = rest.first() {
+            let mut used = 1;
             match self.stage {
-                Stage::Header(at) => {
-                    if at < 3 && byte != u8::from(at == 2) {
-                        return Found::Other;
-                    }
-                    self.stage = if at + 1 == FIXED_HEADER {
-                        Stage::Skip(byte)
-                    } else {
-                        Stage::Header(at + 1)
-                    };
-                }
-                Stage::Skip(left @ 1..) => self.stage = Stage::Skip(left - 1),
-                Stage::Skip(0) | Stage::Search => self.search(byte),
+                Stage::Header(at @ 0..3) if byte != u8::from(at == 2) => return Found::Other,
+                Stage::Header(at) if at + 1 == FIXED_HEADER => self.stage = skip(byte),
+                Stage::Header(at) => self.stage = Stage::Header(at + 1),
+                Stage::Skip(left) => self.stage = skip(left - 1),
+                Stage::Search => used = self.search(rest),
                 Stage::Type(0) => match classify(self.codec, byte) {
-                    Found::Nothing => self.search(byte),
+                    Found::Nothing => {
+                        self.zeros = u8::from(byte == 0);
+                        self.stage = Stage::Search;
+                    }
                     found @ (Found::Key | Found::Other) => return found,
                 },
                 Stage::Type(left) => self.stage = Stage::Type(left - 1),
             }
+            rest = &rest[used..];
         }
         Found::Nothing
     }
 
-    fn search(&mut self, byte: u8) {
-        self.window = self.window << 8 | u32::from(byte);
-        self.stage = if self.window & 0x00FF_FFFF == 1 {
-            // H.266 has the type in the second byte of its NAL header.
-            Stage::Type(u8::from(self.codec == Codec::H266))
-        } else {
-            Stage::Search
+    /// Looks for the next byte 1, and whether it ends a start code. Says how
+    /// many bytes that took.
+    fn search(&mut self, bytes: &[u8]) -> usize {
+        let Some(used) = through(1, bytes) else {
+            self.zeros = zeros(self.zeros, bytes);
+            return bytes.len();
         };
+        if zeros(self.zeros, &bytes[..used - 1]) == 2 {
+            // H.266 has the type in the second byte of its NAL header.
+            self.stage = Stage::Type(u8::from(self.codec == Codec::H266));
+        }
+        self.zeros = 0;
+        used
+    }
+}
+
+/// The stage in which `left` more bytes of the PES header come.
+fn skip(left: u8) -> Stage {
+    if left == 0 {
+        Stage::Search
+    } else {
+        Stage::Skip(left)
+    }
+}
+
+/// Zero bytes at the end of `bytes`, two at most, after `before` of them.
+fn zeros(before: u8, bytes: &[u8]) -> u8 {
+    match bytes {
+        [] => before,
+        [0] => (before + 1).min(2),
+        [.., 0, 0] => 2,
+        [.., 0] => 1,
+        _ => 0,
     }
 }
 
@@ -205,6 +231,25 @@ mod tests {
         assert_eq!(scan(Codec::Mpeg2, &pes(&[0, 0, 1, 0xB3, 0x2D])), Found::Key);
         let group_and_picture = pes(&[0, 0, 1, 0xB8, 0, 8, 0, 0, 1, 0x00, 0]);
         assert_eq!(scan(Codec::Mpeg2, &group_and_picture), Found::Other);
+    }
+
+    #[test]
+    fn start_codes_are_found_after_any_bytes() {
+        for before in [
+            &[][..],
+            &[0],
+            &[0, 0],
+            &[1],
+            &[0, 1],
+            &[0, 0, 2],
+            &[0, 0, 1, 0x06, 1, 0, 1, 0],
+            &[0, 0, 1, 0x06, 0],
+        ] {
+            let with = |end: &[u8]| scan(Codec::H264, &pes(&[before, end].concat()));
+            assert_eq!(with(&[0, 0, 1, 0x65]), Found::Key, "{before:?}");
+            assert_eq!(with(&[2, 0, 1, 0x65]), Found::Nothing, "{before:?}");
+            assert_eq!(with(&[0, 0, 2, 1, 1, 0x65]), Found::Nothing, "{before:?}");
+        }
     }
 
     #[test]

@@ -162,6 +162,34 @@ fn a_start_that_comes_twice_starts_once() {
 }
 
 #[test]
+fn a_start_without_payload_is_none() {
+    let mut muxer = Muxer::default();
+    let mut packets = tables(&mut muxer);
+    let mut empty = muxer.empty(VIDEO);
+    empty[1] |= 0x40;
+    empty[5] = RANDOM;
+    packets.push(empty);
+    assert_eq!(feed(&packets).leaves(), at(&[]));
+}
+
+#[test]
+fn a_key_after_a_loss_is_resumed_by_its_own_counter() {
+    let mut muxer = Muxer::default();
+    let mut packets = tables(&mut muxer);
+    packets.extend(muxer.pes(VIDEO, None, &picture(false, 0, 1000)));
+    let lost = packets.len() - 1;
+    packets.remove(lost);
+    packets.extend(muxer.pes(VIDEO, None, &picture(true, 0, 10)));
+    let feed = feed(&packets);
+    assert_eq!(feed.framing.stats().continuity_errors, 1);
+    assert_eq!(feed.join_positions(), at(&[lost as u64]));
+    let (before, after) = packets.split_at(lost);
+    let resume = &feed.joins[0].resume;
+    let skipped = [before.as_flattened(), resume, after.as_flattened()].concat();
+    assert_eq!(breaches(&skipped), Vec::<String>::new());
+}
+
+#[test]
 fn frames_are_runs_cut_before_video_starts() {
     let mut muxer = Muxer::default();
     let mut early = muxer.pes(VIDEO, None, &picture(false, 0, 300));
@@ -262,7 +290,7 @@ fn without_tables_there_is_no_join_point() {
     let mut corrupt = packets.clone();
     corrupt[0][30] ^= 1;
     assert_eq!(feed(&corrupt).join_positions(), at(&[3]), "stuffing only");
-    corrupt[0][10] ^= 1;
+    corrupt[0][9] ^= 1;
     assert_eq!(feed(&corrupt).join_positions(), at(&[]), "checksum");
 }
 
@@ -347,6 +375,19 @@ fn a_new_pmt_moves_the_cuts() {
 }
 
 #[test]
+fn a_new_pmt_inside_a_pes_leaves_it_no_join_point() {
+    let mut muxer = Muxer::default();
+    let mut packets = tables(&mut muxer);
+    let key = muxer.pes(VIDEO, None, &picture(true, 500, 10));
+    packets.push(key[0]);
+    let same = [&packets, &tables(&mut muxer)[..], &key[1..]].concat();
+    assert_eq!(feed(&same).join_positions(), at(&[2]));
+    packets.extend(muxer.pmt(&[(H264, VIDEO)]));
+    packets.extend(&key[1..]);
+    assert_eq!(feed(&packets).join_positions(), at(&[]));
+}
+
+#[test]
 fn without_video_every_audio_start_is_a_join_point() {
     let mut muxer = Muxer::default();
     let mut packets = muxer.pat(1, PMT);
@@ -367,21 +408,24 @@ fn after_ten_seconds_without_a_key_any_video_start_will_do() {
     // With the third packet the first two are believed.
     feed.receive(&muxer.empty(VIDEO));
     let start = feed.now;
-    let mut send = |feed: &mut Feed, after: Duration, key: bool| {
+    let send = |muxer: &mut Muxer, feed: &mut Feed, after: Duration, key: bool| {
         feed.now = start + after;
         feed.receive(&muxer.pes(VIDEO, None, &picture(key, 0, 10))[0]);
     };
     let nearly = TS_NO_KEY - Duration::from_nanos(1);
-    send(&mut feed, nearly, false);
+    send(&mut muxer, &mut feed, nearly, false);
     assert_eq!(feed.join_positions(), at(&[]));
-    send(&mut feed, TS_NO_KEY, false);
-    send(&mut feed, TS_NO_KEY, false);
+    send(&mut muxer, &mut feed, TS_NO_KEY, false);
+    send(&mut muxer, &mut feed, TS_NO_KEY, false);
     assert_eq!(feed.join_positions(), at(&[4, 5]));
-    send(&mut feed, TS_NO_KEY, true);
-    send(&mut feed, TS_NO_KEY + nearly, false);
+    send(&mut muxer, &mut feed, TS_NO_KEY, true);
+    send(&mut muxer, &mut feed, TS_NO_KEY + nearly, false);
     assert_eq!(feed.join_positions(), at(&[4, 5, 6]), "a real one, once");
-    send(&mut feed, TS_NO_KEY + TS_NO_KEY, false);
+    send(&mut muxer, &mut feed, TS_NO_KEY + TS_NO_KEY, false);
     assert_eq!(feed.join_positions(), at(&[4, 5, 6, 8]));
+    feed.receive(&muxer.pes(VIDEO, Some(RANDOM), &[])[0]);
+    feed.receive(&muxer.pes(VIDEO, None, &picture(false, 0, 10))[0]);
+    assert_eq!(feed.join_positions(), at(&[4, 5, 6, 8, 9]), "a flagged one");
 }
 
 #[test]

@@ -40,7 +40,7 @@ fn is_key(key: &str) -> bool {
 }
 
 /// RFC 6455 4.2.2, item 5.4.
-fn accept(key: &str) -> String {
+pub(crate) fn accept(key: &str) -> String {
     let mut hash = Sha1::new();
     hash.update(key.as_bytes());
     hash.update(GUID);
@@ -48,7 +48,7 @@ fn accept(key: &str) -> String {
 }
 
 /// Base64 with padding, RFC 4648 4.
-fn base64(bytes: &[u8]) -> String {
+pub(crate) fn base64(bytes: &[u8]) -> String {
     let mut text = String::with_capacity(bytes.len().div_ceil(3) * 4);
     for group in bytes.chunks(3) {
         let mut three = [0; 3];

@@ -304,9 +304,9 @@ pub const TABLE: [Row; 16] = [
     Row {
         opt: Opt::Ttl,
         name: "ttl",
-        constant: "IP_TTL, IPV6_UNICAST_HOPS; UDP: and IP_MULTICAST_TTL, IPV6_MULTICAST_HOPS",
+        constant: "IP_TTL, IP_MULTICAST_TTL, IPV6_UNICAST_HOPS, IPV6_MULTICAST_HOPS",
         man: "ip(7)",
-        purpose: "routers that a packet may pass",
+        purpose: "routers that a packet may pass, multicast too",
         kind: Kind::Number,
         range: (1, 255),
         sample: "64",
