@@ -29,10 +29,9 @@ fn files() -> Vec<String> {
         .current_dir(root())
         .output();
     let mut found: Vec<String> = match git {
-        Ok(output) if output.status.success() => String::from_utf8_lossy(&output.stdout)
-            .lines()
-            .map(str::to_owned)
-            .collect(),
+        Ok(output) if output.status.success() => {
+            String::from_utf8_lossy(&output.stdout).lines().map(str::to_owned).collect()
+        }
         _ => walk(),
     };
     found.sort();
@@ -138,12 +137,8 @@ fn the_core_can_be_read_whole() {
 fn dependencies_are_the_listed_ones() {
     let manifest = read("Cargo.toml");
     let direct = rules::strange_dependencies(&manifest, "dependencies", rules::DEPENDENCIES, true);
-    let tests = rules::strange_dependencies(
-        &manifest,
-        "dev-dependencies",
-        rules::DEV_DEPENDENCIES,
-        false,
-    );
+    let tests =
+        rules::strange_dependencies(&manifest, "dev-dependencies", rules::DEV_DEPENDENCIES, false);
     let builds = rules::strange_dependencies(&manifest, "build-dependencies", &[], false);
     expect_none(&[direct, tests, builds].concat());
 }
@@ -192,12 +187,7 @@ mod on_bad_snippets {
         let rule = rules::undocumented;
         bad(rule, "src/a.rs", "use std::fmt;\n//! Late.\n", ":1: no //!");
         bad(rule, "src/a.rs", "", ":1: no //!");
-        bad(
-            rule,
-            "src/a.rs",
-            "/// Wrong kind.\nfn f() {}\n",
-            ":1: no //!",
-        );
+        bad(rule, "src/a.rs", "/// Wrong kind.\nfn f() {}\n", ":1: no //!");
         good(rule, "src/a.rs", "#![allow(x)]\n// note\n\n//! Here.\n");
     }
 
@@ -205,61 +195,16 @@ mod on_bad_snippets {
     fn imports_by_every_spelling() {
         let rule = rules::forbidden_imports;
         let ring = "src/ring/cursor.rs";
-        bad(
-            rule,
-            ring,
-            "\nuse crate::relay::Role;",
-            "rs:2: ring may not import relay",
-        );
+        bad(rule, ring, "\nuse crate::relay::Role;", "rs:2: ring may not import relay");
         bad(rule, ring, "fn f() { crate::sys::now() }", "import sys");
-        bad(
-            rule,
-            ring,
-            "use crate::{base::Position, framing::{Kind}};",
-            "import framing",
-        );
-        bad(
-            rule,
-            ring,
-            "pub(crate) use nearlight :: client;",
-            "import client",
-        );
-        bad(
-            rule,
-            ring,
-            "use crate::\n    {limits, config};",
-            "import config",
-        );
-        bad(
-            rule,
-            ring,
-            "use super::super::relay::Role;",
-            "super:: climbs",
-        );
-        bad(
-            rule,
-            "src/ring/mod.rs",
-            "use super::relay;",
-            "super:: climbs",
-        );
-        bad(
-            rule,
-            "src/base/time.rs",
-            "use crate::limits;",
-            "base may not import limits, only []",
-        );
-        bad(
-            rule,
-            "src/limits.rs",
-            "use crate::base::Position;",
-            "limits may not import base",
-        );
-        bad(
-            rule,
-            "src/sys/clock.rs",
-            "use mio::Token;",
-            "mio named outside",
-        );
+        bad(rule, ring, "use crate::{base::Position, framing::{Kind}};", "import framing");
+        bad(rule, ring, "pub(crate) use nearlight :: client;", "import client");
+        bad(rule, ring, "use crate::\n    {limits, config};", "import config");
+        bad(rule, ring, "use super::super::relay::Role;", "super:: climbs");
+        bad(rule, "src/ring/mod.rs", "use super::relay;", "super:: climbs");
+        bad(rule, "src/base/time.rs", "use crate::limits;", "base may not import limits, only []");
+        bad(rule, "src/limits.rs", "use crate::base::Position;", "limits may not import base");
+        bad(rule, "src/sys/clock.rs", "use mio::Token;", "mio named outside");
         bad(rule, "src/main.rs", "use mio::Token;", "mio named outside");
         bad(rule, "src/novel/mod.rs", "", "not in the table");
     }
@@ -268,31 +213,11 @@ mod on_bad_snippets {
     fn imports_that_are_granted() {
         let rule = rules::forbidden_imports;
         let ring = "src/ring/cursor.rs";
-        good(
-            rule,
-            ring,
-            "use crate::{base::{Position, Instant}, limits};",
-        );
-        good(
-            rule,
-            ring,
-            "use super::segment::Segment; pub(in crate::ring) fn f() {}",
-        );
-        good(
-            rule,
-            ring,
-            "// crate::relay\nconst A: &str = \"crate::relay::B\";",
-        );
-        good(
-            rule,
-            ring,
-            "#[cfg(test)]\nmod tests { use crate::sys::clock; }",
-        );
-        good(
-            rule,
-            "src/reactor/turn.rs",
-            "use mio::Poll; use crate::sys::clock;",
-        );
+        good(rule, ring, "use crate::{base::{Position, Instant}, limits};");
+        good(rule, ring, "use super::segment::Segment; pub(in crate::ring) fn f() {}");
+        good(rule, ring, "// crate::relay\nconst A: &str = \"crate::relay::B\";");
+        good(rule, ring, "#[cfg(test)]\nmod tests { use crate::sys::clock; }");
+        good(rule, "src/reactor/turn.rs", "use mio::Poll; use crate::sys::clock;");
         good(rule, "src/config/url.rs", "use crate::{client, reactor};");
         good(rule, "tests/it/main.rs", "use nearlight::reactor;");
     }
@@ -300,18 +225,8 @@ mod on_bad_snippets {
     #[test]
     fn misplaced_unsafe() {
         let rule = rules::misplaced_unsafe;
-        bad(
-            rule,
-            "src/ring/pool.rs",
-            "fn f() {\n    unsafe { g() }\n}",
-            "rs:2: unsafe",
-        );
-        bad(
-            rule,
-            "benches/micro.rs",
-            "unsafe impl Send for A {}",
-            "rs:1: unsafe",
-        );
+        bad(rule, "src/ring/pool.rs", "fn f() {\n    unsafe { g() }\n}", "rs:2: unsafe");
+        bad(rule, "benches/micro.rs", "unsafe impl Send for A {}", "rs:1: unsafe");
         good(
             rule,
             "src/ring/pool.rs",
@@ -324,38 +239,20 @@ mod on_bad_snippets {
     #[test]
     fn long_functions() {
         let rule = rules::long_functions;
-        let of = |lines: usize| {
-            format!(
-                "fn f(a: [u8; 2]) {{\n{}}}\n",
-                "    g();\n".repeat(lines - 2)
-            )
-        };
-        bad(
-            rule,
-            "src/a.rs",
-            &of(rules::FUNCTION_LINES + 1),
-            "rs:1: function of 71",
-        );
+        let of =
+            |lines: usize| format!("fn f(a: [u8; 2]) {{\n{}}}\n", "    g();\n".repeat(lines - 2));
+        bad(rule, "src/a.rs", &of(rules::FUNCTION_LINES + 1), "rs:1: function of 71");
         good(rule, "src/a.rs", &of(rules::FUNCTION_LINES));
         let noted = of(60).replace("g();\n", "g(\"}\", '}'); /* } */\n    // why }\n\n");
         good(rule, "src/a.rs", &noted);
         let list = "\n".repeat(99);
-        good(
-            rule,
-            "src/a.rs",
-            &format!("trait T {{ fn f(); {list} }} struct S(fn(u8)); {list}"),
-        );
+        good(rule, "src/a.rs", &format!("trait T {{ fn f(); {list} }} struct S(fn(u8)); {list}"));
     }
 
     #[test]
     fn long_files() {
         let rule = rules::long_files;
-        bad(
-            rule,
-            "src/a.rs",
-            &"//\n".repeat(rules::FILE_LINES + 1),
-            "file of 601",
-        );
+        bad(rule, "src/a.rs", &"//\n".repeat(rules::FILE_LINES + 1), "file of 601");
         good(rule, "src/a.rs", &"//\n".repeat(rules::FILE_LINES));
     }
 
@@ -368,33 +265,18 @@ mod on_bad_snippets {
             "let t =\n  std::time::Instant\n    ::now();",
             "rs:2: Instant::now",
         );
-        bad(
-            rule,
-            "src/a.rs",
-            "libc::clock_gettime(0, p)",
-            "clock_gettime",
-        );
+        bad(rule, "src/a.rs", "libc::clock_gettime(0, p)", "clock_gettime");
         bad(rule, "src/a.rs", "map(SystemTime::now)", "SystemTime::now");
         good(rule, "src/sys/clock.rs", "libc::clock_gettime(0, p)");
-        good(
-            rule,
-            "src/a.rs",
-            "//! Not Instant::now().\nlet t = clock.now();",
-        );
+        good(rule, "src/a.rs", "//! Not Instant::now().\nlet t = clock.now();");
     }
 
     #[test]
     fn core_lines() {
         let tree = [
-            Source::new(
-                "src/ring/mod.rs",
-                "//! a\nmod b;\n#[cfg(test)]\nmod model;\n",
-            ),
+            Source::new("src/ring/mod.rs", "//! a\nmod b;\n#[cfg(test)]\nmod model;\n"),
             Source::new("src/ring/model.rs", "//! a\n//! b\n"),
-            Source::new(
-                "src/ring/b.rs",
-                "//! a\nfn f() {}\n#[cfg(test)]\nmod tests {\n}\n",
-            ),
+            Source::new("src/ring/b.rs", "//! a\nfn f() {}\n#[cfg(test)]\nmod tests {\n}\n"),
             Source::new("src/ring/b/tests.rs", "//! a\n"),
             Source::new("src/client/mod.rs", "//! a\n"),
         ];
@@ -419,10 +301,7 @@ mod on_bad_snippets {
         let lock = "[[package]]\nname = \"sha1_smol\"\n[[package]]\nname = \"tokio\"\n\
                     dependencies = [\n \"smol\",\n]\n";
         let found = rules::runtimes(lock);
-        assert!(
-            found.len() == 1 && found[0].starts_with("Cargo.lock:4: tokio"),
-            "{found:?}"
-        );
+        assert!(found.len() == 1 && found[0].starts_with("Cargo.lock:4: tokio"), "{found:?}");
     }
 
     #[test]
@@ -436,10 +315,7 @@ mod on_bad_snippets {
         ];
         for line in bad_lines {
             let found = rules::unfit_for_others("a.md", &format!("\n{line}\n"));
-            assert!(
-                found.len() == 1 && found[0].starts_with("a.md:2: "),
-                "{line}: {found:?}"
-            );
+            assert!(found.len() == 1 && found[0].starts_with("a.md:2: "), "{line}: {found:?}");
         }
         let good = "mktemp -d nearlight.XXXXXX; src/work/of.rs; https://a.example/home/x; ./work/x";
         assert_eq!(rules::unfit_for_others("a.md", good), Vec::<String>::new());
@@ -448,22 +324,8 @@ mod on_bad_snippets {
     #[test]
     fn stubs() {
         let rule = rules::stubs;
-        bad(
-            rule,
-            "src/a.rs",
-            concat!("fn f() { to", "do!() }"),
-            "write the code",
-        );
-        bad(
-            rule,
-            "src/a.rs",
-            concat!("#[test]\n#[ig", "nore = \"slow\"]"),
-            "rs:2: #[ig",
-        );
-        good(
-            rule,
-            "src/a.rs",
-            concat!("// to", "do!\nlet a = \"unimpl", "emented!\";"),
-        );
+        bad(rule, "src/a.rs", concat!("fn f() { to", "do!() }"), "write the code");
+        bad(rule, "src/a.rs", concat!("#[test]\n#[ig", "nore = \"slow\"]"), "rs:2: #[ig");
+        good(rule, "src/a.rs", concat!("// to", "do!\nlet a = \"unimpl", "emented!\";"));
     }
 }

@@ -36,25 +36,15 @@ fn reachable(addr: SocketAddr) -> Vec<SocketAddr> {
     }
     let is_family = |ip: &IpAddr| ip.is_ipv4() == addr.is_ipv4();
     let all = interfaces::addresses().unwrap_or_default();
-    all.into_iter()
-        .filter(is_family)
-        .map(|ip| SocketAddr::new(ip, addr.port()))
-        .collect()
+    all.into_iter().filter(is_family).map(|ip| SocketAddr::new(ip, addr.port())).collect()
 }
 
 fn lines(service: &Service, addr: SocketAddr) -> Vec<String> {
     let tcp = format!("tcp://{addr}");
-    let publish = |url: &str| {
-        format!(
-            "publish: ffmpeg -re -i FILE -c copy -f mpegts {}",
-            quoted(url)
-        )
-    };
+    let publish =
+        |url: &str| format!("publish: ffmpeg -re -i FILE -c copy -f mpegts {}", quoted(url));
     let play = |url: &str, more: &str| {
-        format!(
-            "play: ffplay -fflags nobuffer -flags low_delay {more}{}",
-            quoted(url)
-        )
+        format!("play: ffplay -fflags nobuffer -flags low_delay {more}{}", quoted(url))
     };
     match service {
         Service::TcpPublish { .. } => vec![publish(&format!("{tcp}?tcp_nodelay=1"))],
@@ -64,10 +54,7 @@ fn lines(service: &Service, addr: SocketAddr) -> Vec<String> {
             vec![publish(&format!("udp://{to}?pkt_size=1316"))]
         }
         Service::UdpSubscribe { .. } => {
-            vec![format!(
-                "subscribe: lightmeter subscribe {}",
-                quoted(&format!("udp://{addr}"))
-            )]
+            vec![format!("subscribe: lightmeter subscribe {}", quoted(&format!("udp://{addr}")))]
         }
         Service::Http => {
             let url = format!("http://{addr}/live.ts");
@@ -97,14 +84,8 @@ mod tests {
 
     #[test]
     fn a_shell_reads_back_what_was_quoted() {
-        assert_eq!(
-            quoted("tcp://[::1]:9000?tcp_nodelay=1"),
-            "'tcp://[::1]:9000?tcp_nodelay=1'"
-        );
-        assert_eq!(
-            quoted("http://127.0.0.1:8080/live.ts"),
-            "http://127.0.0.1:8080/live.ts"
-        );
+        assert_eq!(quoted("tcp://[::1]:9000?tcp_nodelay=1"), "'tcp://[::1]:9000?tcp_nodelay=1'");
+        assert_eq!(quoted("http://127.0.0.1:8080/live.ts"), "http://127.0.0.1:8080/live.ts");
         assert_eq!(quoted("it's"), r"'it'\''s'");
     }
 }

@@ -53,9 +53,7 @@ impl Log for Queue {
 /// A logger is set already, or no thread can be started.
 pub fn start(level: LevelFilter) -> std::io::Result<()> {
     let (lines, queue) = sync_channel(LOG_LINES);
-    thread::Builder::new()
-        .name("log".to_owned())
-        .spawn(move || write(level, &queue))?;
+    thread::Builder::new().name("log".to_owned()).spawn(move || write(level, &queue))?;
     log::set_max_level(level);
     log::set_boxed_logger(Box::new(Queue { lines, level })).map_err(std::io::Error::other)
 }

@@ -48,11 +48,7 @@ pub fn prepare(plan: &Plan, signals: Option<Signals>) -> Result<Shard, Box<dyn s
 fn tell(shard: &Shard, plan: &Plan) -> io::Result<()> {
     let mut out = io::stdout().lock();
     for site in shard.listening() {
-        writeln!(
-            out,
-            "listening {}",
-            config::url::with_port(&site.url, site.addr.port())
-        )?;
+        writeln!(out, "listening {}", config::url::with_port(&site.url, site.addr.port()))?;
     }
     for site in shard.listening() {
         hints::print(site);

@@ -16,10 +16,7 @@ pub struct Histogram {
 
 impl Default for Histogram {
     fn default() -> Self {
-        Self {
-            counts: [0; BUCKETS],
-            max: 0,
-        }
+        Self { counts: [0; BUCKETS], max: 0 }
     }
 }
 
@@ -54,11 +51,7 @@ impl Histogram {
         for (bucket, n) in self.counts.iter().enumerate() {
             seen += n;
             if seen >= wanted {
-                let bound = if bucket == 0 {
-                    0
-                } else {
-                    (1u64 << bucket.min(63)) - 1
-                };
+                let bound = if bucket == 0 { 0 } else { (1u64 << bucket.min(63)) - 1 };
                 return Some(Duration::from_nanos(bound.min(self.max)));
             }
         }

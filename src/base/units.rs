@@ -13,9 +13,7 @@ pub fn parse_duration(text: &str) -> Result<Duration, String> {
             "'{text}' is not a duration: write a number and ns, us, ms, s, m or h, such as 20us, 5ms or 2s"
         )
     };
-    let digits = text
-        .find(|c: char| !c.is_ascii_digit() && c != '.')
-        .unwrap_or(text.len());
+    let digits = text.find(|c: char| !c.is_ascii_digit() && c != '.').unwrap_or(text.len());
     let (number, unit) = text.split_at(digits);
     let nanos_per_unit: u64 = match unit {
         "ns" => 1,
@@ -27,9 +25,7 @@ pub fn parse_duration(text: &str) -> Result<Duration, String> {
         "" if number == "0" => 1,
         _ => return Err(wrong()),
     };
-    scaled(number, nanos_per_unit)
-        .map(Duration::from_nanos)
-        .ok_or_else(wrong)
+    scaled(number, nanos_per_unit).map(Duration::from_nanos).ok_or_else(wrong)
 }
 
 /// Reads a size in bytes: a whole number, alone or with `K`, `M` or `G`
@@ -43,9 +39,7 @@ pub fn parse_size(text: &str) -> Result<u64, String> {
             "'{text}' is not a size: write bytes, alone or with K, M or G, such as 1316, 64K or 4M"
         )
     };
-    let digits = text
-        .find(|c: char| !c.is_ascii_digit())
-        .unwrap_or(text.len());
+    let digits = text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len());
     let (number, unit) = text.split_at(digits);
     let bytes_per_unit: u64 = match unit {
         "" => 1,
@@ -65,11 +59,7 @@ pub fn format_duration(span: Duration) -> String {
             return format!("{}{unit}", nanos / per_unit);
         }
     }
-    if nanos == 0 {
-        "0".to_owned()
-    } else {
-        format!("{nanos}ns")
-    }
+    if nanos == 0 { "0".to_owned() } else { format!("{nanos}ns") }
 }
 
 /// Writes a size so that [`parse_size`] reads it back.
@@ -107,17 +97,7 @@ mod tests {
         assert_eq!(parse_duration("20us"), Ok(Duration::from_micros(20)));
         assert_eq!(parse_duration("0.5s"), Ok(Duration::from_millis(500)));
         assert_eq!(parse_duration("0"), Ok(Duration::ZERO));
-        for wrong in [
-            "",
-            "5",
-            "ms",
-            "-1s",
-            "1.s",
-            ".5s",
-            "1.2.3s",
-            "99999999999999h",
-            "5 ms",
-        ] {
+        for wrong in ["", "5", "ms", "-1s", "1.s", ".5s", "1.2.3s", "99999999999999h", "5 ms"] {
             assert!(parse_duration(wrong).is_err(), "{wrong}");
         }
     }
@@ -133,15 +113,7 @@ mod tests {
 
     #[test]
     fn what_is_written_is_read_back() {
-        for nanos in [
-            0,
-            1,
-            1_500,
-            20_000,
-            5_000_000,
-            2_000_000_000,
-            90_000_000_000,
-        ] {
+        for nanos in [0, 1, 1_500, 20_000, 5_000_000, 2_000_000_000, 90_000_000_000] {
             let span = Duration::from_nanos(nanos);
             assert_eq!(parse_duration(&format_duration(span)), Ok(span));
         }

@@ -33,12 +33,7 @@ pub struct ClientOptions {
 
 impl Default for ClientOptions {
     fn default() -> Self {
-        Self {
-            nodelay: true,
-            rcvbuf: None,
-            sndbuf: None,
-            stall: CLIENT_STALL,
-        }
+        Self { nodelay: true, rcvbuf: None, sndbuf: None, stall: CLIENT_STALL }
     }
 }
 
@@ -238,19 +233,13 @@ impl Conn {
     }
 
     pub(super) fn timeout(&self, what: &str) -> ClientError {
-        ClientError::Timeout {
-            what: format!("{}: {what}", self.name),
-            after: self.stall,
-        }
+        ClientError::Timeout { what: format!("{}: {what}", self.name), after: self.stall }
     }
 }
 
 /// The socket's time-out, or a signal.
 pub(super) fn is_pause(error: &io::Error) -> bool {
-    matches!(
-        error.kind(),
-        ErrorKind::WouldBlock | ErrorKind::TimedOut | ErrorKind::Interrupted
-    )
+    matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut | ErrorKind::Interrupted)
 }
 
 /// Connects without blocking, so that `stop` ends it.
@@ -288,8 +277,6 @@ fn connect(
     socket.set_nonblocking(false).map_err(failed)?;
     socket.set_tcp_nodelay(options.nodelay).map_err(failed)?;
     socket.set_read_timeout(Some(CLIENT_STOP)).map_err(failed)?;
-    socket
-        .set_write_timeout(Some(CLIENT_STOP))
-        .map_err(failed)?;
+    socket.set_write_timeout(Some(CLIENT_STOP)).map_err(failed)?;
     Ok(socket.into())
 }

@@ -52,10 +52,7 @@ pub type ClientResult<T> = Result<T, ClientError>;
 impl ClientError {
     /// `what` failed with `source`.
     pub(crate) fn io(what: impl Into<String>, source: io::Error) -> Self {
-        Self::Io {
-            what: what.into(),
-            source,
-        }
+        Self::Io { what: what.into(), source }
     }
 
     pub(crate) fn protocol(what: impl Into<String>) -> Self {
@@ -67,11 +64,7 @@ impl fmt::Display for ClientError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Io { what, source } => write!(f, "{what}: {source}"),
-            Self::Refused {
-                target,
-                status,
-                reason,
-            } => {
+            Self::Refused { target, status, reason } => {
                 write!(f, "{target}: the server answered {status} {reason}")?;
                 match status {
                     409 => write!(f, " (the name has a publisher already)"),

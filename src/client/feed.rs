@@ -28,11 +28,7 @@ impl Feed {
         let (sender, reads) = sync_channel(READS);
         let thread = std::thread::Builder::new().name("feed".to_owned());
         thread.spawn(move || pump(source, &sender))?;
-        Ok(Self {
-            reads,
-            current: Vec::new(),
-            at: 0,
-        })
+        Ok(Self { reads, current: Vec::new(), at: 0 })
     }
 }
 

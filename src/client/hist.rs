@@ -37,13 +37,7 @@ impl Default for Hist {
 impl Hist {
     /// An empty histogram. The only place that allocates.
     pub fn new() -> Self {
-        Self {
-            counts: Box::new([0; BUCKETS]),
-            count: 0,
-            sum: 0,
-            min: u64::MAX,
-            max: 0,
-        }
+        Self { counts: Box::new([0; BUCKETS]), count: 0, sum: 0, min: u64::MAX, max: 0 }
     }
 
     /// Counts one duration. Those beyond a minute share the last bucket;
@@ -80,9 +74,7 @@ impl Hist {
     /// The mean, rounded down to a nanosecond.
     pub fn mean(&self) -> Option<Duration> {
         let mean = self.sum.checked_div(u128::from(self.count))?;
-        Some(Duration::from_nanos(
-            u64::try_from(mean).unwrap_or(u64::MAX),
-        ))
+        Some(Duration::from_nanos(u64::try_from(mean).unwrap_or(u64::MAX)))
     }
 
     /// The `q`-quantile by nearest rank, from above and within 1 %; `None`
@@ -134,9 +126,7 @@ impl Hist {
         }
         let power = (at / PER_POWER).saturating_sub(1);
         let within = at - power * PER_POWER;
-        (((within as u64 + 1) << power) - 1)
-            .min(self.max)
-            .max(self.min)
+        (((within as u64 + 1) << power) - 1).min(self.max).max(self.min)
     }
 }
 
@@ -210,10 +200,7 @@ mod tests {
                 let exact = samples[rank - 1];
                 let found = hist.quantile(q).expect("enough").as_nanos() as u64;
                 assert!(found >= exact, "round {round} q {q}: {found} < {exact}");
-                assert!(
-                    found - exact <= exact / 100,
-                    "round {round} q {q}: {found} {exact}"
-                );
+                assert!(found - exact <= exact / 100, "round {round} q {q}: {found} {exact}");
             }
             let sum: u128 = samples.iter().map(|&n| u128::from(n)).sum();
             assert_eq!(hist.sum_nanos(), sum);
@@ -226,13 +213,7 @@ mod tests {
 
     #[test]
     fn no_quantile_without_the_samples_for_it() {
-        let needed = [
-            (0.5, 5),
-            (0.9, 29),
-            (0.99, 299),
-            (0.999, 2_995),
-            (0.9999, 29_956),
-        ];
+        let needed = [(0.5, 5), (0.9, 29), (0.99, 299), (0.999, 2_995), (0.9999, 29_956)];
         for (q, n) in needed {
             assert_eq!(samples_needed(q), Some(n), "{q}");
         }
@@ -264,23 +245,13 @@ mod tests {
         for n in 0..1_000u64 {
             let value = Duration::from_nanos(n * n);
             both.record(value);
-            if n % 3 == 0 {
-                a.record(value)
-            } else {
-                b.record(value)
-            }
+            if n % 3 == 0 { a.record(value) } else { b.record(value) }
         }
         a.merge(&b);
         assert_eq!(a.counts, both.counts);
         assert_eq!((a.count(), a.sum_nanos()), (both.count(), both.sum_nanos()));
-        assert_eq!(
-            (a.min(), a.max(), a.mean()),
-            (both.min(), both.max(), both.mean())
-        );
+        assert_eq!((a.min(), a.max(), a.mean()), (both.min(), both.max(), both.mean()));
         a.clear();
-        assert_eq!(
-            (a.count(), a.min(), a.max(), a.mean()),
-            (0, None, None, None)
-        );
+        assert_eq!((a.count(), a.min(), a.max(), a.mean()), (0, None, None, None));
     }
 }

@@ -117,10 +117,7 @@ fn parse(bytes: &[u8]) -> ClientResult<Option<(Response, usize)>> {
     };
     let status = head.code.ok_or_else(|| broken("no status code"))?;
     let field = |name: &str| {
-        let field = head
-            .headers
-            .iter()
-            .find(|field| field.name.eq_ignore_ascii_case(name))?;
+        let field = head.headers.iter().find(|field| field.name.eq_ignore_ascii_case(name))?;
         Some(String::from_utf8_lossy(field.value).trim().to_owned())
     };
     let response = Response {
@@ -139,9 +136,9 @@ fn body(status: u16, coding: Option<String>, length: Option<String>) -> ClientRe
     }
     match (coding, length) {
         (Some(coding), _) if coding.eq_ignore_ascii_case("chunked") => Ok(Some(Body::chunked())),
-        (Some(coding), _) if !coding.eq_ignore_ascii_case("identity") => Err(broken(&format!(
-            "transfer coding '{coding}' is not understood"
-        ))),
+        (Some(coding), _) if !coding.eq_ignore_ascii_case("identity") => {
+            Err(broken(&format!("transfer coding '{coding}' is not understood")))
+        }
         (_, Some(length)) => match length.parse() {
             Ok(bytes) => Ok(Some(Body::length(bytes))),
             Err(_) => Err(broken(&format!("Content-Length '{length}' is no number"))),
@@ -161,21 +158,11 @@ mod tests {
     #[test]
     fn heads_and_bodies() {
         let read = |text: &str| parse(text.as_bytes());
-        assert!(
-            read("HTTP/1.1 200 OK\r\nA: b\r\n")
-                .expect("so far")
-                .is_none()
-        );
-        let (response, length) = read("HTTP/1.1 200 OK\r\n\r\nbody")
-            .expect("good")
-            .expect("whole");
+        assert!(read("HTTP/1.1 200 OK\r\nA: b\r\n").expect("so far").is_none());
+        let (response, length) = read("HTTP/1.1 200 OK\r\n\r\nbody").expect("good").expect("whole");
         assert_eq!((response.status, length, response.body), (200, 19, None));
         for (fields, status, body) in [
-            (
-                "Transfer-Encoding: Chunked\r\nContent-Length: 7\r\n",
-                200,
-                Some(Body::chunked()),
-            ),
+            ("Transfer-Encoding: Chunked\r\nContent-Length: 7\r\n", 200, Some(Body::chunked())),
             ("content-length: 7\r\n", 200, Some(Body::length(7))),
             ("content-length: 7\r\n", 304, Some(Body::length(0))),
             ("", 100, Some(Body::length(0))),

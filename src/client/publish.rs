@@ -59,10 +59,7 @@ impl Publisher {
                 return Err(ClientError::Target(why));
             }
         };
-        Ok(Self {
-            kind,
-            looked: Clock::now(),
-        })
+        Ok(Self { kind, looked: Clock::now() })
     }
 
     /// Sends the next bytes of the stream: over HTTP one chunk, over UDP
@@ -223,13 +220,7 @@ pub struct Show {
 
 impl Default for Show {
     fn default() -> Self {
-        Self {
-            detail: Detail::Full,
-            clock_ms: 0,
-            frames: None,
-            token: None,
-            wait: Wait::Sleep,
-        }
+        Self { detail: Detail::Full, clock_ms: 0, frames: None, token: None, wait: Wait::Sleep }
     }
 }
 
@@ -263,12 +254,7 @@ pub fn publish_picture(
         }
         let sent = Clock::now();
         if let Some(token) = show.token {
-            let stamp = Stamp {
-                token,
-                seq: frame,
-                intended,
-                sent,
-            };
+            let stamp = Stamp { token, seq: frame, intended, sent };
             stamp.write_ts(&mut bytes);
         }
         if !unless_stopped(publisher.send(&bytes, stop))? {
@@ -326,12 +312,7 @@ struct Input<'a, R> {
 
 impl<'a, R: Read> Input<'a, R> {
     const fn new(source: &'a mut R) -> Self {
-        Self {
-            source,
-            buffer: Vec::new(),
-            start: 0,
-            end: false,
-        }
+        Self { source, buffer: Vec::new(), start: 0, end: false }
     }
 
     fn buffered(&self) -> &[u8] {
@@ -345,8 +326,7 @@ impl<'a, R: Read> Input<'a, R> {
         let length = self.buffer.len();
         self.buffer.resize(length + CLIENT_BYTES, 0);
         let read = self.source.read(&mut self.buffer[length..]);
-        self.buffer
-            .truncate(length + read.as_ref().map_or(0, |&bytes| bytes));
+        self.buffer.truncate(length + read.as_ref().map_or(0, |&bytes| bytes));
         match read {
             Ok(bytes) => self.end = bytes == 0,
             Err(error) if is_pause(&error) => {}
@@ -385,10 +365,7 @@ fn explained(conn: &mut Conn, error: ClientError, stop: &AtomicBool) -> ClientEr
 /// The server closed, or spoke where it has nothing to say.
 fn ended(conn: &Conn) -> ClientError {
     let why = "the server ended the stream: its name may have another publisher";
-    conn.failed(
-        "send",
-        std::io::Error::new(std::io::ErrorKind::ConnectionAborted, why),
-    )
+    conn.failed("send", std::io::Error::new(std::io::ErrorKind::ConnectionAborted, why))
 }
 
 /// Cuts into datagrams. A full socket is waited for.

@@ -8,13 +8,7 @@ use std::time::Duration;
 /// Printed where there are too few samples for a percentile.
 const NOTHING: &str = "—";
 /// Columns of the numbers, the space before each included.
-const COLUMNS: [(&str, usize); 5] = [
-    ("n", 10),
-    ("p50", 10),
-    ("p99", 10),
-    ("max", 10),
-    ("lost", 8),
-];
+const COLUMNS: [(&str, usize); 5] = [("n", 10), ("p50", 10), ("p99", 10), ("max", 10), ("lost", 8)];
 const NUMBERS: usize = 48;
 /// Columns assumed where `COLUMNS` doesn't say; drawing never wraps, so a
 /// narrower terminal cuts lines off and nothing worse.
@@ -95,11 +89,7 @@ pub struct Table {
 impl Table {
     /// A table that nothing has been drawn of.
     pub const fn new(screen: Screen) -> Self {
-        Self {
-            screen,
-            drawn: 0,
-            text: String::new(),
-        }
+        Self { screen, drawn: 0, text: String::new() }
     }
 
     /// Draws a title line, the heads of the columns, and the rows; on a
@@ -151,8 +141,7 @@ impl Table {
         if bold {
             self.text.push_str("\x1b[1m");
         }
-        self.text
-            .extend(parts.iter().flat_map(|part| part.chars()).take(columns));
+        self.text.extend(parts.iter().flat_map(|part| part.chars()).take(columns));
         if bold {
             self.text.push_str("\x1b[m");
         }
@@ -216,13 +205,8 @@ fn row_text(row: &Row, path: usize) -> String {
     } else {
         format!("{:path$}", row.path)
     };
-    let cells = [
-        row.n.to_string(),
-        span(row.p50),
-        span(row.p99),
-        span(row.max),
-        row.lost.to_string(),
-    ];
+    let cells =
+        [row.n.to_string(), span(row.p50), span(row.p99), span(row.max), row.lost.to_string()];
     for (cell, (_, columns)) in cells.iter().zip(COLUMNS) {
         line.push_str(&format!("{cell:>columns$}"));
     }
@@ -283,9 +267,7 @@ mod tests {
 
     fn drawn(table: &mut Table, rows: &[Row]) -> String {
         let mut out = Vec::new();
-        table
-            .draw("after 1 s", rows, &mut out)
-            .expect("a Vec takes all");
+        table.draw("after 1 s", rows, &mut out).expect("a Vec takes all");
         String::from_utf8(out).expect("text")
     }
 
@@ -314,9 +296,7 @@ udp → udp          3         —         —   7.00 µs      12
             rest = &rest[c.len_utf8()..];
             match c {
                 '\x1b' => {
-                    let end = rest
-                        .find(|c: char| c.is_ascii_alphabetic())
-                        .expect("a final byte");
+                    let end = rest.find(|c: char| c.is_ascii_alphabetic()).expect("a final byte");
                     let (sequence, tail) = rest.split_at(end + 1);
                     rest = tail;
                     match sequence.trim_start_matches('[') {
@@ -346,19 +326,13 @@ udp → udp          3         —         —   7.00 µs      12
                 }
             }
         }
-        lines
-            .into_iter()
-            .map(|line| line.into_iter().collect())
-            .collect()
+        lines.into_iter().map(|line| line.into_iter().collect()).collect()
     }
 
     #[test]
     fn a_terminal_shows_the_last_drawing_alone() {
         for columns in [20, 56, 60, 200] {
-            let screen = Screen::Terminal {
-                columns,
-                colour: false,
-            };
+            let screen = Screen::Terminal { columns, colour: false };
             let mut table = Table::new(screen);
             let mut text = drawn(&mut table, &rows());
             assert!(!text.contains("\x1b[1m"), "no colour asked for");
@@ -379,10 +353,7 @@ udp → udp          3         —         —   7.00 µs      12
 
     #[test]
     fn colour_where_allowed() {
-        let screen = Screen::Terminal {
-            columns: 80,
-            colour: true,
-        };
+        let screen = Screen::Terminal { columns: 80, colour: true };
         assert!(drawn(&mut Table::new(screen), &rows()).contains("\x1b[1mafter 1 s\x1b[m"));
     }
 }

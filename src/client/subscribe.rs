@@ -82,9 +82,7 @@ impl Subscriber {
         }
         let socket = udp::listener(target, iface, options)?;
         let buffer = vec![0; DATAGRAM_MAX].into();
-        Ok(Self {
-            kind: Kind::Pushed(socket, target.clone(), buffer),
-        })
+        Ok(Self { kind: Kind::Pushed(socket, target.clone(), buffer) })
     }
 
     /// Waits for what comes next, a tenth of a second at most.

@@ -49,12 +49,7 @@ impl Target {
             Scheme::Tcp | Scheme::Udp => String::new(),
             Scheme::Http | Scheme::Ws => "/".to_owned(),
         };
-        Self {
-            scheme,
-            host: addr.ip().to_string(),
-            port: addr.port(),
-            path,
-        }
+        Self { scheme, host: addr.ip().to_string(), port: addr.port(), path }
     }
 
     /// How to speak to it.
@@ -93,10 +88,8 @@ impl Target {
     /// The name is unknown.
     pub fn addrs(&self) -> ClientResult<Vec<SocketAddr>> {
         let failed = |source| ClientError::io(format!("look up {}", self.host), source);
-        let addrs: Vec<_> = (self.host.as_str(), self.port)
-            .to_socket_addrs()
-            .map_err(failed)?
-            .collect();
+        let addrs: Vec<_> =
+            (self.host.as_str(), self.port).to_socket_addrs().map_err(failed)?.collect();
         if addrs.is_empty() {
             let why = std::io::Error::from(std::io::ErrorKind::NotFound);
             return Err(failed(why));
@@ -119,13 +112,7 @@ impl FromStr for Target {
 
 impl fmt::Display for Target {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(
-            f,
-            "{}://{}{}",
-            self.scheme.as_str(),
-            self.authority(),
-            self.path
-        )
+        write!(f, "{}://{}{}", self.scheme.as_str(), self.authority(), self.path)
     }
 }
 
@@ -155,12 +142,7 @@ fn parse(url: &str) -> Result<Target, &'static str> {
         Scheme::Http | Scheme::Ws => path,
     };
     let (host, port) = host_and_port(authority)?;
-    Ok(Target {
-        scheme,
-        host: host.to_owned(),
-        port,
-        path: path.to_owned(),
-    })
+    Ok(Target { scheme, host: host.to_owned(), port, path: path.to_owned() })
 }
 
 fn host_and_port(authority: &str) -> Result<(&str, u16), &'static str> {
@@ -171,8 +153,7 @@ fn host_and_port(authority: &str) -> Result<(&str, u16), &'static str> {
         Some(rest) => {
             let (host, port) = rest.split_once(']').ok_or("no ']' after the address")?;
             let port = port.strip_prefix(':').ok_or("no port")?;
-            host.parse::<Ipv6Addr>()
-                .map_err(|_| "no IPv6 address in the brackets")?;
+            host.parse::<Ipv6Addr>().map_err(|_| "no IPv6 address in the brackets")?;
             (host, port)
         }
         None => authority.rsplit_once(':').ok_or("no port")?,
@@ -219,10 +200,7 @@ mod tests {
         assert_eq!(slash.to_string(), "tcp://a:1");
         let addr = "[::1]:7".parse().expect("address");
         assert_eq!(Target::at(Scheme::Tcp, addr).to_string(), "tcp://[::1]:7");
-        assert_eq!(
-            Target::at(Scheme::Tcp, addr).addrs().expect("no look-up"),
-            [addr]
-        );
+        assert_eq!(Target::at(Scheme::Tcp, addr).addrs().expect("no look-up"), [addr]);
     }
 
     #[test]

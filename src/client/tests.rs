@@ -22,9 +22,7 @@ static NEVER: AtomicBool = AtomicBool::new(false);
 
 fn target(scheme: Scheme, addr: SocketAddr, path: &str) -> Target {
     let at = Target::at(scheme, addr).to_string();
-    format!("{}{path}", at.trim_end_matches('/'))
-        .parse()
-        .expect("a URL")
+    format!("{}{path}", at.trim_end_matches('/')).parse().expect("a URL")
 }
 
 /// A server of one connection; `serve`'s value is what joining it answers.
@@ -96,11 +94,7 @@ fn picture_with_stamps_over_tcp() {
     assert_eq!((received.bytes, published.sends), (published.bytes, 6));
     assert_eq!(bytes.len() % TS_PACKET, 0);
     let last: &[u8; TS_PACKET] = bytes.last_chunk().expect("packets");
-    assert_eq!(
-        Stamp::find_ts(last).map(|stamp| stamp.seq),
-        Some(5),
-        "the frame's last packet"
-    );
+    assert_eq!(Stamp::find_ts(last).map(|stamp| stamp.seq), Some(5), "the frame's last packet");
     assert_eq!((probe.tally().received, probe.tally().lost), (6, 0));
     assert!(probe.hist().max().expect("samples") < PATIENCE);
     assert_eq!(published.late.count(), 6);
@@ -132,11 +126,7 @@ fn a_file_goes_by_its_own_clock() {
 #[test]
 fn a_publisher_that_is_closed_on_finds_out() {
     let (addr, server) = server(drop);
-    let opened = Publisher::open(
-        &target(Scheme::Tcp, addr, ""),
-        &ClientOptions::default(),
-        &NEVER,
-    );
+    let opened = Publisher::open(&target(Scheme::Tcp, addr, ""), &ClientOptions::default(), &NEVER);
     let mut publisher = opened.expect("accepted");
     server.join().expect("closed");
     let start = Clock::now();
@@ -180,9 +170,7 @@ struct Heard {
 /// A subscribe listener that is started again, with another secret, after it
 /// has sent a little: it must be joined anew. Ends when somebody leaves.
 fn udp_server(socket: UdpSocket) -> Heard {
-    socket
-        .set_read_timeout(Some(Duration::from_millis(20)))
-        .expect("a socket");
+    socket.set_read_timeout(Some(Duration::from_millis(20))).expect("a socket");
     let mut heard = Heard::default();
     let mut joiner = Joiner::new([1; 32]);
     let mut joined = None;
@@ -208,20 +196,14 @@ fn udp_server(socket: UdpSocket) -> Heard {
                     other @ (Answer::Ignore | Answer::Refused(_)) => panic!("{other:?}"),
                 }
             }
-            Err(error) => assert!(matches!(
-                error.kind(),
-                ErrorKind::WouldBlock | ErrorKind::TimedOut
-            )),
+            Err(error) => {
+                assert!(matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut))
+            }
         }
         if let Some((from, _)) = joined {
             let mut datagram = Vec::new();
             let now = Clock::now();
-            let stamp = Stamp {
-                token: 9,
-                seq: sent,
-                intended: now,
-                sent: now,
-            };
+            let stamp = Stamp { token: 9, seq: sent, intended: now, sent: now };
             stamp.write_bytes(&mut datagram);
             // And one of a token's length, which is none.
             socket.send_to(&datagram, from).expect("sent");
@@ -264,10 +246,7 @@ fn udp_subscriber_joins_joins_anew_and_leaves() {
 #[test]
 fn silence_ends_and_stop_ends_sooner() {
     let (addr, server) = server(|stream| stream);
-    let options = ClientOptions {
-        stall: Duration::from_millis(150),
-        ..ClientOptions::default()
-    };
+    let options = ClientOptions { stall: Duration::from_millis(150), ..ClientOptions::default() };
     let opened = Subscriber::open(&target(Scheme::Http, addr, "/x"), &options, &NEVER);
     assert!(matches!(opened.err(), Some(ClientError::Timeout { .. })));
     drop(server.join());
@@ -314,13 +293,7 @@ fn a_reader_that_stalls_times_the_publisher_out() {
     let stopped = publisher.send(&[0; 100_000], &stop);
     assert!(matches!(stopped, Err(ClientError::Stopped)));
     let mut endless = std::io::repeat(0);
-    let published = publish_reader(
-        &mut publisher,
-        &mut endless,
-        Pacing::Asap,
-        Wait::Sleep,
-        &stop,
-    );
+    let published = publish_reader(&mut publisher, &mut endless, Pacing::Asap, Wait::Sleep, &stop);
     assert_eq!(published.expect("stop is no error").bytes, 0);
     drop(server.join());
 }
@@ -328,29 +301,19 @@ fn a_reader_that_stalls_times_the_publisher_out() {
 #[test]
 fn receive_buffer_is_set_before_connecting() {
     let (addr, server) = server(|stream| stream);
-    let options = ClientOptions {
-        rcvbuf: Some(32 * 1024),
-        ..ClientOptions::default()
-    };
+    let options = ClientOptions { rcvbuf: Some(32 * 1024), ..ClientOptions::default() };
     let opened = Subscriber::open(&target(Scheme::Tcp, addr, ""), &options, &NEVER);
     let subscriber = opened.expect("accepted");
     let granted = socket2::SockRef::from(&subscriber).recv_buffer_size();
-    assert_eq!(
-        granted.expect("a socket"),
-        64 * 1024,
-        "doubled by the kernel"
-    );
+    assert_eq!(granted.expect("a socket"), 64 * 1024, "doubled by the kernel");
     drop(server.join());
 }
 
 #[test]
 fn a_subscriber_stops_when_told() {
     let (addr, server) = server(|stream| stream);
-    let opened = Subscriber::open(
-        &target(Scheme::Tcp, addr, ""),
-        &ClientOptions::default(),
-        &NEVER,
-    );
+    let opened =
+        Subscriber::open(&target(Scheme::Tcp, addr, ""), &ClientOptions::default(), &NEVER);
     let mut subscriber = opened.expect("accepted");
     let mut sink = std::io::sink();
     let until: Instant = Clock::now() + Duration::from_millis(20);

@@ -99,13 +99,8 @@ impl Joined {
                 break token;
             }
         };
-        let mut joined = Self {
-            socket,
-            target: target.clone(),
-            token,
-            keepalive: start,
-            heard: None,
-        };
+        let mut joined =
+            Self { socket, target: target.clone(), token, keepalive: start, heard: None };
         joined.show(Clock::now())?;
         Ok(joined)
     }
@@ -143,11 +138,7 @@ impl Joined {
     /// Sends the token: it joins, keeps alive, and joins a server anew that
     /// was started again and took it.
     fn show(&mut self, now: Instant) -> ClientResult<()> {
-        let again = if self.heard.is_some() {
-            UDP_KEEPALIVE
-        } else {
-            UDP_ASK
-        };
+        let again = if self.heard.is_some() { UDP_KEEPALIVE } else { UDP_ASK };
         self.keepalive = now + again;
         ignore_refused(&self.target, "send", self.socket.send(&self.token))?;
         Ok(())
@@ -181,12 +172,8 @@ fn bound(target: &Target, addr: SocketAddr, options: &ClientOptions) -> ClientRe
         socket.set_reuse_address(true).map_err(at("SO_REUSEADDR"))?;
     }
     socket.bind(&addr.into()).map_err(at("bind"))?;
-    socket
-        .set_read_timeout(Some(CLIENT_STOP))
-        .map_err(at("SO_RCVTIMEO"))?;
-    socket
-        .set_write_timeout(Some(CLIENT_STOP))
-        .map_err(at("SO_SNDTIMEO"))?;
+    socket.set_read_timeout(Some(CLIENT_STOP)).map_err(at("SO_RCVTIMEO"))?;
+    socket.set_write_timeout(Some(CLIENT_STOP)).map_err(at("SO_SNDTIMEO"))?;
     Ok(socket.into())
 }
 

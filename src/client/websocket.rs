@@ -60,9 +60,7 @@ impl Messages {
                 self.left = Some(self.begin()?);
             }
             let left = self.left.unwrap_or(0);
-            let here = usize::try_from(left)
-                .unwrap_or(usize::MAX)
-                .min(bytes.len() - taken);
+            let here = usize::try_from(left).unwrap_or(usize::MAX).min(bytes.len() - taken);
             let payload = &bytes[taken..taken + here];
             if self.opcode() >= CLOSE {
                 self.control.extend_from_slice(payload);
@@ -113,9 +111,7 @@ impl Messages {
     fn begin(&mut self) -> ClientResult<u64> {
         let length = match self.header[1] & 127 {
             126 => u64::from(u16::from_be_bytes([self.header[2], self.header[3]])),
-            127 => self.header[2..]
-                .iter()
-                .fold(0, |n, &b| n << 8 | u64::from(b)),
+            127 => self.header[2..].iter().fold(0, |n, &b| n << 8 | u64::from(b)),
             short => u64::from(short),
         };
         if std::mem::take(&mut self.handed) {
@@ -175,12 +171,7 @@ pub(super) fn close(mask: [u8; 4]) -> Vec<u8> {
 fn control(opcode: u8, payload: &[u8], mask: [u8; 4]) -> Vec<u8> {
     let mut frame = vec![0x80 | opcode, 0x80 | payload.len() as u8];
     frame.extend_from_slice(&mask);
-    frame.extend(
-        payload
-            .iter()
-            .zip(mask.iter().cycle())
-            .map(|(byte, mask)| byte ^ mask),
-    );
+    frame.extend(payload.iter().zip(mask.iter().cycle()).map(|(byte, mask)| byte ^ mask));
     frame
 }
 
@@ -263,10 +254,7 @@ mod tests {
             (vec![0x09, 0], "no kind"),
             (vec![0x89, 126, 0, 126], "no kind"),
             (vec![0x83, 0], "no kind"),
-            (
-                vec![0x82, 127, 255, 255, 255, 255, 255, 255, 255, 255],
-                "too long",
-            ),
+            (vec![0x82, 127, 255, 255, 255, 255, 255, 255, 255, 255], "too long"),
         ] {
             let error = run(&wrong, 1).expect_err(why).to_string();
             assert!(error.contains(why), "{error}");
@@ -277,9 +265,7 @@ mod tests {
     fn the_server_side_understands_what_is_sent() {
         let mut inbound = crate::protocol::websocket::Inbound::new();
         let mask = [1, 2, 3, 4];
-        let (_, nothing) = inbound
-            .handle_bytes(&pong(b"payload", mask))
-            .expect("masked well");
+        let (_, nothing) = inbound.handle_bytes(&pong(b"payload", mask)).expect("masked well");
         assert_eq!(nothing, None);
         let (_, event) = inbound.handle_bytes(&close(mask)).expect("masked well");
         let closed = crate::protocol::websocket::Event::Close(Some(1000));

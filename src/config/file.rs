@@ -42,10 +42,7 @@ mod toml_file {
         let name = path.display().to_string();
         let mut text = String::new();
         File::open(path)
-            .and_then(|file| {
-                file.take(limits::CONFIG_BYTES + 1)
-                    .read_to_string(&mut text)
-            })
+            .and_then(|file| file.take(limits::CONFIG_BYTES + 1).read_to_string(&mut text))
             .map_err(|error| format!("{name}: can't be read: {error}"))?;
         if text.len() as u64 > limits::CONFIG_BYTES {
             return Err(format!(
@@ -61,11 +58,7 @@ mod toml_file {
         let source = Source { name, text };
         let table = DeTable::parse(text).map_err(|error| {
             let at = error.span().map_or(0, |span| span.start);
-            format!(
-                "{}: {}",
-                source.place(at),
-                error.message().replace('\n', ", ")
-            )
+            format!("{}: {}", source.place(at), error.message().replace('\n', ", "))
         })?;
         // In the order of the file, so that the first mistake is told first.
         let mut entries: Vec<_> = table.get_ref().iter().collect();

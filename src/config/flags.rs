@@ -101,10 +101,7 @@ fn serve(parser: &mut Parser) -> Result<Command, Usage> {
         None => Settings::default(),
     };
     let plan = settings.settle(file).map_err(Usage)?;
-    Ok(Command::Serve(Serve {
-        plan,
-        level: level.filter(),
-    }))
+    Ok(Command::Serve(Serve { plan, level: level.filter() }))
 }
 
 fn demo(parser: &mut Parser) -> Result<Command, Usage> {
@@ -190,11 +187,7 @@ fn setting(parser: &mut Parser, settings: &mut Settings, name: &str) -> Result<(
     if known_keys().all(|known| known != key) {
         return Err(unknown_flag(name));
     }
-    let text = if takes_bare {
-        optional_value(parser)?
-    } else {
-        Some(value(parser)?)
-    };
+    let text = if takes_bare { optional_value(parser)? } else { Some(value(parser)?) };
     let from = format!("--{name}");
     match settings.set(&key, text.as_deref(), &from) {
         Ok(true) => Ok(()),
@@ -214,10 +207,8 @@ fn optional_value(parser: &mut Parser) -> Result<Option<String>, Usage> {
     if let Some(text) = parser.optional_value() {
         return text_of(text).map(Some);
     }
-    let next = parser
-        .raw_args()
-        .map_err(say)?
-        .next_if(|text| !text.as_encoded_bytes().starts_with(b"-"));
+    let next =
+        parser.raw_args().map_err(say)?.next_if(|text| !text.as_encoded_bytes().starts_with(b"-"));
     next.map(text_of).transpose()
 }
 
@@ -230,8 +221,7 @@ fn path(parser: &mut Parser) -> Result<PathBuf, Usage> {
 }
 
 fn text_of(text: OsString) -> Result<String, Usage> {
-    text.into_string()
-        .map_err(|text| Usage(format!("'{}' is not UTF-8", text.display())))
+    text.into_string().map_err(|text| Usage(format!("'{}' is not UTF-8", text.display())))
 }
 
 fn say(error: lexopt::Error) -> Usage {
@@ -239,10 +229,8 @@ fn say(error: lexopt::Error) -> Usage {
 }
 
 fn unknown_flag(name: &str) -> Usage {
-    let known: Vec<String> = known_keys()
-        .chain(OTHER_FLAGS)
-        .map(|key| key.replace('_', "-"))
-        .collect();
+    let known: Vec<String> =
+        known_keys().chain(OTHER_FLAGS).map(|key| key.replace('_', "-")).collect();
     let hint = hint(name, known.iter().map(String::as_str));
     Usage(format!("unknown flag --{name}{}", or_help(&hint)))
 }

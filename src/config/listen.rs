@@ -21,15 +21,8 @@ pub(super) const STREAM_KEYS: [&str; 9] = [
     "coalesce",
 ];
 /// The keys that say what a listener or push does.
-const SERVICE_KEYS: [&str; 7] = [
-    "publish",
-    "subscribe",
-    "echo",
-    "group",
-    "iface",
-    "handshake",
-    "stream",
-];
+const SERVICE_KEYS: [&str; 7] =
+    ["publish", "subscribe", "echo", "group", "iface", "handshake", "stream"];
 
 /// Which keys have a meaning: decided by transport and role.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -105,9 +98,8 @@ impl Scope {
     fn check_socket(self, socket: &SocketOptions) -> Result<(), String> {
         if self.transport() == Transport::Udp {
             let kept = socket.only_for(Transport::Udp);
-            let lost = socket
-                .asked()
-                .find(|(row, _)| kept.asked().all(|(kept, _)| kept.name != row.name));
+            let lost =
+                socket.asked().find(|(row, _)| kept.asked().all(|(kept, _)| kept.name != row.name));
             if let Some((row, _)) = lost {
                 return Err(format!("{}: is for TCP, and this is UDP", row.name));
             }
@@ -118,9 +110,7 @@ impl Scope {
     /// Refuses what global flags may not bring in either.
     pub(super) fn check_merged(self, socket: &SocketOptions) -> Result<(), String> {
         if self == Self::TcpSubscribe {
-            socket
-                .check_subscribe()
-                .map_err(|error| error.to_string())?;
+            socket.check_subscribe().map_err(|error| error.to_string())?;
         }
         Ok(())
     }
@@ -129,17 +119,7 @@ impl Scope {
 /// The stream keys that `ask` has a value for.
 fn given(ask: &Ask) -> Vec<&'static str> {
     // Without `..`, so that a new key can't be forgotten here.
-    let Ask {
-        framing,
-        join,
-        max_lag,
-        policy,
-        window,
-        window_bytes,
-        timeout,
-        wait,
-        coalesce,
-    } = ask;
+    let Ask { framing, join, max_lag, policy, window, window_bytes, timeout, wait, coalesce } = ask;
     [
         framing.is_some(),
         join.is_some(),
@@ -160,17 +140,7 @@ fn given(ask: &Ask) -> Vec<&'static str> {
 /// Fills what is unset in `ask` from `lower`.
 pub(super) fn fill(ask: &mut Ask, lower: &Ask) {
     // Without `..`, so that a new key can't be forgotten here.
-    let Ask {
-        framing,
-        join,
-        max_lag,
-        policy,
-        window,
-        window_bytes,
-        timeout,
-        wait,
-        coalesce,
-    } = ask;
+    let Ask { framing, join, max_lag, policy, window, window_bytes, timeout, wait, coalesce } = ask;
     *framing = framing.or(lower.framing);
     *join = join.or(lower.join);
     *max_lag = max_lag.or(lower.max_lag);
@@ -249,11 +219,9 @@ impl Keys {
             + usize::from(self.subscribe.is_some())
             + usize::from(self.echo);
         if self.stream.is_some() {
-            return Err(
-                "stream: belongs to --push; a listener says publish=NAME or \
+            return Err("stream: belongs to --push; a listener says publish=NAME or \
                         subscribe=NAME"
-                    .to_owned(),
-            );
+                .to_owned());
         }
         let wanted = usize::from(scheme != Scheme::Http);
         if roles != wanted {
@@ -315,9 +283,7 @@ impl Keys {
             if let (Some(group), Host::Ip(ip)) = (group, host)
                 && group.is_ipv4() != ip.is_ipv4()
             {
-                return Err(format!(
-                    "group: {group} and {ip} are not of the same IP version"
-                ));
+                return Err(format!("group: {group} and {ip} are not of the same IP version"));
             }
         }
         scope.check_ask(&self.ask)?;
@@ -384,11 +350,7 @@ impl Target {
 
 /// A hint, or where to look if there is none.
 pub(super) fn or_help(hint: &str) -> &str {
-    if hint.is_empty() {
-        ": nearlight serve --help lists them"
-    } else {
-        hint
-    }
+    if hint.is_empty() { ": nearlight serve --help lists them" } else { hint }
 }
 
 fn multicast(host: &Host) -> Option<IpAddr> {
@@ -408,10 +370,7 @@ fn switch(key: &str, value: Option<&str>) -> Result<bool, String> {
 
 fn group(value: Option<&str>) -> Result<IpAddr, String> {
     let text = value.unwrap_or_default();
-    let inner = text
-        .strip_prefix('[')
-        .and_then(|text| text.strip_suffix(']'))
-        .unwrap_or(text);
+    let inner = text.strip_prefix('[').and_then(|text| text.strip_suffix(']')).unwrap_or(text);
     match inner.parse::<IpAddr>() {
         Ok(ip) if ip.is_multicast() => Ok(ip),
         Ok(_) | Err(_) => Err(format!(
@@ -425,15 +384,11 @@ fn group(value: Option<&str>) -> Result<IpAddr, String> {
 fn interface(value: Option<&str>) -> Result<String, String> {
     let text = value.unwrap_or_default();
     let named = (1..=15).contains(&text.len())
-        && text
-            .bytes()
-            .all(|b| b.is_ascii_graphic() && b != b'/' && b != b':');
+        && text.bytes().all(|b| b.is_ascii_graphic() && b != b'/' && b != b':');
     if named || text.parse::<IpAddr>().is_ok() {
         return Ok(text.to_owned());
     }
-    Err(format!(
-        "iface: '{text}' is neither an interface's name nor its address, such as eth0"
-    ))
+    Err(format!("iface: '{text}' is neither an interface's name nor its address, such as eth0"))
 }
 
 fn stream_name(key: &str, value: Option<&str>) -> Result<Name, String> {

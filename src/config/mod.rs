@@ -34,10 +34,7 @@ use std::path::{Path, PathBuf};
 
 /// What to do.
 #[derive(Clone, Debug)]
-#[expect(
-    clippy::large_enum_variant,
-    reason = "one is made, at the start of the process"
-)]
+#[expect(clippy::large_enum_variant, reason = "one is made, at the start of the process")]
 pub enum Command {
     /// `nearlight serve`
     Serve(Serve),
@@ -116,18 +113,12 @@ impl std::error::Error for Usage {}
 /// What is wrong with it, with file and line.
 pub fn run_check(path: &Path) -> Result<String, Usage> {
     let settings = file::read(path).map_err(Usage)?;
-    let plan = settings
-        .settle(settings::Settings::default())
-        .map_err(Usage)?;
+    let plan = settings.settle(settings::Settings::default()).map_err(Usage)?;
     let count = |n: usize, what: &str| format!("{n} {what}{}", if n == 1 { "" } else { "s" });
     let pushes = match plan.pushes.len() {
         0 => "no pushes".to_owned(),
         1 => "1 push".to_owned(),
         n => format!("{n} pushes"),
     };
-    Ok(format!(
-        "{}: OK: {}, {pushes}",
-        path.display(),
-        count(plan.listeners.len(), "listener")
-    ))
+    Ok(format!("{}: OK: {}, {pushes}", path.display(), count(plan.listeners.len(), "listener")))
 }

@@ -20,10 +20,7 @@ const SERVER_KEYS: [&str; 6] = ["host", "listen", "push", "cpus", "idle", "allow
 
 /// Every setting's name, `_` between words: of flags and in the file.
 pub(super) fn known_keys() -> impl Iterator<Item = &'static str> {
-    SERVER_KEYS
-        .into_iter()
-        .chain(STREAM_KEYS)
-        .chain(TABLE.iter().map(|row| row.name))
+    SERVER_KEYS.into_iter().chain(STREAM_KEYS).chain(TABLE.iter().map(|row| row.name))
 }
 
 /// A value and where it stands: `--listen`, or `near.toml:3: listen`.
@@ -65,10 +62,7 @@ impl Settings {
         from: &str,
     ) -> Result<bool, String> {
         let text = value.unwrap_or_default();
-        let sourced = || Sourced {
-            text: text.to_owned(),
-            from: from.to_owned(),
-        };
+        let sourced = || Sourced { text: text.to_owned(), from: from.to_owned() };
         match key {
             "host" => self.host = Some(sourced()),
             "listen" => self.listen.push(sourced()),
@@ -86,10 +80,7 @@ impl Settings {
         self.host = self.host.take().or(lower.host);
         self.cpus = self.cpus.take().or(lower.cpus);
         self.idle = self.idle.or(lower.idle);
-        for (mine, theirs) in [
-            (&mut self.listen, lower.listen),
-            (&mut self.push, lower.push),
-        ] {
+        for (mine, theirs) in [(&mut self.listen, lower.listen), (&mut self.push, lower.push)] {
             if mine.is_empty() {
                 *mine = theirs;
             }
@@ -145,9 +136,7 @@ impl Settings {
         fill(&mut parsed.ask, &scope.applicable(&self.ask));
         parsed.socket.merge_under(&self.socket.only_for(transport));
         scope.check_merged(&parsed.socket)?;
-        parsed
-            .socket
-            .merge_under(&SocketOptions::defaults(transport));
+        parsed.socket.merge_under(&SocketOptions::defaults(transport));
         Ok(Listen {
             url: url.text.clone(),
             addr: parsed.host.resolve(parsed.port, host)?,
@@ -161,9 +150,7 @@ impl Settings {
         let mut parsed = Target::parse(&url.text)?;
         fill(&mut parsed.ask, &Scope::Push.applicable(&self.ask));
         // The defaults of UDP are for receiving, and a push only sends.
-        parsed
-            .socket
-            .merge_under(&self.socket.only_for(Transport::Udp));
+        parsed.socket.merge_under(&self.socket.only_for(Transport::Udp));
         let nowhere = Ipv4Addr::UNSPECIFIED.into();
         Ok(Push {
             url: url.text.clone(),
@@ -205,10 +192,7 @@ fn default_listeners(host: IpAddr) -> Vec<Sourced> {
         format!("udp://{}?echo", at(loopback, 7007)),
     ]
     .into_iter()
-    .map(|text| Sourced {
-        text,
-        from: "default listener".to_owned(),
-    })
+    .map(|text| Sourced { text, from: "default listener".to_owned() })
     .collect()
 }
 
@@ -220,8 +204,7 @@ fn parse_cpus(text: &str) -> Result<Vec<usize>, String> {
         let plain = digits.bytes().all(|b| b.is_ascii_digit());
         let cpu = digits.parse::<usize>().ok().filter(|_| plain);
         // The kernel's cpu_set_t holds this many (sched_setaffinity(2)).
-        cpu.filter(|cpu| *cpu < libc::CPU_SETSIZE as usize)
-            .ok_or_else(wrong)
+        cpu.filter(|cpu| *cpu < libc::CPU_SETSIZE as usize).ok_or_else(wrong)
     };
     let mut cpus = Vec::new();
     for part in text.split(',') {
@@ -252,9 +235,7 @@ fn parse_idle(text: &str) -> Result<Idle, String> {
         _ => {
             let span = text.strip_prefix("adaptive:").ok_or_else(wrong)?;
             let micros = span.parse::<u64>().map(Duration::from_micros);
-            micros
-                .or_else(|_| parse_duration(span))
-                .map_err(|_| wrong())?
+            micros.or_else(|_| parse_duration(span)).map_err(|_| wrong())?
         }
     };
     if span.is_zero() || span > limits::IDLE_SPIN_MAX {

@@ -26,11 +26,7 @@ pub fn options_markdown() -> String {
          |---|---|---|---|---|---|\n",
     );
     for row in &TABLE {
-        let privilege = if row.privilege.is_empty() {
-            "none"
-        } else {
-            row.privilege
-        };
+        let privilege = if row.privilege.is_empty() { "none" } else { row.privilege };
         line(
             &mut text,
             &format!(
@@ -49,16 +45,8 @@ pub fn options_markdown() -> String {
 /// For a terminal: one line an option, then what to know.
 pub fn options_table(probes: &[Probe]) -> String {
     let mut lines = vec![
-        [
-            "OPTION",
-            "KERNEL",
-            "MAN",
-            "DEFAULT",
-            "UNTOUCHED",
-            "GRANTED",
-            "PRIVILEGE",
-        ]
-        .map(str::to_owned),
+        ["OPTION", "KERNEL", "MAN", "DEFAULT", "UNTOUCHED", "GRANTED", "PRIVILEGE"]
+            .map(str::to_owned),
     ];
     let mut remarks = String::new();
     for probe in probes {
@@ -72,11 +60,7 @@ pub fn options_table(probes: &[Probe]) -> String {
             both(probe, |trial| trial.untouched.clone()),
             both(probe, granted),
             // For which values is among the remarks.
-            row.privilege
-                .split(' ')
-                .next()
-                .unwrap_or_default()
-                .to_owned(),
+            row.privilege.split(' ').next().unwrap_or_default().to_owned(),
         ]);
         remark(&mut remarks, probe);
     }
@@ -112,10 +96,7 @@ pub fn options_json(probes: &[Probe]) -> String {
             ("privilege", quote_or_null(row.privilege)),
             ("read_back", quote_or_null(row.read_back)),
             ("tcp", trial_json(&probe.tcp)),
-            (
-                "udp",
-                probe.udp.as_ref().map_or("null".to_owned(), trial_json),
-            ),
+            ("udp", probe.udp.as_ref().map_or("null".to_owned(), trial_json)),
         ];
         let comma = if index + 1 < probes.len() { "," } else { "" };
         line(&mut text, &format!("  {}{comma}", object(&fields)));
@@ -144,10 +125,8 @@ fn trial_json(trial: &Trial) -> String {
 }
 
 fn object(fields: &[(&str, String)]) -> String {
-    let fields: Vec<String> = fields
-        .iter()
-        .map(|(key, value)| format!("\"{key}\": {value}"))
-        .collect();
+    let fields: Vec<String> =
+        fields.iter().map(|(key, value)| format!("\"{key}\": {value}")).collect();
     format!("{{{}}}", fields.join(", "))
 }
 
@@ -169,11 +148,7 @@ fn quote(text: &str) -> String {
 }
 
 fn quote_or_null(text: &str) -> String {
-    if text.is_empty() {
-        "null".to_owned()
-    } else {
-        quote(text)
-    }
+    if text.is_empty() { "null".to_owned() } else { quote(text) }
 }
 
 fn default_of(row: &Row) -> String {

@@ -69,19 +69,12 @@ impl Url {
         };
         let place = place.strip_suffix('/').unwrap_or(place);
         if place.contains('/') {
-            return Err(
-                "a listener has no path: name the stream in the query (publish=NAME, \
+            return Err("a listener has no path: name the stream in the query (publish=NAME, \
                  subscribe=NAME); on http each request's path names it"
-                    .to_owned(),
-            );
+                .to_owned());
         }
         let (host, port) = parse_place(place)?;
-        Ok(Self {
-            scheme,
-            host,
-            port,
-            query: parse_query(query)?,
-        })
+        Ok(Self { scheme, host, port, query: parse_query(query)? })
     }
 }
 
@@ -97,9 +90,8 @@ fn parse_place(place: &str) -> Result<(Host, u16), String> {
     if port.is_empty() || !port.bytes().all(|b| b.is_ascii_digit()) {
         return Err(format!("'{port}' is not a port: {example}"));
     }
-    let port = port
-        .parse()
-        .map_err(|_| format!("port {port} is too large: the largest is 65535"))?;
+    let port =
+        port.parse().map_err(|_| format!("port {port} is too large: the largest is 65535"))?;
     Ok((Host::parse(host)?, port))
 }
 
@@ -111,12 +103,9 @@ impl Host {
         }
         if let Some(inner) = text.strip_prefix('[') {
             let inner = inner.strip_suffix(']').unwrap_or(inner);
-            return inner
-                .parse::<Ipv6Addr>()
-                .map(|ip| Self::Ip(ip.into()))
-                .map_err(|_| {
-                    format!("'{text}' is not an IPv6 address in brackets, such as [::1]")
-                });
+            return inner.parse::<Ipv6Addr>().map(|ip| Self::Ip(ip.into())).map_err(|_| {
+                format!("'{text}' is not an IPv6 address in brackets, such as [::1]")
+            });
         }
         if let Ok(ip) = text.parse::<Ipv4Addr>() {
             return Ok(Self::Ip(ip.into()));
@@ -151,19 +140,14 @@ impl Host {
 pub(super) fn check_host_name(text: &str) -> Result<(), String> {
     let label_ok = |label: &str| {
         (1..=63).contains(&label.len())
-            && label
-                .bytes()
-                .all(|b| b.is_ascii_alphanumeric() || b == b'-' || b == b'_')
+            && label.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-' || b == b'_')
     };
     let named = text.strip_suffix('.').unwrap_or(text);
     let last = named.rsplit('.').next().unwrap_or_default();
     let plain = named.len() <= 253 && named.split('.').all(label_ok);
     if !plain || last.bytes().all(|b| b.is_ascii_digit()) {
-        let all = if text == "*" {
-            "; every address of the machine is 0.0.0.0 or [::]"
-        } else {
-            ""
-        };
+        let all =
+            if text == "*" { "; every address of the machine is 0.0.0.0 or [::]" } else { "" };
         return Err(format!("'{text}' is neither an address nor a name{all}"));
     }
     Ok(())
@@ -181,9 +165,7 @@ fn parse_query(query: &str) -> Result<Vec<(String, Option<String>)>, String> {
         };
         let key = percent_decode(key)?.replace('-', "_");
         if key.is_empty() {
-            return Err(
-                "a key is missing beside '&' or '=': write ?key=value&key=value".to_owned(),
-            );
+            return Err("a key is missing beside '&' or '=': write ?key=value&key=value".to_owned());
         }
         if pairs.iter().any(|(seen, _)| *seen == key) {
             return Err(format!("{key}: given twice"));
@@ -251,22 +233,13 @@ mod tests {
         );
         assert_eq!(parsed("http://:0").host, Host::Default);
         assert_eq!(parsed("HTTP://:8080/").scheme, Scheme::Http);
-        assert_eq!(
-            parsed("udp://[::1]:5?echo").host,
-            Host::Ip(Ipv6Addr::LOCALHOST.into())
-        );
-        assert_eq!(
-            parsed("udp://localhost:5").host,
-            Host::Ip(Ipv4Addr::LOCALHOST.into())
-        );
+        assert_eq!(parsed("udp://[::1]:5?echo").host, Host::Ip(Ipv6Addr::LOCALHOST.into()));
+        assert_eq!(parsed("udp://localhost:5").host, Host::Ip(Ipv4Addr::LOCALHOST.into()));
         assert_eq!(
             parsed("udp://cam-1.example.org:65535").host,
             Host::Name("cam-1.example.org".to_owned())
         );
-        assert_eq!(
-            parsed("tcp://:1?a=b?c=d").query[0].1.as_deref(),
-            Some("b?c=d")
-        );
+        assert_eq!(parsed("tcp://:1?a=b?c=d").query[0].1.as_deref(), Some("b?c=d"));
         assert_eq!(parsed("tcp://:1?").query, []);
         assert_eq!(parsed("tcp://:1?a=1+1").query[0].1.as_deref(), Some("1+1"));
     }
@@ -281,10 +254,7 @@ mod tests {
             "htp://:80",
             "unknown scheme 'htp'; did you mean 'http'?: write tcp://, udp:// or http://",
         ),
-        (
-            "rtmp://:1935",
-            "unknown scheme 'rtmp': write tcp://, udp:// or http://",
-        ),
+        ("rtmp://:1935", "unknown scheme 'rtmp': write tcp://, udp:// or http://"),
         (
             "tcp://127.0.0.1",
             "'127.0.0.1' has no port: write address:port, such as 127.0.0.1:9000, [::1]:9000 or :9000",
@@ -309,46 +279,25 @@ mod tests {
             "tcp://:80#x",
             "'80#x' is not a port: write address:port, such as 127.0.0.1:9000, [::1]:9000 or :9000",
         ),
-        (
-            "tcp://:65536",
-            "port 65536 is too large: the largest is 65535",
-        ),
+        ("tcp://:65536", "port 65536 is too large: the largest is 65535"),
         ("tcp://::1:80", "write the IPv6 address in brackets: [::1]"),
-        (
-            "tcp://[::g]:80",
-            "'[::g]' is not an IPv6 address in brackets, such as [::1]",
-        ),
+        ("tcp://[::g]:80", "'[::g]' is not an IPv6 address in brackets, such as [::1]"),
         (
             "tcp://*:80",
             "'*' is neither an address nor a name; every address of the machine is \
                  0.0.0.0 or [::]",
         ),
-        (
-            "tcp://127.0.0.256:80",
-            "'127.0.0.256' is neither an address nor a name",
-        ),
-        (
-            "tcp://me@host:80",
-            "'me@host' is neither an address nor a name",
-        ),
+        ("tcp://127.0.0.256:80", "'127.0.0.256' is neither an address nor a name"),
+        ("tcp://me@host:80", "'me@host' is neither an address nor a name"),
         (
             "http://:80/live",
             "a listener has no path: name the stream in the query (publish=NAME, \
                  subscribe=NAME); on http each request's path names it",
         ),
-        (
-            "tcp://:80?a&&b",
-            "a key is missing beside '&' or '=': write ?key=value&key=value",
-        ),
+        ("tcp://:80?a&&b", "a key is missing beside '&' or '=': write ?key=value&key=value"),
         ("tcp://:80?max_lag=1s&max-lag=2s", "max_lag: given twice"),
-        (
-            "tcp://:80?a=%4",
-            "'%4': after % come two hexadecimal digits; % itself is %25",
-        ),
-        (
-            "tcp://:80?a=%+4",
-            "'%+4': after % come two hexadecimal digits; % itself is %25",
-        ),
+        ("tcp://:80?a=%4", "'%4': after % come two hexadecimal digits; % itself is %25"),
+        ("tcp://:80?a=%+4", "'%+4': after % come two hexadecimal digits; % itself is %25"),
         ("tcp://:80?a=%ff", "'%ff': not UTF-8 once decoded"),
     ];
 
@@ -365,10 +314,7 @@ mod tests {
             ("http://:0", "http://:7"),
             ("http://:0/", "http://:7/"),
             ("tcp://[::1]:0?publish=a", "tcp://[::1]:7?publish=a"),
-            (
-                "udp://h:9?group=[ff02::1]&a=:5",
-                "udp://h:7?group=[ff02::1]&a=:5",
-            ),
+            ("udp://h:9?group=[ff02::1]&a=:5", "udp://h:7?group=[ff02::1]&a=:5"),
         ] {
             assert_eq!(with_port(url, 7), expected);
         }
@@ -377,10 +323,7 @@ mod tests {
     #[test]
     fn addresses_left_out_are_the_default() {
         let default = IpAddr::from([10, 0, 0, 1]);
-        assert_eq!(
-            Host::Default.resolve(5, default),
-            Ok(SocketAddr::from(([10, 0, 0, 1], 5)))
-        );
+        assert_eq!(Host::Default.resolve(5, default), Ok(SocketAddr::from(([10, 0, 0, 1], 5))));
         assert_eq!(
             Host::Ip(Ipv4Addr::LOCALHOST.into()).resolve(0, default),
             Ok(SocketAddr::from(([127, 0, 0, 1], 0)))

@@ -36,9 +36,7 @@ impl Lines {
             };
             if self.begun + bytes > FRAME_BYTES {
                 if keep == 0 {
-                    return Err(FramingError::FrameTooLong {
-                        bytes: (self.begun + bytes) as u64,
-                    });
+                    return Err(FramingError::FrameTooLong { bytes: (self.begun + bytes) as u64 });
                 }
                 break;
             }

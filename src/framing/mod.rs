@@ -226,11 +226,7 @@ impl Framing {
             Kind::Lines => State::Lines(Lines::default()),
             Kind::Len32 => State::Len32(Len32::default()),
         };
-        Self {
-            transport,
-            state,
-            skipped_bytes: 0,
-        }
+        Self { transport, state, skipped_bytes: 0 }
     }
 
     /// Looks at `input`, all bytes that are not yet committed, the first of
@@ -344,10 +340,7 @@ impl Framing {
         match &self.state {
             State::Ts(ts) => ts.stats(),
             State::Auto(_) | State::Raw | State::Datagram | State::Lines(_) | State::Len32(_) => {
-                FramingStats {
-                    skipped_bytes: self.skipped_bytes,
-                    ..FramingStats::default()
-                }
+                FramingStats { skipped_bytes: self.skipped_bytes, ..FramingStats::default() }
             }
         }
     }

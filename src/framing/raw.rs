@@ -10,8 +10,5 @@ pub(super) fn step(input: &[u8], at: Position, marks: &mut Marks) -> Step {
         return Step::HOLD;
     }
     marks.frame(at + input.len() as u64, true);
-    Step {
-        skip: 0,
-        keep: input.len(),
-    }
+    Step { skip: 0, keep: input.len() }
 }

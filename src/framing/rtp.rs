@@ -36,10 +36,7 @@ pub(super) fn parse(datagram: &[u8]) -> Option<Rtp> {
         }
         end = end.checked_sub(padding)?;
     }
-    (start <= end).then_some(Rtp {
-        kind: header[1] & 0x7F,
-        payload: start..end,
-    })
+    (start <= end).then_some(Rtp { kind: header[1] & 0x7F, payload: start..end })
 }
 
 #[cfg(test)]

@@ -135,11 +135,7 @@ impl Feed {
         for mark in self.marks.frames.drain(..) {
             let start = self.frames.last().map_or(0, |frame| frame.end);
             assert!(start < mark.end.0 && mark.end.0 <= end, "{mark:?}");
-            self.frames.push(Frame {
-                start,
-                end: mark.end.0,
-                leave: mark.leave,
-            });
+            self.frames.push(Frame { start, end: mark.end.0, leave: mark.leave });
         }
         for mark in self.marks.joins.drain(..) {
             let before = self.joins.last().map(|join| join.position);

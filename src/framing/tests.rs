@@ -33,10 +33,7 @@ fn without_room_nothing_is_kept() {
 
 #[test]
 fn room_is_used_up_frame_by_frame() {
-    let mut marks = Marks {
-        room: 2,
-        ..Marks::default()
-    };
+    let mut marks = Marks { room: 2, ..Marks::default() };
     let mut framing = Framing::new(Kind::Lines, Transport::Bytes);
     let step = framing.step(b"a\nb\nc\n", Position(10), Instant::ZERO, &mut marks);
     assert_eq!(step, Ok(Step { skip: 0, keep: 4 }));
@@ -60,10 +57,7 @@ fn lines_end_with_their_newline_however_split() {
     input.extend_from_slice(b"not yet ended");
     let outcome = any_split(Kind::Lines, &input, 300);
     assert_eq!(outcome.leaves, starts);
-    assert_eq!(
-        outcome.kept, input,
-        "an incomplete line is kept as it comes"
-    );
+    assert_eq!(outcome.kept, input, "an incomplete line is kept as it comes");
     assert_eq!(outcome.joins, []);
 }
 
@@ -99,9 +93,7 @@ fn a_frame_of_length_zero_is_its_prefix() {
 
 #[test]
 fn frames_that_are_too_long_end_the_publisher_after_those_before() {
-    let too_long = FramingError::FrameTooLong {
-        bytes: FRAME_BYTES as u64 + 1,
-    };
+    let too_long = FramingError::FrameTooLong { bytes: FRAME_BYTES as u64 + 1 };
     let mut input = b"fine\n".to_vec();
     input.resize(5 + FRAME_BYTES + 1, b'x');
     let mut feed = Feed::bytes(Kind::Lines);
@@ -209,14 +201,8 @@ fn trim_is_what_the_framing_added() {
 
 #[test]
 fn no_input_makes_a_framing_stumble() {
-    const KINDS: [Kind; 6] = [
-        Kind::Auto,
-        Kind::Raw,
-        Kind::Ts,
-        Kind::Lines,
-        Kind::Len32,
-        Kind::Datagram,
-    ];
+    const KINDS: [Kind; 6] =
+        [Kind::Auto, Kind::Raw, Kind::Ts, Kind::Lines, Kind::Len32, Kind::Datagram];
     for (seed, kind) in (0..).zip(KINDS) {
         let mut rng = Rng::new(seed);
         let mut feed = Feed::bytes(kind);

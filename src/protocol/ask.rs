@@ -95,11 +95,7 @@ impl Ask {
                 self.policy = Some(pick(
                     &key,
                     text,
-                    &[
-                        ("skip", Policy::Skip),
-                        ("close", Policy::Close),
-                        ("wait", Policy::Wait),
-                    ],
+                    &[("skip", Policy::Skip), ("close", Policy::Close), ("wait", Policy::Wait)],
                 )?);
             }
             "max_lag" => self.max_lag = Some(positive(&key, span()?)?),
@@ -124,9 +120,8 @@ fn positive(key: &str, span: Duration) -> Result<Duration, String> {
 }
 
 fn pick<T: Copy>(key: &str, text: &str, choices: &[(&str, T)]) -> Result<T, String> {
-    if let Some((_, choice)) = choices
-        .iter()
-        .find(|(name, _)| name.replace('-', "_") == text.replace('-', "_"))
+    if let Some((_, choice)) =
+        choices.iter().find(|(name, _)| name.replace('-', "_") == text.replace('-', "_"))
     {
         return Ok(*choice);
     }
@@ -146,12 +141,9 @@ mod tests {
         assert_eq!(ask.set("nodelay", None), Ok(false));
         assert_eq!(ask.max_lag, Some(Duration::from_millis(250)));
         assert_eq!(ask.join, Some(Join::LastKey));
-        for (key, value) in [
-            ("max_lag", "0"),
-            ("join", "soon"),
-            ("framing", ""),
-            ("window_bytes", "x"),
-        ] {
+        for (key, value) in
+            [("max_lag", "0"), ("join", "soon"), ("framing", ""), ("window_bytes", "x")]
+        {
             let why = ask.set(key, Some(value)).expect_err(key);
             assert!(why.starts_with(key), "{why}");
         }

@@ -69,9 +69,7 @@ impl Body {
 
     /// A body in the chunked transfer coding (RFC 9112 7.1).
     pub const fn chunked() -> Self {
-        Self {
-            state: State::Size { size: 0, line: 0 },
-        }
+        Self { state: State::Size { size: 0, line: 0 } }
     }
 
     /// Nothing more is to come.
@@ -132,39 +130,25 @@ impl State {
             (Self::Size { size, line }, _) => size_line(size, line, byte),
             (Self::Extension { size, .. }, b'\r') => Self::SizeLf { size },
             (Self::Extension { size, line }, _) if is_line_byte(byte) && line < HTTP_CHUNK_LINE => {
-                Self::Extension {
-                    size,
-                    line: line + 1,
-                }
+                Self::Extension { size, line: line + 1 }
             }
-            (Self::SizeLf { size: 0 }, b'\n') => Self::Trailer {
-                total: 0,
-                line_empty: true,
-            },
+            (Self::SizeLf { size: 0 }, b'\n') => Self::Trailer { total: 0, line_empty: true },
             (Self::SizeLf { size }, b'\n') => Self::Data(size),
             (Self::DataCr, b'\r') => Self::DataLf,
             (Self::DataLf, b'\n') => Self::Size { size: 0, line: 0 },
             (Self::Trailer { total, .. }, _) if total >= HTTP_HEAD_BYTES => {
                 Self::Broken(Refusal::HeadTooLarge)
             }
-            (Self::Trailer { total, line_empty }, b'\r') => Self::TrailerLf {
-                total: total + 1,
-                line_empty,
-            },
-            (Self::Trailer { total, .. }, _) if is_line_byte(byte) => Self::Trailer {
-                total: total + 1,
-                line_empty: false,
-            },
-            (
-                Self::TrailerLf {
-                    line_empty: true, ..
-                },
-                b'\n',
-            ) => Self::Done,
-            (Self::TrailerLf { total, .. }, b'\n') => Self::Trailer {
-                total: total + 1,
-                line_empty: true,
-            },
+            (Self::Trailer { total, line_empty }, b'\r') => {
+                Self::TrailerLf { total: total + 1, line_empty }
+            }
+            (Self::Trailer { total, .. }, _) if is_line_byte(byte) => {
+                Self::Trailer { total: total + 1, line_empty: false }
+            }
+            (Self::TrailerLf { line_empty: true, .. }, b'\n') => Self::Done,
+            (Self::TrailerLf { total, .. }, b'\n') => {
+                Self::Trailer { total: total + 1, line_empty: true }
+            }
             (Self::Done, _) => Self::Done,
             (Self::Broken(why), _) => Self::Broken(why),
             (_, _) => Self::Broken(Refusal::BadRequest),
@@ -181,18 +165,12 @@ const fn size_line(size: u64, line: usize, byte: u8) -> State {
         if size >> 60 != 0 || line >= HTTP_CHUNK_LINE {
             return BROKEN;
         }
-        return State::Size {
-            size: size << 4 | digit as u64,
-            line: line + 1,
-        };
+        return State::Size { size: size << 4 | digit as u64, line: line + 1 };
     }
     match byte {
         _ if line == 0 => BROKEN,
         b'\r' => State::SizeLf { size },
-        b';' | b' ' | b'\t' if line < HTTP_CHUNK_LINE => State::Extension {
-            size,
-            line: line + 1,
-        },
+        b';' | b' ' | b'\t' if line < HTTP_CHUNK_LINE => State::Extension { size, line: line + 1 },
         _ => BROKEN,
     }
 }
@@ -249,20 +227,11 @@ mod tests {
         let mut body = Body::length(5);
         let mut bytes = *b"helloGET /";
         let decoded = body.decode(&mut bytes).unwrap();
-        assert_eq!(
-            (decoded.payload, decoded.consumed, decoded.moved),
-            (5, 5, 0)
-        );
+        assert_eq!((decoded.payload, decoded.consumed, decoded.moved), (5, 5, 0));
         assert!(decoded.done);
         assert_eq!(&bytes, b"helloGET /");
         assert!(Body::length(0).is_done());
-        assert_eq!(
-            body.decode(&mut bytes).unwrap(),
-            Decoded {
-                done: true,
-                ..Decoded::default()
-            }
-        );
+        assert_eq!(body.decode(&mut bytes).unwrap(), Decoded { done: true, ..Decoded::default() });
     }
 
     #[test]
@@ -332,16 +301,9 @@ mod tests {
         assert_eq!(whole(&fits).2, Ok(false));
         let long = [&b"1"[..], &[b' '; HTTP_CHUNK_LINE], b"\r\nx"].concat();
         assert_eq!(whole(&long).2, Err(Refusal::BadRequest));
-        assert_eq!(
-            whole(&[b'0'; HTTP_CHUNK_LINE + 1]).2,
-            Err(Refusal::BadRequest)
-        );
-        let trailers = [
-            &b"0\r\n"[..],
-            &b"a: b\r\n".repeat(HTTP_HEAD_BYTES / 6 + 1),
-            b"\r\n",
-        ]
-        .concat();
+        assert_eq!(whole(&[b'0'; HTTP_CHUNK_LINE + 1]).2, Err(Refusal::BadRequest));
+        let trailers =
+            [&b"0\r\n"[..], &b"a: b\r\n".repeat(HTTP_HEAD_BYTES / 6 + 1), b"\r\n"].concat();
         assert_eq!(whole(&trailers).2, Err(Refusal::HeadTooLarge));
     }
 
@@ -359,9 +321,7 @@ mod tests {
             let mut input = Vec::new();
             let mut expected = Vec::new();
             for _ in 0..random.below(6) {
-                let chunk: Vec<u8> = (0..=random.below(300))
-                    .map(|_| random.next() as u8)
-                    .collect();
+                let chunk: Vec<u8> = (0..=random.below(300)).map(|_| random.next() as u8).collect();
                 input.extend_from_slice(format!("{:x}", chunk.len()).as_bytes());
                 input.extend_from_slice([&b""[..], b";a=b", b" "][random.below(3)]);
                 input.extend_from_slice(b"\r\n");
@@ -375,10 +335,7 @@ mod tests {
             let wanted = (expected, end, Ok(true));
             assert_eq!(whole(&input), wanted);
             assert_eq!(run(&mut Body::chunked(), &input, || 1), wanted);
-            assert_eq!(
-                run(&mut Body::chunked(), &input, || random.below(40)),
-                wanted
-            );
+            assert_eq!(run(&mut Body::chunked(), &input, || random.below(40)), wanted);
         }
     }
 

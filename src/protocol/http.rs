@@ -133,11 +133,7 @@ type Denied = (Refusal, String);
 impl Http {
     /// A connection accepted `now`.
     pub fn new(now: Instant) -> Self {
-        Self {
-            state: State::Idle(now + HTTP_IDLE_TIME),
-            scan: Scan::default(),
-            held: Vec::new(),
-        }
+        Self { state: State::Idle(now + HTTP_IDLE_TIME), scan: Scan::default(), held: Vec::new() }
     }
 
     /// Takes bytes of a head, split anywhere. Answers how many of them belong
@@ -181,10 +177,8 @@ impl Http {
         };
         self.state = State::Taken;
         self.held = Vec::new();
-        let ask = answer.unwrap_or_else(|(why, text)| HttpAsk::Refused {
-            why,
-            text: printable(&text),
-        });
+        let ask =
+            answer.unwrap_or_else(|(why, text)| HttpAsk::Refused { why, text: printable(&text) });
         (taken, Some(ask))
     }
 
@@ -221,11 +215,7 @@ impl Http {
 
 /// The head so far, in one piece; copied only if it came in several.
 fn joined<'a>(held: &[u8], bytes: &'a [u8]) -> Cow<'a, [u8]> {
-    if held.is_empty() {
-        Cow::Borrowed(bytes)
-    } else {
-        Cow::Owned([held, bytes].concat())
-    }
+    if held.is_empty() { Cow::Borrowed(bytes) } else { Cow::Owned([held, bytes].concat()) }
 }
 
 /// What to tell a client whose first byte can't begin a request.
@@ -239,10 +229,7 @@ fn foreign(first: u8) -> Denied {
             Refusal::WrongProtocol,
             "RTMP on an HTTP port; publish MPEG-TS over http:// or tcp:// instead".to_owned(),
         ),
-        other => (
-            Refusal::BadRequest,
-            format!("byte {other:#04x} begins no HTTP request"),
-        ),
+        other => (Refusal::BadRequest, format!("byte {other:#04x} begins no HTTP request")),
     }
 }
 

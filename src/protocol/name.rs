@@ -42,10 +42,7 @@ impl Name {
                 "stream name '{text}': {wrong:?} is not allowed; use a-z A-Z 0-9 . _ - /"
             ));
         }
-        if let Some(part) = text
-            .split('/')
-            .find(|part| matches!(*part, "" | "." | ".."))
-        {
+        if let Some(part) = text.split('/').find(|part| matches!(*part, "" | "." | "..")) {
             return Err(match part {
                 "" => format!("stream name '{text}': begins or ends with '/', or has '//'"),
                 dots => format!("stream name '{text}': a part may not be '{dots}'"),
@@ -116,17 +113,9 @@ mod tests {
 
     #[test]
     fn grammar() {
-        for right in [
-            "a",
-            "live/cam",
-            "A-Z_0.9",
-            "...",
-            "a/..b",
-            "api",
-            "watch",
-            "healthz/x",
-            "x/api/y",
-        ] {
+        for right in
+            ["a", "live/cam", "A-Z_0.9", "...", "a/..b", "api", "watch", "healthz/x", "x/api/y"]
+        {
             assert_eq!(Name::parse(right).unwrap().as_str(), right);
         }
         assert!(Name::parse(&"n".repeat(NAME_BYTES)).is_ok());
@@ -167,17 +156,11 @@ mod tests {
             (name.to_string(), container)
         };
         assert_eq!(read("/live/a"), ("live/a".to_owned(), None));
-        assert_eq!(
-            read("/live/a.ts"),
-            ("live/a".to_owned(), Some(Container::Ts))
-        );
+        assert_eq!(read("/live/a.ts"), ("live/a".to_owned(), Some(Container::Ts)));
         assert_eq!(read("/a.flv"), ("a".to_owned(), Some(Container::Flv)));
         assert_eq!(read("/a.ts.ts"), ("a.ts".to_owned(), Some(Container::Ts)));
         assert_eq!(read("/a.TS"), ("a.TS".to_owned(), None));
-        assert_eq!(
-            read("/%6cive%2fa%2Ets"),
-            ("live/a".to_owned(), Some(Container::Ts))
-        );
+        assert_eq!(read("/%6cive%2fa%2Ets"), ("live/a".to_owned(), Some(Container::Ts)));
         for wrong in [
             "",
             "/",

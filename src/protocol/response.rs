@@ -49,11 +49,7 @@ pub fn websocket_head(accept: &str) -> Vec<u8> {
 
 /// A publisher's body was taken to its end.
 pub fn published(keep_alive: bool) -> Vec<u8> {
-    format!(
-        "HTTP/1.1 200 OK\r\nContent-Length: 0\r\n{}\r\n",
-        connection(keep_alive)
-    )
-    .into_bytes()
+    format!("HTTP/1.1 200 OK\r\nContent-Length: 0\r\n{}\r\n", connection(keep_alive)).into_bytes()
 }
 
 /// One of the server's own pages.
@@ -88,11 +84,8 @@ pub fn preflight(media: bool, keep_alive: bool) -> Vec<u8> {
     } else {
         ("GET, HEAD, OPTIONS", "")
     };
-    format!(
-        "HTTP/1.1 204 No Content\r\nAllow: {allow}\r\n{cors}{}\r\n",
-        connection(keep_alive)
-    )
-    .into_bytes()
+    format!("HTTP/1.1 204 No Content\r\nAllow: {allow}\r\n{cors}{}\r\n", connection(keep_alive))
+        .into_bytes()
 }
 
 /// Refuses a request, in words, and closes. `text` may quote the peer:
@@ -116,9 +109,7 @@ pub fn refusal(why: Refusal, text: &str) -> Vec<u8> {
 /// `text` without control characters: it may quote a peer, and goes to people's
 /// terminals and logs.
 pub(super) fn printable(text: &str) -> String {
-    text.chars()
-        .map(|c| if c.is_control() { '?' } else { c })
-        .collect()
+    text.chars().map(|c| if c.is_control() { '?' } else { c }).collect()
 }
 
 const fn connection(keep_alive: bool) -> &'static str {
@@ -136,10 +127,7 @@ const fn status(why: Refusal) -> (&'static str, &'static str) {
         | Refusal::BadFrame => ("400 Bad Request", ""),
         Refusal::Origin | Refusal::BadToken | Refusal::ForeignSource => ("403 Forbidden", ""),
         Refusal::NotFound => ("404 Not Found", ""),
-        Refusal::Method => (
-            "405 Method Not Allowed",
-            "Allow: GET, HEAD, PUT, POST, OPTIONS\r\n",
-        ),
+        Refusal::Method => ("405 Method Not Allowed", "Allow: GET, HEAD, PUT, POST, OPTIONS\r\n"),
         Refusal::Timeout => ("408 Request Timeout", ""),
         Refusal::Busy => ("409 Conflict", ""),
         Refusal::LengthRequired => ("411 Length Required", ""),
@@ -168,12 +156,7 @@ mod tests {
         let fields = response
             .headers
             .iter()
-            .map(|h| {
-                (
-                    h.name.to_owned(),
-                    String::from_utf8(h.value.to_vec()).unwrap(),
-                )
-            })
+            .map(|h| (h.name.to_owned(), String::from_utf8(h.value.to_vec()).unwrap()))
             .collect();
         (response.code.unwrap(), fields, bytes[end..].to_vec())
     }
@@ -192,10 +175,7 @@ mod tests {
             assert!(fields.iter().any(|f| f.0 == "Connection" && f.1 == "close"));
             assert_eq!(field(&fields, "Allow").is_some(), status == 405);
             assert_eq!(field(&fields, "Retry-After").is_some(), status == 503);
-            assert_eq!(
-                field(&fields, "Sec-WebSocket-Version").is_some(),
-                status == 426
-            );
+            assert_eq!(field(&fields, "Sec-WebSocket-Version").is_some(), status == 426);
         }
     }
 
@@ -239,10 +219,7 @@ mod tests {
         let (_, fields, _) = read(&preflight(false, false));
         assert_eq!(field(&fields, "Access-Control-Allow-Origin"), None);
         let (status, fields, _) = read(&websocket_head("abc="));
-        assert_eq!(
-            (status, field(&fields, "Sec-WebSocket-Accept")),
-            (101, Some("abc="))
-        );
+        assert_eq!((status, field(&fields, "Sec-WebSocket-Accept")), (101, Some("abc=")));
         assert_eq!(field(&fields, "Connection"), Some("Upgrade"));
     }
 }

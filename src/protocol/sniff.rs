@@ -62,14 +62,7 @@ fn rtmp(first: &[u8]) -> Sniff {
 /// A verb that HTTP clients use, and the start of a request target
 /// (RFC 9112 3.2), so that a line of text may begin with the word.
 fn http(first: &[u8]) -> Sniff {
-    let verbs: [&[u8]; 6] = [
-        b"GET ",
-        b"PUT ",
-        b"POST ",
-        b"HEAD ",
-        b"OPTIONS ",
-        b"SOURCE ",
-    ];
+    let verbs: [&[u8]; 6] = [b"GET ", b"PUT ", b"POST ", b"HEAD ", b"OPTIONS ", b"SOURCE "];
     for verb in verbs {
         let common = verb.len().min(first.len());
         if first[..common] != verb[..common] {
@@ -105,18 +98,10 @@ mod tests {
             (b"SOURCE /live ICE/1.0", 8, HTTP),
         ] {
             for n in 0..decided {
-                assert_eq!(
-                    wrong_protocol(&bytes[..n]),
-                    Sniff::Undecided,
-                    "{bytes:?} {n}"
-                );
+                assert_eq!(wrong_protocol(&bytes[..n]), Sniff::Undecided, "{bytes:?} {n}");
             }
             for n in decided..=bytes.len() {
-                assert_eq!(
-                    wrong_protocol(&bytes[..n]),
-                    Sniff::Wrong(message),
-                    "{bytes:?} {n}"
-                );
+                assert_eq!(wrong_protocol(&bytes[..n]), Sniff::Wrong(message), "{bytes:?} {n}");
             }
         }
     }
@@ -144,9 +129,7 @@ mod tests {
     #[test]
     fn more_bytes_never_change_a_decision() {
         let mut seed = 0x2545_f491_4f6c_dd1du64;
-        let alphabet = [
-            0x16, 3, 0, 1, 2, 9, 124, b'G', b'E', b'T', b' ', b'/', b'P', b'U', 0x47,
-        ];
+        let alphabet = [0x16, 3, 0, 1, 2, 9, 124, b'G', b'E', b'T', b' ', b'/', b'P', b'U', 0x47];
         for _ in 0..50_000 {
             let mut bytes = [0u8; 12];
             for byte in &mut bytes {

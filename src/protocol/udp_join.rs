@@ -136,10 +136,7 @@ impl Joiner {
 /// Compares in a time that does not tell where the first difference is: the
 /// optimiser may not see that one difference settles it.
 fn same(a: &[u8], b: &Token) -> bool {
-    let difference = a
-        .iter()
-        .zip(b)
-        .fold(0, |sum, (a, b)| black_box(sum | (a ^ b)));
+    let difference = a.iter().zip(b).fold(0, |sum, (a, b)| black_box(sum | (a ^ b)));
     a.len() == b.len() && difference == 0
 }
 
@@ -147,10 +144,7 @@ fn same(a: &[u8], b: &Token) -> bool {
 fn hmac_key(key: &[u8]) -> (Sha1, Sha1) {
     let padded = |pad: u8| {
         let mut block = [pad; 64];
-        block
-            .iter_mut()
-            .zip(key)
-            .for_each(|(byte, key)| *byte ^= key);
+        block.iter_mut().zip(key).for_each(|(byte, key)| *byte ^= key);
         let mut hash = Sha1::new();
         hash.update(&block);
         hash
@@ -187,18 +181,12 @@ mod tests {
                 .map(|byte| format!("{byte:02x}"))
                 .collect::<String>()
         };
-        assert_eq!(
-            of(&[0x0b; 20], b"Hi There"),
-            "b617318655057264e28bc0b6fb378c8ef146be00"
-        );
+        assert_eq!(of(&[0x0b; 20], b"Hi There"), "b617318655057264e28bc0b6fb378c8ef146be00");
         assert_eq!(
             of(b"Jefe", b"what do ya want for nothing?"),
             "effcdf6ae5eb2fa2d27416d5f184df9c259a7c79"
         );
-        assert_eq!(
-            of(&[0xaa; 20], &[0xdd; 50]),
-            "125d7342b9ac11cd91a39af48aa17b4f63f175d3"
-        );
+        assert_eq!(of(&[0xaa; 20], &[0xdd; 50]), "125d7342b9ac11cd91a39af48aa17b4f63f175d3");
     }
 
     #[test]
@@ -211,21 +199,12 @@ mod tests {
         assert!(token.len() <= REQUEST.len());
         let padded = [&token[..], b"and more"].concat();
         for bytes in [&token[..], &padded] {
-            assert_eq!(
-                joiner.handle_datagram(bytes, from, 7, None),
-                Answer::Join { epoch: 7 }
-            );
+            assert_eq!(joiner.handle_datagram(bytes, from, 7, None), Answer::Join { epoch: 7 });
         }
         // Its token stays good for it long after it would let nobody else in.
-        assert_eq!(
-            joiner.handle_datagram(&token, from, 999, Some(7)),
-            Answer::KeepAlive
-        );
+        assert_eq!(joiner.handle_datagram(&token, from, 999, Some(7)), Answer::KeepAlive);
         let bye = [BYE, &token].concat();
-        assert_eq!(
-            joiner.handle_datagram(&bye, from, 999, Some(7)),
-            Answer::Leave
-        );
+        assert_eq!(joiner.handle_datagram(&bye, from, 999, Some(7)), Answer::Leave);
         assert_eq!(
             joiner.handle_datagram(&bye, from, 999, None),
             Answer::Refused(Refusal::BadToken)
@@ -238,34 +217,16 @@ mod tests {
         let from = at("192.0.2.1:5000");
         let token = joiner.token(from, 7);
         let asks = |answer| matches!(answer, Answer::SendToken(fresh) if fresh != token);
-        assert_eq!(
-            joiner.handle_datagram(&token, from, 8, None),
-            Answer::Join { epoch: 7 }
-        );
+        assert_eq!(joiner.handle_datagram(&token, from, 8, None), Answer::Join { epoch: 7 });
         assert!(asks(joiner.handle_datagram(&token, from, 9, None)));
         assert!(asks(joiner.handle_datagram(&token, from, 6, None)));
-        assert!(asks(joiner.handle_datagram(
-            &token,
-            at("192.0.2.1:5001"),
-            7,
-            None
-        )));
-        assert!(asks(joiner.handle_datagram(
-            &token,
-            at("192.0.2.2:5000"),
-            7,
-            None
-        )));
-        assert!(asks(
-            Joiner::new([2; 32]).handle_datagram(&token, from, 7, None)
-        ));
+        assert!(asks(joiner.handle_datagram(&token, at("192.0.2.1:5001"), 7, None)));
+        assert!(asks(joiner.handle_datagram(&token, at("192.0.2.2:5000"), 7, None)));
+        assert!(asks(Joiner::new([2; 32]).handle_datagram(&token, from, 7, None)));
         assert_eq!(joiner.token(at("[::ffff:192.0.2.1]:5000"), 7), token);
         let (near, far) = (at("[2001:db8::1]:5000"), at("[2002:db8::1]:5000"));
         assert_ne!(joiner.token(near, 7), joiner.token(far, 7));
-        assert_eq!(
-            joiner.handle_datagram(&token[..15], from, 7, None),
-            Answer::Ignore
-        );
+        assert_eq!(joiner.handle_datagram(&token[..15], from, 7, None), Answer::Ignore);
         let bye = [BYE, &joiner.token(at("192.0.2.2:5000"), 7)].concat();
         assert_eq!(
             joiner.handle_datagram(&bye, from, 7, Some(7)),

@@ -70,10 +70,7 @@ pub struct Payload {
 }
 
 impl Payload {
-    const EMPTY: Self = Self {
-        bytes: [0; CONTROL_BYTES],
-        len: 0,
-    };
+    const EMPTY: Self = Self { bytes: [0; CONTROL_BYTES], len: 0 };
 
     /// The bytes, at most 125.
     pub fn as_slice(&self) -> &[u8] {
@@ -110,20 +107,12 @@ enum State {
     /// Collecting the header: two bytes, extended length, mask.
     Header { bytes: [u8; 14], len: usize },
     /// In the payload.
-    Payload {
-        opcode: u8,
-        mask: [u8; 4],
-        at: usize,
-        left: usize,
-    },
+    Payload { opcode: u8, mask: [u8; 4], at: usize, left: usize },
     /// A Close frame came, or a broken one; `Some` is the code to close with.
     Over(Option<u16>),
 }
 
-const START: State = State::Header {
-    bytes: [0; 14],
-    len: 0,
-};
+const START: State = State::Header { bytes: [0; 14], len: 0 };
 
 impl Default for Inbound {
     fn default() -> Self {
@@ -134,11 +123,7 @@ impl Default for Inbound {
 impl Inbound {
     /// Before the first frame.
     pub const fn new() -> Self {
-        Self {
-            state: START,
-            in_message: false,
-            control: Payload::EMPTY,
-        }
+        Self { state: START, in_message: false, control: Payload::EMPTY }
     }
 
     /// Takes bytes, split anywhere, up to the end of the first frame that asks
@@ -163,12 +148,7 @@ impl Inbound {
                         self.begin(header)?;
                     }
                 }
-                State::Payload {
-                    opcode,
-                    mask,
-                    at,
-                    left,
-                } => {
+                State::Payload { opcode, mask, at, left } => {
                     let here = (*left).min(bytes.len() - taken);
                     if *opcode >= CLOSE {
                         for (i, byte) in bytes[taken..taken + here].iter().enumerate() {
@@ -208,10 +188,7 @@ impl Inbound {
 
     /// Ends the frame if its payload is complete; answers what it asks for.
     fn finish(&mut self) -> Result<Option<Event>, u16> {
-        let State::Payload {
-            opcode, left: 0, ..
-        } = self.state
-        else {
+        let State::Payload { opcode, left: 0, .. } = self.state else {
             return Ok(None);
         };
         self.state = START;
@@ -269,9 +246,7 @@ impl Header {
         };
         let payload = match length.len() {
             0 => short as u64,
-            _ => length
-                .iter()
-                .fold(0, |sum, byte| sum << 8 | u64::from(*byte)),
+            _ => length.iter().fold(0, |sum, byte| sum << 8 | u64::from(*byte)),
         };
         // The shortest form is a must, and the top bit is zero (5.2).
         let least = match extended {
@@ -286,14 +261,9 @@ impl Header {
         if payload > WEBSOCKET_IN_BYTES {
             return Err(TOO_BIG);
         }
-        Ok(bytes.get(2 + extended..).and_then(|mask| {
-            Some(Self {
-                fin,
-                opcode,
-                payload,
-                mask: mask.try_into().ok()?,
-            })
-        }))
+        Ok(bytes
+            .get(2 + extended..)
+            .and_then(|mask| Some(Self { fin, opcode, payload, mask: mask.try_into().ok()? })))
     }
 }
 
@@ -384,27 +354,16 @@ mod tests {
             frame(FIN | PONG, b"unasked"),
             frame(FIN | BINARY, &[7; WEBSOCKET_IN_BYTES]),
             frame(FIN | PING, &[1; 125]),
-            frame(
-                FIN | CLOSE,
-                &[&1000u16.to_be_bytes()[..], "tschüß".as_bytes()].concat(),
-            ),
+            frame(FIN | CLOSE, &[&1000u16.to_be_bytes()[..], "tschüß".as_bytes()].concat()),
             b"what comes after is passed over".to_vec(),
         ]
         .concat();
-        let wanted = (
-            vec![ping(b"beat"), ping(&[1; 125]), Event::Close(Some(1000))],
-            None,
-        );
+        let wanted = (vec![ping(b"beat"), ping(&[1; 125]), Event::Close(Some(1000))], None);
         assert_eq!(whole(&input), wanted);
         assert_eq!(run(&input, || 1), wanted);
-        let Event::Ping(payload) = ping(b"beat") else {
-            unreachable!()
-        };
+        let Event::Ping(payload) = ping(b"beat") else { unreachable!() };
         assert_eq!(pong(&payload), b"\x8a\x04beat");
-        assert_eq!(
-            whole(&frame(FIN | CLOSE, b"")),
-            (vec![Event::Close(None)], None)
-        );
+        assert_eq!(whole(&frame(FIN | CLOSE, b"")), (vec![Event::Close(None)], None));
         assert_eq!(close_frame(1002), [0x88, 2, 3, 0xea]);
     }
 
@@ -412,11 +371,8 @@ mod tests {
     fn broken_frames_are_refused() {
         let unmasked = vec![FIN | TEXT, 1, b'x'];
         let long_form = [&[FIN | BINARY, MASK | 126, 0, 5, 1, 2, 3, 4][..], b"hello"].concat();
-        let longer_form = [
-            &[FIN | BINARY, MASK | 127][..],
-            &[0, 0, 0, 0, 0, 0, 0xff, 0xff, 0, 0, 0, 0],
-        ]
-        .concat();
+        let longer_form =
+            [&[FIN | BINARY, MASK | 127][..], &[0, 0, 0, 0, 0, 0, 0xff, 0xff, 0, 0, 0, 0]].concat();
         for wrong in [
             unmasked,
             long_form,
@@ -435,10 +391,7 @@ mod tests {
         ] {
             assert_eq!(whole(&wrong).1, Some(PROTOCOL_ERROR), "{wrong:?}");
         }
-        assert_eq!(
-            whole(&frame(FIN | BINARY, &[0; WEBSOCKET_IN_BYTES + 1])).1,
-            Some(TOO_BIG)
-        );
+        assert_eq!(whole(&frame(FIN | BINARY, &[0; WEBSOCKET_IN_BYTES + 1])).1, Some(TOO_BIG));
     }
 
     #[test]
@@ -447,11 +400,7 @@ mod tests {
             frame(FIN | PING, b"0123456789"),
             [frame(TEXT, b"abc"), frame(FIN | CONTINUATION, b"def")].concat(),
             [frame(FIN | BINARY, &[9; 300]), frame(FIN | PING, b"")].concat(),
-            [
-                frame(FIN | PING, b"x"),
-                frame(FIN | CLOSE, &1001u16.to_be_bytes()),
-            ]
-            .concat(),
+            [frame(FIN | PING, b"x"), frame(FIN | CLOSE, &1001u16.to_be_bytes())].concat(),
         ];
         let mut random = Random::new(3);
         for _ in 0..250_000 {

@@ -112,8 +112,7 @@ pub fn pump(
                     sites.list[listener.site].url
                 );
                 listener.is_paused = true;
-                turn.timers
-                    .arm(turn.now + ACCEPT_PAUSE, Alarm::Accept(number));
+                turn.timers.arm(turn.now + ACCEPT_PAUSE, Alarm::Accept(number));
             }
         }
     }
@@ -161,10 +160,7 @@ fn admit(
     sites: &Sites,
     registry: &Registry,
 ) -> io::Result<()> {
-    listener
-        .options
-        .apply_accepted(socket.as_fd())
-        .map_err(io::Error::other)?;
+    listener.options.apply_accepted(socket.as_fd()).map_err(io::Error::other)?;
     let fd = socket.as_raw_fd();
     let role = session::role(&sites.list[listener.site], turn.now);
     let key = conns.insert(Conn::new(socket, peer, listener.site, role, turn.now));
@@ -188,18 +184,11 @@ fn begin(
     let Some(conn) = conns.get_mut(key) else {
         return;
     };
-    let closing = Role::Closing {
-        until: turn.now,
-        is_shut: false,
-    };
+    let closing = Role::Closing { until: turn.now, is_shut: false };
     match std::mem::replace(&mut conn.role, closing) {
         Role::Awaiting(awaiting) => {
             let awaiting: Awaiting = *awaiting;
-            let mut desk = Desk {
-                turn,
-                streams,
-                sites,
-            };
+            let mut desk = Desk { turn, streams, sites };
             let read = desk.subscribe(key, conn, awaiting);
             desk.go_on(key, conn, read);
         }

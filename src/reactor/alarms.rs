@@ -50,12 +50,7 @@ fn wake_conn<S: Socket>(
     };
     conn.alarm = None;
     match session::deadline(conn, streams) {
-        Some(at) if at <= turn.now => Desk {
-            turn,
-            streams,
-            sites,
-        }
-        .timed_out(key, conn),
+        Some(at) if at <= turn.now => Desk { turn, streams, sites }.timed_out(key, conn),
         Some(_later) => session::arm(key, conn, turn, streams),
         None => {}
     }

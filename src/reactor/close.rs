@@ -26,10 +26,7 @@ pub fn finish<S>(key: Key, conn: &mut Conn<S>, turn: &mut Turn, streams: &mut St
     }
     detach(key, conn, turn, streams);
     let until = turn.now + CLOSING_TIME;
-    conn.role = Role::Closing {
-        until,
-        is_shut: false,
-    };
+    conn.role = Role::Closing { until, is_shut: false };
     turn.timers.arm(until, Alarm::Conn(key));
     conn.alarm = Some(until);
     conn.list(key, turn);
@@ -40,9 +37,7 @@ fn detach<S>(key: Key, conn: &mut Conn<S>, turn: &mut Turn, streams: &mut Stream
     match &conn.role {
         Role::Subscriber(subscribed) => streams.detach(key, subscribed),
         Role::Publisher(publisher) => streams.end(publisher.stream, turn),
-        Role::Head {
-            held: Some(stream), ..
-        } => streams.end(*stream, turn),
+        Role::Head { held: Some(stream), .. } => streams.end(*stream, turn),
         Role::Awaiting(awaiting) => streams.forget(&awaiting.name, key),
         Role::Head { held: None, .. }
         | Role::Greeting { .. }

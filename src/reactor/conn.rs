@@ -168,11 +168,7 @@ pub struct Echo {
 
 impl Default for Echo {
     fn default() -> Self {
-        Self {
-            bytes: vec![0; limits::ECHO_BYTES].into_boxed_slice(),
-            from: 0,
-            to: 0,
-        }
+        Self { bytes: vec![0; limits::ECHO_BYTES].into_boxed_slice(), from: 0, to: 0 }
     }
 }
 

@@ -59,33 +59,17 @@ pub fn handle(
             return;
         };
         match message {
-            Control::Claimed {
-                claimer: Claimer::Udp(port),
-                claim,
-                ..
-            } => {
+            Control::Claimed { claimer: Claimer::Udp(port), claim, .. } => {
                 ports.claimed(port, claim, turn, streams);
             }
-            Control::Claimed {
-                claimer: Claimer::Conn(key),
-                name,
-                claim,
-            } => match conns.get_mut(key).filter(|conn| !conn.is_closing) {
-                Some(conn) => Desk {
-                    turn,
-                    streams,
-                    sites,
+            Control::Claimed { claimer: Claimer::Conn(key), name, claim } => {
+                match conns.get_mut(key).filter(|conn| !conn.is_closing) {
+                    Some(conn) => Desk { turn, streams, sites }.claimed(key, conn, claim),
+                    None => give_back(&name, claim, streams),
                 }
-                .claimed(key, conn, claim),
-                None => give_back(&name, claim, streams),
-            },
+            }
             Control::Announced { name } => {
-                Desk {
-                    turn,
-                    streams,
-                    sites,
-                }
-                .announced(&name, conns);
+                Desk { turn, streams, sites }.announced(&name, conns);
             }
             Control::Drain => drain(turn, streams, conns, ports, listeners),
         }
@@ -113,11 +97,7 @@ fn drain(
         turn.is_over = true;
         return;
     }
-    log::info!(
-        "going down: {} connections, {} streams",
-        conns.len(),
-        streams.names.len()
-    );
+    log::info!("going down: {} connections, {} streams", conns.len(), streams.names.len());
     turn.timers.arm(turn.now + DRAIN_TIME, Alarm::Drain);
     listeners.close();
     ports.close(turn, streams);

@@ -90,8 +90,6 @@ impl Counters {
 
     /// Refusals by reason.
     pub fn refusals(&self) -> impl Iterator<Item = (Refusal, u64)> {
-        Refusal::ALL
-            .into_iter()
-            .zip(self.refused.iter().map(|counter| counter.get()))
+        Refusal::ALL.into_iter().zip(self.refused.iter().map(|counter| counter.get()))
     }
 }

@@ -23,10 +23,7 @@ struct Budget {
 
 impl Budget {
     fn new(sends: usize, turn: &Turn) -> Self {
-        Self {
-            sends,
-            until: turn.now + FANOUT_TIME,
-        }
+        Self { sends, until: turn.now + FANOUT_TIME }
     }
 
     /// Whether another send may be made; counts it.
@@ -212,11 +209,7 @@ fn serve<S: Socket>(conn: &mut Conn<S>, fan: &mut Fanout, turn: &mut Turn) -> io
     let subscriber = &mut subscribed.subscriber;
     let (window, cut) = (fan.stream.window(), fan.stream.cut());
     if !subscriber.begin(window, cut, turn.now) {
-        return Ok(if fan.ended.is_some() {
-            Served::Over
-        } else {
-            Served::Waiting
-        });
+        return Ok(if fan.ended.is_some() { Served::Over } else { Served::Waiting });
     }
     subscriber.plan(window, cut, &mut turn.messages);
     let mut list = Gather::default();
@@ -249,17 +242,11 @@ fn serve<S: Socket>(conn: &mut Conn<S>, fan: &mut Fanout, turn: &mut Turn) -> io
     }
     let unacked = conn.socket.unacked()?;
     let verdict = subscriber.check(window, cut, unacked, &mut fan.held, turn.now);
-    Ok(
-        match count(
-            verdict,
-            &mut turn.counters.skips,
-            &mut turn.counters.lag_closes,
-        ) {
-            Verdict::Fine => Served::AtHead,
-            Verdict::Skips { .. } => Served::More,
-            Verdict::Close { .. } => Served::Lost,
-        },
-    )
+    Ok(match count(verdict, &mut turn.counters.skips, &mut turn.counters.lag_closes) {
+        Verdict::Fine => Served::AtHead,
+        Verdict::Skips { .. } => Served::More,
+        Verdict::Close { .. } => Served::Lost,
+    })
 }
 
 fn count(verdict: Verdict, skips: &mut Counter, closes: &mut Counter) -> Verdict {
@@ -311,11 +298,7 @@ fn trim<S: Socket>(key: Key, turn: &mut Turn, streams: &mut Streams, conns: &mut
             let subscriber = &mut subscribed.subscriber;
             if subscriber.position() < floor {
                 let verdict = subscriber.evict(fan.stream.window(), cut, &mut fan.held, turn.now);
-                match count(
-                    verdict,
-                    &mut turn.counters.skips,
-                    &mut turn.counters.lag_closes,
-                ) {
+                match count(verdict, &mut turn.counters.skips, &mut turn.counters.lag_closes) {
                     Verdict::Close { .. } => lost.push(behind),
                     Verdict::Fine | Verdict::Skips { .. } => {}
                 }
@@ -380,28 +363,14 @@ fn look<S: Socket>(
     let window = fan.stream.window();
     let cut = fan.stream.cut();
     let verdict = subscriber.check(window, cut, unacked, &mut fan.held, turn.now);
-    let is_overdue = fan
-        .ended
-        .is_some_and(|at| turn.now.since(at) > fan.stream.settings.max_lag);
-    match count(
-        verdict,
-        &mut turn.counters.skips,
-        &mut turn.counters.lag_closes,
-    ) {
+    let is_overdue = fan.ended.is_some_and(|at| turn.now.since(at) > fan.stream.settings.max_lag);
+    match count(verdict, &mut turn.counters.skips, &mut turn.counters.lag_closes) {
         Verdict::Close { lag } => {
-            log::info!(
-                "subscriber {} of {} ended: {lag:?} behind",
-                conn.peer,
-                fan.stream.name
-            );
+            log::info!("subscriber {} of {} ended: {lag:?} behind", conn.peer, fan.stream.name);
             lost.push(key);
         }
         Verdict::Skips { lag } => {
-            log::debug!(
-                "subscriber {} of {} skips: {lag:?} behind",
-                conn.peer,
-                fan.stream.name
-            );
+            log::debug!("subscriber {} of {} skips: {lag:?} behind", conn.peer, fan.stream.name);
         }
         Verdict::Fine => {}
     }

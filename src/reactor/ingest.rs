@@ -70,12 +70,7 @@ fn read<S: Socket>(
             Echoed::More => Read::More,
             Echoed::Done => Read::Finish,
         }),
-        Role::Head { .. } | Role::Greeting { .. } => Desk {
-            turn,
-            streams,
-            sites,
-        }
-        .read(key, conn),
+        Role::Head { .. } | Role::Greeting { .. } => Desk { turn, streams, sites }.read(key, conn),
         // Its bytes wait in the kernel until it is known whose they are.
         Role::Claiming(_) => Ok(Read::Idle),
         Role::Awaiting(_) => Ok(match conn.socket.recv(&mut turn.scratch) {
@@ -136,12 +131,7 @@ fn pump<S: Socket>(
         Pumped::More => Read::More,
         Pumped::End => Read::Finish,
         Pumped::Broken => Read::Drop,
-        Pumped::Done(rest) => Desk {
-            turn,
-            streams,
-            sites,
-        }
-        .published(key, conn, &rest),
+        Pumped::Done(rest) => Desk { turn, streams, sites }.published(key, conn, &rest),
     })
 }
 
@@ -176,9 +166,7 @@ pub(super) fn take(
     let mut rest = Vec::new();
     let taken = match &mut publisher.body {
         None => fan.stream.received(len, turn.now, pool).map(|()| false),
-        Some(body) => fan
-            .stream
-            .received_body(len, body, &mut rest, turn.now, pool),
+        Some(body) => fan.stream.received_body(len, body, &mut rest, turn.now, pool),
     };
     match taken {
         Ok(false) => Taken::Goes,
@@ -214,9 +202,7 @@ fn listen<S: Socket>(conn: &mut Conn<S>, turn: &mut Turn) -> io::Result<Read> {
         let (used, event) = match inbound.handle_bytes(said) {
             Ok(answer) => answer,
             Err(code) => {
-                conn.out
-                    .get_or_insert_default()
-                    .extend(websocket::close_frame(code));
+                conn.out.get_or_insert_default().extend(websocket::close_frame(code));
                 ends = true;
                 break;
             }
@@ -224,9 +210,7 @@ fn listen<S: Socket>(conn: &mut Conn<S>, turn: &mut Turn) -> io::Result<Read> {
         said = &said[used..];
         match event {
             Some(websocket::Event::Ping(payload)) => {
-                conn.out
-                    .get_or_insert_default()
-                    .extend(websocket::pong(&payload));
+                conn.out.get_or_insert_default().extend(websocket::pong(&payload));
             }
             Some(websocket::Event::Close(code)) => {
                 conn.out
@@ -237,11 +221,7 @@ fn listen<S: Socket>(conn: &mut Conn<S>, turn: &mut Turn) -> io::Result<Read> {
             None => {}
         }
     }
-    if conn
-        .out
-        .as_ref()
-        .is_some_and(|out| out.len() > QUEUED_BYTES)
-    {
+    if conn.out.as_ref().is_some_and(|out| out.len() > QUEUED_BYTES) {
         return Ok(Read::Drop);
     }
     if ends {

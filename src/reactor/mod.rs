@@ -65,15 +65,7 @@ impl Shard {
     pub fn run(&mut self) -> io::Result<()> {
         while !self.is_done() {
             self.wait()?;
-            let Self {
-                turn,
-                streams,
-                conns,
-                sites,
-                listeners,
-                ports,
-                ..
-            } = self;
+            let Self { turn, streams, conns, sites, listeners, ports, .. } = self;
             ports.ingest(turn, streams);
             ingest::tcp(turn, streams, conns, sites);
             fanout::live(turn, streams, conns, ports);
@@ -96,14 +88,7 @@ impl Shard {
             Err(why) if why.kind() == io::ErrorKind::Interrupted => {}
             Err(why) => return Err(why),
         }
-        let Self {
-            turn,
-            conns,
-            listeners,
-            ports,
-            signals,
-            ..
-        } = self;
+        let Self { turn, conns, listeners, ports, signals, .. } = self;
         turn.read_clock();
         turn.counters.turns.bump();
         for event in &self.events {

@@ -16,10 +16,7 @@ pub(super) fn answer(
 ) -> Vec<u8> {
     let (content_type, body) = match page {
         Page::Healthz => ("text/plain; charset=utf-8", "ok\n".to_owned()),
-        Page::Metrics => (
-            "text/plain; version=0.0.4; charset=utf-8",
-            metrics(turn, streams),
-        ),
+        Page::Metrics => ("text/plain; version=0.0.4; charset=utf-8", metrics(turn, streams)),
         Page::Streams => ("application/json", list(turn, streams)),
         Page::Root => ("text/plain; charset=utf-8", root(streams)),
     };
@@ -27,21 +24,14 @@ pub(super) fn answer(
 }
 
 fn fans(streams: &Streams) -> impl Iterator<Item = &Fanout> {
-    streams
-        .names
-        .values()
-        .filter_map(|key| streams.fanouts.get(*key))
+    streams.names.values().filter_map(|key| streams.fanouts.get(*key))
 }
 
 /// `GET /`: what lives, for people.
 fn root(streams: &Streams) -> String {
     let mut text = String::from("nearlight\n\nlive streams:\n");
     for fan in fans(streams) {
-        let _ = writeln!(
-            text,
-            "  /{} ({} subscribers)",
-            fan.stream.name, fan.subscribers
-        );
+        let _ = writeln!(text, "  /{} ({} subscribers)", fan.stream.name, fan.subscribers);
     }
     text.push_str("\nsee /api/streams, /metrics, /healthz\n");
     text
@@ -54,9 +44,7 @@ fn list(turn: &Turn, streams: &Streams) -> String {
     for (n, fan) in fans(streams).enumerate() {
         let stream = &fan.stream;
         let window = stream.window();
-        let age = window
-            .newest_arrival()
-            .map(|at| turn.now.since(at).as_nanos());
+        let age = window.newest_arrival().map(|at| turn.now.since(at).as_nanos());
         let _ = write!(
             text,
             "{}{{\"name\":\"{}\",\"epoch\":{},\"framing\":\"{}\",\"subscribers\":{},\
@@ -91,50 +79,18 @@ fn metrics(turn: &Turn, streams: &Streams) -> String {
         ("turns", "Turns of the loop", counters.turns),
         ("accepted", "Connections accepted", counters.accepted),
         ("closed", "Connections freed", counters.closed),
-        (
-            "accept_failures",
-            "Accepts that found no descriptor or memory",
-            counters.accept_failures,
-        ),
+        ("accept_failures", "Accepts that found no descriptor or memory", counters.accept_failures),
         ("receives", "Receive calls on publishers", counters.receives),
-        (
-            "received_bytes",
-            "Bytes received from publishers",
-            counters.received_bytes,
-        ),
+        ("received_bytes", "Bytes received from publishers", counters.received_bytes),
         ("sends", "Send calls for TCP subscribers", counters.sends),
-        (
-            "sent_bytes",
-            "Bytes sent to TCP subscribers",
-            counters.sent_bytes,
-        ),
+        ("sent_bytes", "Bytes sent to TCP subscribers", counters.sent_bytes),
         ("datagrams_sent", "Datagrams sent", counters.datagrams_sent),
-        (
-            "datagrams_dropped",
-            "Datagrams the kernel did not take",
-            counters.datagrams_dropped,
-        ),
-        (
-            "frames_too_large",
-            "Frames larger than a datagram",
-            counters.frames_too_large,
-        ),
-        (
-            "kernel_drops",
-            "Datagrams lost before they were read",
-            counters.kernel_drops,
-        ),
+        ("datagrams_dropped", "Datagrams the kernel did not take", counters.datagrams_dropped),
+        ("frames_too_large", "Frames larger than a datagram", counters.frames_too_large),
+        ("kernel_drops", "Datagrams lost before they were read", counters.kernel_drops),
         ("skips", "Jumps forward of subscribers", counters.skips),
-        (
-            "lag_closes",
-            "Subscribers ended for their lag",
-            counters.lag_closes,
-        ),
-        (
-            "segments_allocated",
-            "Ring segments allocated",
-            streams.pool.allocated,
-        ),
+        ("lag_closes", "Subscribers ended for their lag", counters.lag_closes),
+        ("segments_allocated", "Ring segments allocated", streams.pool.allocated),
     ];
     for (name, help, counter) in totals {
         let _ = writeln!(
@@ -149,21 +105,14 @@ fn metrics(turn: &Turn, streams: &Streams) -> String {
          # TYPE nearlight_refused_total counter\n",
     );
     for (why, count) in counters.refusals() {
-        let _ = writeln!(
-            text,
-            "nearlight_refused_total{{reason=\"{}\"}} {count}",
-            why.label()
-        );
+        let _ = writeln!(text, "nearlight_refused_total{{reason=\"{}\"}} {count}", why.label());
     }
     text.push_str(
         "# HELP nearlight_budget_exhausted_total Times a phase ran out of its budget.\n\
          # TYPE nearlight_budget_exhausted_total counter\n",
     );
     for (phase, count) in counters.exhausted.rows() {
-        let _ = writeln!(
-            text,
-            "nearlight_budget_exhausted_total{{phase=\"{phase}\"}} {count}"
-        );
+        let _ = writeln!(text, "nearlight_budget_exhausted_total{{phase=\"{phase}\"}} {count}");
     }
     text.push_str(
         "# HELP nearlight_subscribers Subscribers on connections, by stream.\n\

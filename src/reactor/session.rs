@@ -24,10 +24,7 @@ use std::io;
 /// The role of a connection that a listener has just accepted.
 pub fn role(site: &Site, now: Instant) -> Role {
     match &site.service {
-        Service::Http => Role::Head {
-            http: Box::new(Http::new(now)),
-            held: None,
-        },
+        Service::Http => Role::Head { http: Box::new(Http::new(now)), held: None },
         Service::TcpEcho => Role::Echo(Box::default()),
         Service::TcpSubscribe { name } => Role::Awaiting(Box::new(Awaiting {
             name: name.clone(),
@@ -39,10 +36,7 @@ pub fn role(site: &Site, now: Instant) -> Role {
         Service::TcpPublish { .. }
         | Service::UdpEcho
         | Service::UdpPublish { .. }
-        | Service::UdpSubscribe { .. } => Role::Greeting {
-            early: Vec::new(),
-            since: now,
-        },
+        | Service::UdpSubscribe { .. } => Role::Greeting { early: Vec::new(), since: now },
     }
 }
 
@@ -77,11 +71,7 @@ impl Desk<'_> {
                 conn.last_seen = self.turn.now;
                 let is_drained = len < scratch.len() && !conn.is_read_closed;
                 let read = self.feed(key, conn, &scratch[..len]);
-                Ok(if read == Read::More && is_drained {
-                    Read::Idle
-                } else {
-                    read
-                })
+                Ok(if read == Read::More && is_drained { Read::Idle } else { read })
             }
             Err(why) if why.kind() == io::ErrorKind::WouldBlock => Ok(Read::Idle),
             Err(why) => Err(why),
@@ -127,19 +117,8 @@ impl Desk<'_> {
     ) -> Acted {
         let site = &self.sites.list[conn.listener];
         match ask {
-            HttpAsk::Publish {
-                name,
-                kind,
-                mut ask,
-                body,
-                expect_continue,
-                keep_alive,
-            } => {
-                ask.framing = Some(if kind == Kind::Auto {
-                    site.settings.framing
-                } else {
-                    kind
-                });
+            HttpAsk::Publish { name, kind, mut ask, body, expect_continue, keep_alive } => {
+                ask.framing = Some(if kind == Kind::Auto { site.settings.framing } else { kind });
                 let claiming = Claiming {
                     settings: site.settings.lowered(&ask),
                     name,
@@ -150,18 +129,9 @@ impl Desk<'_> {
                 };
                 Acted::Ends(self.claim(key, conn, claiming, held))
             }
-            HttpAsk::Subscribe {
-                name,
-                ask,
-                head_only,
-                websocket,
-            } => {
+            HttpAsk::Subscribe { name, ask, head_only, websocket } => {
                 self.release(held);
-                let form = if websocket.is_some() {
-                    Form::WebSocket
-                } else {
-                    Form::Plain
-                };
+                let form = if websocket.is_some() { Form::WebSocket } else { Form::Plain };
                 let http = match websocket {
                     Some(accept) => HttpAnswer::WebSocket(accept),
                     None if head_only => HttpAnswer::HeadOnly,
@@ -169,20 +139,10 @@ impl Desk<'_> {
                 };
                 let settings = site.settings.lowered(&ask);
                 let until = Some(self.turn.now + settings.wait);
-                let awaiting = Awaiting {
-                    name,
-                    settings,
-                    form,
-                    http: Some(http),
-                    until,
-                };
+                let awaiting = Awaiting { name, settings, form, http: Some(http), until };
                 Acted::Ends(self.subscribe(key, conn, awaiting))
             }
-            HttpAsk::Page {
-                page,
-                head_only,
-                keep_alive,
-            } => {
+            HttpAsk::Page { page, head_only, keep_alive } => {
                 let text = page::answer(page, head_only, keep_alive, self.turn, self.streams);
                 self.respond(conn, &text, keep_alive)
             }
@@ -239,11 +199,7 @@ impl Desk<'_> {
             match wrong_protocol(early) {
                 Sniff::Wrong(what) => {
                     self.turn.counters.refuse(Refusal::WrongProtocol);
-                    log::warn!(
-                        "{} refused: {what}; {} takes a raw stream",
-                        conn.peer,
-                        site.url
-                    );
+                    log::warn!("{} refused: {what}; {} takes a raw stream", conn.peer, site.url);
                     return Read::Drop;
                 }
                 Sniff::Undecided if early.len() < limits::GREETING_BYTES => return Read::More,
@@ -286,20 +242,13 @@ impl Desk<'_> {
         let claim = self.streams.directory.claim(&name, self.streams.shard);
         conn.role = Role::Claiming(Box::new(claiming));
         let claimer = Claimer::Conn(key);
-        self.turn.ready.control.push_back(Control::Claimed {
-            claimer,
-            name,
-            claim,
-        });
+        self.turn.ready.control.push_back(Control::Claimed { claimer, name, claim });
         Read::Idle
     }
 
     /// The directory has answered a publisher.
     pub(super) fn claimed<S: Socket>(&mut self, key: Key, conn: &mut Conn<S>, claim: Claim) {
-        let closing = Role::Closing {
-            until: self.turn.now,
-            is_shut: false,
-        };
+        let closing = Role::Closing { until: self.turn.now, is_shut: false };
         let claiming = match std::mem::replace(&mut conn.role, closing) {
             Role::Claiming(claiming) => *claiming,
             other => {
@@ -311,9 +260,7 @@ impl Desk<'_> {
             Claim::Granted { epoch, waiters } => {
                 let name = claiming.name.clone();
                 log::info!("{} publishes {name} (epoch {epoch})", conn.peer);
-                let stream = self
-                    .streams
-                    .open(&name, epoch, &claiming.settings, Transport::Bytes);
+                let stream = self.streams.open(&name, epoch, &claiming.settings, Transport::Bytes);
                 self.streams.announce(&name, &waiters, self.turn);
                 self.publish(key, conn, claiming, stream)
             }
@@ -367,17 +314,8 @@ impl Desk<'_> {
         if claiming.expects_continue && claiming.early.is_empty() {
             conn.queue(response::CONTINUE);
         }
-        let Claiming {
-            body,
-            early,
-            keeps_alive,
-            ..
-        } = claiming;
-        conn.role = Role::Publisher(Box::new(Publisher {
-            stream,
-            body,
-            keeps_alive,
-        }));
+        let Claiming { body, early, keeps_alive, .. } = claiming;
+        conn.role = Role::Publisher(Box::new(Publisher { stream, body, keeps_alive }));
         if conn.send_queued().is_err() {
             return Read::Drop;
         }
@@ -422,10 +360,7 @@ impl Desk<'_> {
             return Read::Finish;
         }
         let http = Box::new(Http::new(self.turn.now));
-        conn.role = Role::Head {
-            http,
-            held: Some(stream),
-        };
+        conn.role = Role::Head { http, held: Some(stream) };
         match conn.send_queued() {
             Ok(_sent) => self.feed(key, conn, rest),
             Err(_broken) => Read::Drop,
@@ -453,19 +388,11 @@ impl Desk<'_> {
             );
             return self.refuse(conn, Refusal::NotFound, &text);
         }
-        match self
-            .streams
-            .directory
-            .find(&awaiting.name, self.streams.shard)
-        {
+        match self.streams.directory.find(&awaiting.name, self.streams.shard) {
             Found::Full => self.refuse(conn, Refusal::Full, "too many streams are waited for"),
             // With one shard, what lives lives here.
             Found::Live { .. } | Found::Awaited => {
-                self.streams
-                    .awaited
-                    .entry(awaiting.name.clone())
-                    .or_default()
-                    .push(key);
+                self.streams.awaited.entry(awaiting.name.clone()).or_default().push(key);
                 conn.role = Role::Awaiting(Box::new(awaiting));
                 arm(key, conn, self.turn, self.streams);
                 Read::More
@@ -518,10 +445,7 @@ impl Desk<'_> {
             let Some(conn) = conns.get_mut(key).filter(|conn| !conn.is_closing) else {
                 continue;
             };
-            let closing = Role::Closing {
-                until: self.turn.now,
-                is_shut: false,
-            };
+            let closing = Role::Closing { until: self.turn.now, is_shut: false };
             match std::mem::replace(&mut conn.role, closing) {
                 Role::Awaiting(awaiting) => {
                     let read = self.subscribe(key, conn, *awaiting);
@@ -547,13 +471,8 @@ impl Desk<'_> {
             Role::Greeting { .. } => Read::Drop,
             Role::Publisher(publisher) => {
                 let fan = self.streams.fanouts.get(publisher.stream);
-                let name = fan
-                    .map(|fan| fan.stream.name.to_string())
-                    .unwrap_or_default();
-                log::warn!(
-                    "publisher {} of {name} is ended: silent for too long",
-                    conn.peer
-                );
+                let name = fan.map(|fan| fan.stream.name.to_string()).unwrap_or_default();
+                log::warn!("publisher {} of {name} is ended: silent for too long", conn.peer);
                 self.turn.counters.refuse(Refusal::Timeout);
                 Read::Finish
             }

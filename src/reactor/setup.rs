@@ -59,25 +59,16 @@ impl Shard {
     ) -> SysResult<Self> {
         let poll =
             Poll::new().map_err(|why| SysError::new("epoll_create", "the event loop", why))?;
-        let lags = plan
-            .listeners
-            .iter()
-            .map(|listen| Settings::of(&listen.ask).max_lag);
+        let lags = plan.listeners.iter().map(|listen| Settings::of(&listen.ask).max_lag);
         let largest_lag = lags.max().unwrap_or(crate::limits::MAX_LAG);
-        let rules = Rules {
-            allow_hosts: plan.allow_hosts.clone(),
-            listen: Vec::new(),
-        };
+        let rules = Rules { allow_hosts: plan.allow_hosts.clone(), listen: Vec::new() };
         let mut shard = Self {
             poll,
             events: Events::with_capacity(EVENTS),
             turn: Turn::new(Clock::now),
             streams: Streams::new(directory, 0, largest_lag),
             conns: Slab::default(),
-            sites: Sites {
-                list: Vec::new(),
-                rules,
-            },
+            sites: Sites { list: Vec::new(), rules },
             listeners: Listeners::default(),
             ports: Ports::default(),
             signals,
@@ -184,13 +175,7 @@ fn bind_tcp(listen: &Listen) -> SysResult<TcpListener> {
     let socket = TcpListener::bind(listen.addr, false, listen.socket.backlog(), prepare)?;
     let refuse = |why| refused(&listen.url, &why);
     report(&listen.url, granted.map_err(refuse)?);
-    report(
-        &listen.url,
-        listen
-            .socket
-            .confirm_listening(socket.as_fd())
-            .map_err(refuse)?,
-    );
+    report(&listen.url, listen.socket.confirm_listening(socket.as_fd()).map_err(refuse)?);
     Ok(socket)
 }
 
@@ -205,19 +190,12 @@ fn bind_udp(listen: &Listen) -> SysResult<Udp> {
         | Service::UdpEcho
         | Service::UdpSubscribe { .. } => None,
     };
-    let reuse = if group.is_some() {
-        Reuse::Group
-    } else {
-        Reuse::No
-    };
+    let reuse = if group.is_some() { Reuse::Group } else { Reuse::No };
     let socket = Udp::bind(listen.addr, reuse, |fd| {
         granted = listen.socket.apply_udp(fd);
         Ok(())
     })?;
-    report(
-        &listen.url,
-        granted.map_err(|why| refused(&listen.url, &why))?,
-    );
+    report(&listen.url, granted.map_err(|why| refused(&listen.url, &why))?);
     if let Some((group, iface)) = group {
         socket.join_group(group, iface)?;
     }
@@ -233,11 +211,7 @@ fn bind_udp(listen: &Listen) -> SysResult<Udp> {
 fn local(address: &std::io::Result<SocketAddr>, asked: SocketAddr) -> SysResult<SocketAddr> {
     match address {
         Ok(address) => Ok(*address),
-        Err(why) => Err(SysError::new(
-            "getsockname",
-            asked,
-            std::io::Error::from(why.kind()),
-        )),
+        Err(why) => Err(SysError::new("getsockname", asked, std::io::Error::from(why.kind()))),
     }
 }
 
@@ -249,12 +223,9 @@ fn refused(url: &str, why: &dyn std::error::Error) -> SysError {
 fn report(url: &str, granted: Vec<Granted>) {
     for option in granted {
         match &option.note {
-            Some(note) => log::warn!(
-                "{url}: {}={} (asked {}): {note}",
-                option.name,
-                option.got,
-                option.asked
-            ),
+            Some(note) => {
+                log::warn!("{url}: {}={} (asked {}): {note}", option.name, option.got, option.asked)
+            }
             None => log::debug!("{url}: {}={}", option.name, option.got),
         }
     }

@@ -23,10 +23,7 @@ impl Key {
         if generation == 0 {
             return None;
         }
-        Some(Self {
-            index: token.0 as u32,
-            generation,
-        })
+        Some(Self { index: token.0 as u32, generation })
     }
 }
 
@@ -39,10 +36,7 @@ pub struct Slab<T> {
 
 impl<T> Default for Slab<T> {
     fn default() -> Self {
-        Self {
-            slots: slab::Slab::new(),
-            generation: 0,
-        }
+        Self { slots: slab::Slab::new(), generation: 0 }
     }
 }
 
@@ -51,10 +45,7 @@ impl<T> Slab<T> {
     pub fn insert(&mut self, entry: T) -> Key {
         self.generation = self.generation.checked_add(1).unwrap_or(1);
         let index = self.slots.insert((self.generation, entry));
-        Key {
-            index: index as u32,
-            generation: self.generation,
-        }
+        Key { index: index as u32, generation: self.generation }
     }
 
     /// The entry, if it still lives.
@@ -87,10 +78,9 @@ impl<T> Slab<T> {
 
     /// The keys of all entries.
     pub fn keys(&self) -> impl Iterator<Item = Key> {
-        self.slots.iter().map(|(index, (generation, _))| Key {
-            index: index as u32,
-            generation: *generation,
-        })
+        self.slots
+            .iter()
+            .map(|(index, (generation, _))| Key { index: index as u32, generation: *generation })
     }
 
     /// All entries.

@@ -129,9 +129,7 @@ impl Streams {
     /// Tells the shards that wait for a stream.
     pub fn announce(&self, name: &Name, waiters: &[ShardId], turn: &mut Turn) {
         if waiters.contains(&self.shard) {
-            turn.ready
-                .control
-                .push_back(Control::Announced { name: name.clone() });
+            turn.ready.control.push_back(Control::Announced { name: name.clone() });
         }
     }
 
@@ -230,8 +228,7 @@ impl Streams {
     pub fn watch(&mut self, turn: &mut Turn) {
         if !self.is_watching {
             self.is_watching = true;
-            turn.timers
-                .arm(turn.now + crate::limits::LAG_TICK, Alarm::Lag);
+            turn.timers.arm(turn.now + crate::limits::LAG_TICK, Alarm::Lag);
         }
     }
 }

@@ -149,11 +149,7 @@ pub struct Ports {
 impl Ports {
     /// Takes a socket in.
     pub fn push(&mut self, socket: Udp, duty: Duty) {
-        self.list.push(Port {
-            socket: Some(socket),
-            duty,
-            is_listed: false,
-        });
+        self.list.push(Port { socket: Some(socket), duty, is_listed: false });
     }
 
     /// Datagrams wait at a socket.
@@ -196,8 +192,7 @@ impl Ports {
         };
         if let Duty::Publish(publish) = &mut port.duty {
             publish.claimed(claim, turn, streams);
-            turn.timers
-                .arm(turn.now + publish.settings.timeout, Alarm::Udp(number));
+            turn.timers.arm(turn.now + publish.settings.timeout, Alarm::Udp(number));
         }
         self.readable(number, turn);
     }
@@ -294,8 +289,7 @@ impl Publish {
                 return true;
             }
             turn.counters.received_bytes.add(received.len as u64);
-            fan.stream
-                .received_datagrams(received.len, received.stride, turn.now, pool);
+            fan.stream.received_datagrams(received.len, received.stride, turn.now, pool);
             self.last_seen = turn.now;
             has_new = true;
             true
@@ -321,11 +315,7 @@ impl Publish {
         self.early = Some((turn.scratch[..received.len].to_vec(), received.stride));
         let claim = streams.directory.claim(&self.name, streams.shard);
         let (claimer, name) = (Claimer::Udp(number), self.name.clone());
-        turn.ready.control.push_back(Control::Claimed {
-            claimer,
-            name,
-            claim,
-        });
+        turn.ready.control.push_back(Control::Claimed { claimer, name, claim });
         false
     }
 
@@ -360,10 +350,7 @@ impl Publish {
         if turn.now < deadline {
             return Some(deadline);
         }
-        log::warn!(
-            "udp publisher of {} is ended: silent for too long",
-            self.name
-        );
+        log::warn!("udp publisher of {} is ended: silent for too long", self.name);
         streams.end(stream, turn);
         (self.stream, self.source) = (None, None);
         None
@@ -371,9 +358,7 @@ impl Publish {
 
     fn note_drops(&mut self, received: Received, turn: &mut Turn) {
         if let Some(drops) = received.drops {
-            turn.counters
-                .kernel_drops
-                .add(u64::from(drops.wrapping_sub(self.drops)));
+            turn.counters.kernel_drops.add(u64::from(drops.wrapping_sub(self.drops)));
             self.drops = drops;
         }
     }
@@ -400,10 +385,7 @@ impl Egress {
 
     fn hear(&mut self, number: usize, received: Received, socket: &Udp, turn: &mut Turn) {
         let from = received.from;
-        let known = self
-            .subscribers
-            .iter()
-            .position(|known| known.address == from);
+        let known = self.subscribers.iter().position(|known| known.address == from);
         let joined = known.map(|n| self.subscribers[n].token_epoch);
         let epoch = udp_join::epoch(turn.now);
         let bytes = &turn.scratch[..received.len];
@@ -445,9 +427,7 @@ impl Egress {
             token_epoch,
             last_seen: turn.now,
             is_fixed: false,
-            state: State::Waits {
-                after: self.newest_join,
-            },
+            state: State::Waits { after: self.newest_join },
         });
         if !self.is_watched {
             self.is_watched = true;
@@ -459,11 +439,7 @@ impl Egress {
         let is_here =
             |one: &Subscriber| one.is_fixed || turn.now.since(one.last_seen) < UDP_SILENCE;
         self.subscribers.retain(is_here);
-        let oldest = self
-            .subscribers
-            .iter()
-            .filter(|one| !one.is_fixed)
-            .map(|one| one.last_seen);
+        let oldest = self.subscribers.iter().filter(|one| !one.is_fixed).map(|one| one.last_seen);
         let next = oldest.min().map(|seen| seen + UDP_SILENCE);
         self.is_watched = next.is_some();
         next
@@ -482,13 +458,7 @@ impl Egress {
         }
         let from = self.cursor;
         self.cursor = window.head();
-        let mut flight = Flight {
-            window,
-            cut,
-            socket,
-            out,
-            turn,
-        };
+        let mut flight = Flight { window, cut, socket, out, turn };
         let is_live = |one: &&Subscriber| one.state == State::Live;
         if self.subscribers.iter().any(|one| one.state == State::Live) {
             flight.send(from, self.subscribers.iter().filter(is_live));
@@ -546,17 +516,13 @@ impl Flight<'_> {
             let slices = list.slices();
             let pieces = &pieces[..used];
             let datagrams = to.clone().flat_map(|one| {
-                pieces.iter().map(|(first, end)| Datagram {
-                    to: &one.to,
-                    slices: &slices[*first..*end],
-                })
+                pieces
+                    .iter()
+                    .map(|(first, end)| Datagram { to: &one.to, slices: &slices[*first..*end] })
             });
             let sent = self.out.send(self.socket, datagrams);
             self.turn.counters.datagrams_sent.add(sent.sent as u64);
-            self.turn
-                .counters
-                .datagrams_dropped
-                .add((sent.failed + sent.untried) as u64);
+            self.turn.counters.datagrams_dropped.add((sent.failed + sent.untried) as u64);
         }
     }
 
@@ -578,16 +544,10 @@ impl Flight<'_> {
     fn send_bytes(&mut self, bytes: &[u8], to: &Subscriber) {
         for piece in bytes.chunks(DATAGRAM_BYTES) {
             let slices = [IoSlice::new(piece)];
-            let one = std::iter::once(Datagram {
-                to: &to.to,
-                slices: &slices,
-            });
+            let one = std::iter::once(Datagram { to: &to.to, slices: &slices });
             let sent = self.out.send(self.socket, one);
             self.turn.counters.datagrams_sent.add(sent.sent as u64);
-            self.turn
-                .counters
-                .datagrams_dropped
-                .add((sent.failed + sent.untried) as u64);
+            self.turn.counters.datagrams_dropped.add((sent.failed + sent.untried) as u64);
         }
     }
 }

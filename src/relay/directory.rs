@@ -111,13 +111,7 @@ impl Directory {
         if known >= limits::STREAMS + limits::WAITED_STREAMS {
             return Found::Full;
         }
-        entries.streams.insert(
-            name.clone(),
-            Entry {
-                live: None,
-                waiters: vec![shard],
-            },
-        );
+        entries.streams.insert(name.clone(), Entry { live: None, waiters: vec![shard] });
         Found::Awaited
     }
 
@@ -152,28 +146,12 @@ mod tests {
     fn one_publisher_at_a_time_and_epochs_grow() {
         let directory = Directory::default();
         let cam = name("live/cam");
-        assert_eq!(
-            directory.claim(&cam, 0),
-            Claim::Granted {
-                epoch: 1,
-                waiters: vec![]
-            }
-        );
+        assert_eq!(directory.claim(&cam, 0), Claim::Granted { epoch: 1, waiters: vec![] });
         assert_eq!(directory.claim(&cam, 1), Claim::Busy);
         directory.release(&cam, 7);
-        assert_eq!(
-            directory.claim(&cam, 1),
-            Claim::Busy,
-            "a stale release changes nothing"
-        );
+        assert_eq!(directory.claim(&cam, 1), Claim::Busy, "a stale release changes nothing");
         directory.release(&cam, 1);
-        assert_eq!(
-            directory.claim(&cam, 1),
-            Claim::Granted {
-                epoch: 2,
-                waiters: vec![]
-            }
-        );
+        assert_eq!(directory.claim(&cam, 1), Claim::Granted { epoch: 2, waiters: vec![] });
     }
 
     #[test]
@@ -182,20 +160,11 @@ mod tests {
         let cam = name("cam");
         assert_eq!(directory.find(&cam, 0), Found::Awaited);
         assert_eq!(directory.find(&cam, 0), Found::Awaited);
-        assert_eq!(
-            directory.claim(&cam, 1),
-            Claim::Granted {
-                epoch: 1,
-                waiters: vec![0]
-            }
-        );
+        assert_eq!(directory.claim(&cam, 1), Claim::Granted { epoch: 1, waiters: vec![0] });
         assert_eq!(directory.find(&cam, 0), Found::Live { owner: 1, epoch: 1 });
         directory.release(&cam, 1);
         assert_eq!(directory.find(&cam, 0), Found::Awaited);
         directory.forget(&cam, 0);
-        assert!(
-            directory.lock().streams.is_empty(),
-            "nothing is left behind"
-        );
+        assert!(directory.lock().streams.is_empty(), "nothing is left behind");
     }
 }

@@ -49,9 +49,8 @@ impl<'a> Source<'a> {
             }
             Self::Held(held) => {
                 let frames = held.iter().flat_map(|segment| segment.frames());
-                let _enough = frames
-                    .filter(|frame| frame.end > from)
-                    .all(|frame| wants_more(frame.end));
+                let _enough =
+                    frames.filter(|frame| frame.end > from).all(|frame| wants_more(frame.end));
             }
         }
     }
@@ -108,22 +107,11 @@ impl Messages {
             }
             let to = (end - trim.back as u64).max(at);
             let message = if in_body {
-                Message {
-                    from: at,
-                    to,
-                    next: end,
-                    ..Message::default()
-                }
+                Message { from: at, to, next: end, ..Message::default() }
             } else {
                 let from = (at + trim.front as u64).min(to);
                 let (head, head_len) = websocket::header(to.since(from) as usize);
-                Message {
-                    head,
-                    head_len,
-                    from,
-                    to,
-                    next: end,
-                }
+                Message { head, head_len, from, to, next: end }
             };
             self.list[self.used] = message;
             self.used += 1;
@@ -135,11 +123,7 @@ impl Messages {
 
     pub(super) fn gather<'a>(&'a self, source: Source<'a>, within: Within, list: &mut Gather<'a>) {
         for (n, message) in self.list[..self.used].iter().enumerate() {
-            let sent = if n == 0 {
-                usize::from(within.head_sent)
-            } else {
-                0
-            };
+            let sent = if n == 0 { usize::from(within.head_sent) } else { 0 };
             // A slice for the header, and one per segment of the payload.
             if list.room() < 3 && n > 0 {
                 break;
@@ -166,10 +150,7 @@ impl Messages {
                 }
                 sent -= head;
                 *cursor = message.from.max(*cursor);
-                *within = Within {
-                    head_sent: 0,
-                    in_body: message.head_len > 0 || within.in_body,
-                };
+                *within = Within { head_sent: 0, in_body: message.head_len > 0 || within.in_body };
             }
             let body = message.to.since(*cursor);
             if sent < body {

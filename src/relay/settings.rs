@@ -55,23 +55,15 @@ impl Settings {
                 (mine, None) => mine,
                 (None, Some(_)) => None,
             },
-            window_bytes: ask
-                .window_bytes
-                .map_or(self.window_bytes, |b| b.min(self.window_bytes)),
+            window_bytes: ask.window_bytes.map_or(self.window_bytes, |b| b.min(self.window_bytes)),
             timeout: at_most(self.timeout, ask.timeout),
-            wait: ask
-                .wait
-                .map_or(self.wait, |wait| wait.min(limits::WAIT_MAX)),
+            wait: ask.wait.map_or(self.wait, |wait| wait.min(limits::WAIT_MAX)),
         }
     }
 
     /// What happens to a subscriber past max-lag, given how its stream is cut.
     pub fn policy_for(&self, kind: Kind) -> Policy {
-        self.policy.unwrap_or(if kind == Kind::Raw {
-            Policy::Close
-        } else {
-            Policy::Skip
-        })
+        self.policy.unwrap_or(if kind == Kind::Raw { Policy::Close } else { Policy::Skip })
     }
 }
 
@@ -82,10 +74,7 @@ mod tests {
     #[test]
     fn a_request_lowers_and_never_raises() {
         let listener = Settings::of(&Ask::default());
-        let mut ask = Ask {
-            max_lag: Some(Duration::from_millis(100)),
-            ..Ask::default()
-        };
+        let mut ask = Ask { max_lag: Some(Duration::from_millis(100)), ..Ask::default() };
         assert_eq!(listener.lowered(&ask).max_lag, Duration::from_millis(100));
         ask.max_lag = Some(Duration::from_secs(100));
         ask.window_bytes = Some(u64::MAX);

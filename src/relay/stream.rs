@@ -95,17 +95,7 @@ impl Stream {
         let keep = settings.window.unwrap_or_default().max(lag + 2 * LAG_TICK);
         let marks = Marks::default();
         let stats = StreamStats::default();
-        Self {
-            name,
-            epoch,
-            settings,
-            stats,
-            framing,
-            marks,
-            tail,
-            window,
-            keep,
-        }
+        Self { name, epoch, settings, stats, framing, marks, tail, window, keep }
     }
 
     /// What subscribers read.
@@ -209,9 +199,7 @@ impl Stream {
             }
             let at = self.tail.position();
             self.marks.room = self.tail.frame_room();
-            let step = self
-                .framing
-                .datagram(&self.tail.held()[..size], at, now, &mut self.marks);
+            let step = self.framing.datagram(&self.tail.held()[..size], at, now, &mut self.marks);
             if step.keep == 0 {
                 self.stats.dropped_datagrams += 1;
             }
@@ -239,10 +227,7 @@ impl Stream {
         }
         let arrival = self.window.oldest_arrival()?;
         let is_old = now.since(arrival) > self.keep;
-        let is_before_key = self
-            .window
-            .newest_join()
-            .is_none_or(|join| second <= join.position);
+        let is_before_key = self.window.newest_join().is_none_or(|join| second <= join.position);
         (is_old && is_before_key).then_some(second)
     }
 
@@ -289,11 +274,7 @@ impl Stream {
         let frames = self.marks.frames.drain(..);
         self.tail.commit(
             step.keep,
-            frames.map(|mark| Frame {
-                end: mark.end,
-                arrival: now,
-                leave: mark.leave,
-            }),
+            frames.map(|mark| Frame { end: mark.end, arrival: now, leave: mark.leave }),
         );
         for mark in self.marks.joins.drain(..) {
             let arrival = self.window.arrival(mark.position).unwrap_or(now);
@@ -325,12 +306,6 @@ impl Stream {
 
 impl fmt::Debug for Stream {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(
-            f,
-            "Stream({} epoch {}, {} bytes kept)",
-            self.name,
-            self.epoch,
-            self.window.len()
-        )
+        write!(f, "Stream({} epoch {}, {} bytes kept)", self.name, self.epoch, self.window.len())
     }
 }

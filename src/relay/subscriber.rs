@@ -170,11 +170,7 @@ impl Subscriber {
         let Some(join) = window.newest_join().filter(|join| join.position >= from) else {
             return false;
         };
-        let prefix = if left.is_some() {
-            &join.resume
-        } else {
-            &join.fresh
-        };
+        let prefix = if left.is_some() { &join.resume } else { &join.fresh };
         let prefix = Arc::clone(prefix);
         self.resume_at(window, (from, join.position), Some(prefix), left, now);
         true
@@ -192,13 +188,7 @@ impl Subscriber {
             Join::LastKey => true,
             Join::NextKey | Join::Live => false,
         });
-        if let Some(JoinPoint {
-            position,
-            arrival,
-            fresh,
-            ..
-        }) = start
-        {
+        if let Some(JoinPoint { position, arrival, fresh, .. }) = start {
             let age = now.since(*arrival);
             self.start_at(*position, Some(Arc::clone(fresh)), now);
             self.bound = self.max_lag.max(age);
@@ -371,10 +361,7 @@ impl Subscriber {
         let arrival = window.arrival(until).unwrap_or(now);
         if until == at && self.at_boundary() {
             self.prefix = None;
-            self.place = Place::Awaiting {
-                from: at,
-                left: Some(arrival),
-            };
+            self.place = Place::Awaiting { from: at, left: Some(arrival) };
             return Verdict::Skips { lag };
         }
         let segments = window.hold(at, until);
@@ -382,11 +369,7 @@ impl Subscriber {
             return Verdict::Close { lag };
         }
         *held += segments.len();
-        self.place = Place::Leaving(Box::new(Leaving {
-            until,
-            arrival,
-            held: segments,
-        }));
+        self.place = Place::Leaving(Box::new(Leaving { until, arrival, held: segments }));
         Verdict::Skips { lag }
     }
 

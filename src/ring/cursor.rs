@@ -21,10 +21,7 @@ pub struct Cursor {
 impl Cursor {
     /// A cursor at `at`.
     pub const fn new(at: Position) -> Self {
-        Self {
-            at,
-            stays: PhantomData,
-        }
+        Self { at, stays: PhantomData }
     }
 
     /// The next byte to send.

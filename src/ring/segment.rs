@@ -29,10 +29,7 @@
 //! let segment = pool.take(Position::ZERO).reader();
 //! segment.space(); // no method named `space`
 //! ```
-#![expect(
-    unsafe_code,
-    reason = "memory that one thread appends to while others read its prefix"
-)]
+#![expect(unsafe_code, reason = "memory that one thread appends to while others read its prefix")]
 
 use crate::base::{Instant, Position};
 use crate::limits::{SEGMENT_BYTES, SEGMENT_FRAMES};
@@ -91,10 +88,7 @@ impl Segment {
     /// The bytes `[from, to)`, which the caller has seen committed.
     fn prefix(&self, from: usize, to: usize) -> &[u8] {
         let committed = self.committed();
-        assert!(
-            from <= to && to <= committed,
-            "{from}..{to} of {committed} committed bytes"
-        );
+        assert!(from <= to && to <= committed, "{from}..{to} of {committed} committed bytes");
         let cells = &self.bytes[from..to];
         // SAFETY: `UnsafeCell<u8>` has the layout of `u8`; these bytes lie below
         // `committed`, so no one writes them while `self` is borrowed.
@@ -190,12 +184,7 @@ impl Idle {
         segment.base = base;
         *segment.state.get_mut() = 0;
         *segment.framed.get_mut() = 0;
-        Tail {
-            segment: self.0,
-            committed: 0,
-            filled: 0,
-            framed: 0,
-        }
+        Tail { segment: self.0, committed: 0, filled: 0, framed: 0 }
     }
 }
 
@@ -263,20 +252,14 @@ impl Tail {
 
     /// Throws away all held bytes but the first `len`.
     pub fn truncate(&mut self, len: usize) {
-        assert!(
-            self.committed + len <= self.filled,
-            "can't hold more than arrived"
-        );
+        assert!(self.committed + len <= self.filled, "can't hold more than arrived");
         self.filled = self.committed + len;
     }
 
     /// Makes the first `len` held bytes final, and with them the frames that
     /// end in them. Readers see both at once.
     pub fn commit(&mut self, len: usize, frames: impl Iterator<Item = Frame>) {
-        assert!(
-            self.committed + len <= self.filled,
-            "can't commit more than arrived"
-        );
+        assert!(self.committed + len <= self.filled, "can't commit more than arrived");
         for frame in frames {
             let cell = self.segment.frames[self.framed].get();
             // SAFETY: the entry lies at or above `framed`, where only this
@@ -286,19 +269,13 @@ impl Tail {
         }
         self.committed += len;
         // The bytes first: whoever sees a frame's end sees its bytes.
-        self.segment
-            .state
-            .store(self.committed as u32, Ordering::Release);
-        self.segment
-            .framed
-            .store(self.framed as u32, Ordering::Release);
+        self.segment.state.store(self.committed as u32, Ordering::Release);
+        self.segment.framed.store(self.framed as u32, Ordering::Release);
     }
 
     /// Ends the segment; held bytes are lost (move them on first).
     pub fn seal(self) -> SegRef {
-        self.segment
-            .state
-            .store(self.committed as u32 | SEALED, Ordering::Release);
+        self.segment.state.store(self.committed as u32 | SEALED, Ordering::Release);
         SegRef(self.segment)
     }
 
@@ -315,11 +292,6 @@ impl Tail {
 
 impl fmt::Debug for Tail {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(
-            f,
-            "Tail(at {}, {} held)",
-            self.position(),
-            self.filled - self.committed
-        )
+        write!(f, "Tail(at {}, {} held)", self.position(), self.filled - self.committed)
     }
 }

@@ -73,11 +73,7 @@ impl Window {
             self.first_frame = last.end;
         }
         self.floor = oldest.end();
-        while self
-            .joins
-            .front()
-            .is_some_and(|join| join.position < self.floor)
-        {
+        while self.joins.front().is_some_and(|join| join.position < self.floor) {
             self.joins.pop_front();
         }
         Some(oldest)
@@ -96,15 +92,12 @@ impl Window {
 
     /// End of the newest complete frame: how far subscribers may go.
     pub fn head(&self) -> Position {
-        self.last_frame()
-            .map_or(self.first_frame, |frame| frame.end)
+        self.last_frame().map_or(self.first_frame, |frame| frame.end)
     }
 
     /// Bytes kept, those of an incomplete frame included.
     pub fn len(&self) -> u64 {
-        self.segments
-            .back()
-            .map_or(0, |newest| newest.end().since(self.floor))
+        self.segments.back().map_or(0, |newest| newest.end().since(self.floor))
     }
 
     /// True before the first byte.
@@ -149,12 +142,8 @@ impl Window {
             .skip(first)
             .flat_map(|segment| segment.frames().iter())
             .map(move |frame| {
-                let span = Span {
-                    start,
-                    end: frame.end,
-                    arrival: frame.arrival,
-                    leave: frame.leave,
-                };
+                let span =
+                    Span { start, end: frame.end, arrival: frame.arrival, leave: frame.leave };
                 start = frame.end;
                 span
             })
@@ -184,12 +173,7 @@ impl Window {
     /// Appends the bytes `[from, to)` to a gather list, one slice per segment,
     /// while it has room; answers how many bytes that is.
     pub fn gather<'a>(&'a self, from: Position, to: Position, list: &mut Gather<'a>) -> u64 {
-        gather(
-            self.segments.iter().skip(self.segment_of(from)),
-            from,
-            to,
-            list,
-        )
+        gather(self.segments.iter().skip(self.segment_of(from)), from, to, list)
     }
 
     /// References to the segments that hold `[from, to)`.
@@ -205,34 +189,23 @@ impl Window {
 
     /// Whether the newest segment is `segment`.
     pub fn ends_with(&self, segment: &SegRef) -> bool {
-        self.segments
-            .back()
-            .is_some_and(|newest| newest.same(segment))
+        self.segments.back().is_some_and(|newest| newest.same(segment))
     }
 
     fn last_frame(&self) -> Option<&Frame> {
-        self.segments
-            .iter()
-            .rev()
-            .find_map(|segment| segment.frames().last())
+        self.segments.iter().rev().find_map(|segment| segment.frames().last())
     }
 
     /// Index of the segment that holds the byte at `position`.
     fn segment_of(&self, position: Position) -> usize {
-        self.segments
-            .partition_point(|segment| segment.base() <= position)
-            .saturating_sub(1)
+        self.segments.partition_point(|segment| segment.base() <= position).saturating_sub(1)
     }
 
     /// Index of the segment in which the frame of the byte at `position` ends.
     fn segment_of_frame(&self, position: Position) -> usize {
         let first = self.segment_of(position);
-        let ends_after = |segment: &SegRef| {
-            segment
-                .frames()
-                .last()
-                .is_some_and(|frame| frame.end > position)
-        };
+        let ends_after =
+            |segment: &SegRef| segment.frames().last().is_some_and(|frame| frame.end > position);
         self.segments
             .iter()
             .skip(first)
@@ -261,11 +234,7 @@ pub struct Gather<'a> {
 
 impl Default for Gather<'_> {
     fn default() -> Self {
-        Self {
-            slices: [IoSlice::new(&[]); crate::limits::FLUSH_SLICES],
-            used: 0,
-            bytes: 0,
-        }
+        Self { slices: [IoSlice::new(&[]); crate::limits::FLUSH_SLICES], used: 0, bytes: 0 }
     }
 }
 

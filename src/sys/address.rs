@@ -90,18 +90,13 @@ pub struct Destination {
 impl Destination {
     /// The address that it was made from.
     pub fn address(&self) -> SocketAddr {
-        self.raw
-            .decode()
-            .expect("made from an IPv4 or IPv6 address, and never written since")
+        self.raw.decode().expect("made from an IPv4 or IPv6 address, and never written since")
     }
 
     /// No address at all, for sockets that need none.
     #[cfg(test)]
     pub(super) const fn none() -> Self {
-        Self {
-            raw: RawAddr::empty(),
-            len: 0,
-        }
+        Self { raw: RawAddr::empty(), len: 0 }
     }
 
     /// Pointer and length, as `msg_name` and `msg_namelen` want them.
@@ -119,9 +114,7 @@ impl From<SocketAddr> for Destination {
                 raw.v4 = libc::sockaddr_in {
                     sin_family: libc::AF_INET as libc::sa_family_t,
                     sin_port: v4.port().to_be(),
-                    sin_addr: libc::in_addr {
-                        s_addr: u32::from(*v4.ip()).to_be(),
-                    },
+                    sin_addr: libc::in_addr { s_addr: u32::from(*v4.ip()).to_be() },
                     sin_zero: [0; 8],
                 };
                 size_of::<libc::sockaddr_in>()
@@ -131,18 +124,13 @@ impl From<SocketAddr> for Destination {
                     sin6_family: libc::AF_INET6 as libc::sa_family_t,
                     sin6_port: v6.port().to_be(),
                     sin6_flowinfo: v6.flowinfo(),
-                    sin6_addr: libc::in6_addr {
-                        s6_addr: v6.ip().octets(),
-                    },
+                    sin6_addr: libc::in6_addr { s6_addr: v6.ip().octets() },
                     sin6_scope_id: v6.scope_id(),
                 };
                 size_of::<libc::sockaddr_in6>()
             }
         };
-        Self {
-            raw,
-            len: len as libc::socklen_t,
-        }
+        Self { raw, len: len as libc::socklen_t }
     }
 }
 
@@ -166,12 +154,7 @@ mod tests {
 
     #[test]
     fn what_goes_in_comes_out() {
-        for text in [
-            "127.0.0.1:9000",
-            "0.0.0.0:0",
-            "255.255.255.255:65535",
-            "[::1]:80",
-        ] {
+        for text in ["127.0.0.1:9000", "0.0.0.0:0", "255.255.255.255:65535", "[::1]:80"] {
             let address: SocketAddr = text.parse().unwrap();
             assert_eq!(Destination::from(address).address(), address);
         }

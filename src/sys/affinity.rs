@@ -44,10 +44,7 @@ pub fn pin_to(cpu: usize) -> SysResult<()> {
     let what = format!("cpu {cpu}");
     let allowed = allowed_cpus()?;
     if !allowed.contains(&cpu) {
-        let why = format!(
-            "cpu {cpu} is not allowed here; allowed: {}",
-            format_cpus(&allowed)
-        );
+        let why = format!("cpu {cpu} is not allowed here; allowed: {}", format_cpus(&allowed));
         return Err(SysError::refused("pin", what, why));
     }
     let mut mask: Vec<Word> = vec![0; cpu / WORD_BITS + 1];
@@ -71,13 +68,11 @@ pub fn format_cpus(cpus: &[usize]) -> String {
     }
     let runs: Vec<String> = runs
         .iter()
-        .map(|(first, last)| {
-            if first == last {
-                first.to_string()
-            } else {
-                format!("{first}-{last}")
-            }
-        })
+        .map(
+            |(first, last)| {
+                if first == last { first.to_string() } else { format!("{first}-{last}") }
+            },
+        )
         .collect();
     runs.join(",")
 }
@@ -94,12 +89,9 @@ mod tests {
 
     #[test]
     fn runs_are_written_short() {
-        for (cpus, text) in [
-            (&[][..], ""),
-            (&[3], "3"),
-            (&[0, 1], "0-1"),
-            (&[0, 1, 2, 5, 7, 8], "0-2,5,7-8"),
-        ] {
+        for (cpus, text) in
+            [(&[][..], ""), (&[3], "3"), (&[0, 1], "0-1"), (&[0, 1, 2, 5, 7, 8], "0-2,5,7-8")]
+        {
             assert_eq!(format_cpus(cpus), text);
         }
     }

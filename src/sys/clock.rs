@@ -15,10 +15,7 @@ impl Clock {
     /// `CLOCK_MONOTONIC`, in nanoseconds since some point before boot; shared
     /// by every process of the machine. Some 20 ns through the vDSO.
     pub fn now() -> Instant {
-        let mut time = libc::timespec {
-            tv_sec: 0,
-            tv_nsec: 0,
-        };
+        let mut time = libc::timespec { tv_sec: 0, tv_nsec: 0 };
         // SAFETY: `time` is a live timespec that the call may write.
         let done = unsafe { libc::clock_gettime(libc::CLOCK_MONOTONIC, &raw mut time) };
         // The call fails on an unknown clock or a bad address alone.

@@ -3,10 +3,7 @@
 //!
 //! A fan-out of one flush to N subscribers is N headers that point at the same
 //! slices and at addresses made long before, handed over in a few calls.
-#![expect(
-    unsafe_code,
-    reason = "recvmsg(2) with control messages and sendmmsg(2)"
-)]
+#![expect(unsafe_code, reason = "recvmsg(2) with control messages and sendmmsg(2)")]
 
 use super::address::{Destination, RawAddr};
 use super::error::retried;
@@ -43,10 +40,7 @@ impl Udp {
     pub fn recv(&self, space: &mut [u8]) -> io::Result<Received> {
         let mut from = RawAddr::empty();
         let mut control = [0u64; CONTROL_BYTES / 8];
-        let mut slice = libc::iovec {
-            iov_base: space.as_mut_ptr().cast(),
-            iov_len: space.len(),
-        };
+        let mut slice = libc::iovec { iov_base: space.as_mut_ptr().cast(), iov_len: space.len() };
         let mut header = message();
         header.msg_name = (&raw mut from).cast();
         header.msg_namelen = RawAddr::LEN;
@@ -195,10 +189,9 @@ impl Outgoing {
         loop {
             self.headers.clear();
             let batch = datagrams.by_ref().take(DATAGRAM_BATCH);
-            self.headers.extend(batch.map(|datagram| libc::mmsghdr {
-                msg_hdr: header(&datagram),
-                msg_len: 0,
-            }));
+            self.headers.extend(
+                batch.map(|datagram| libc::mmsghdr { msg_hdr: header(&datagram), msg_len: 0 }),
+            );
             if self.headers.is_empty() {
                 break;
             }
@@ -261,10 +254,7 @@ impl Outgoing {
 }
 
 fn is_no_room(error: &io::Error) -> bool {
-    matches!(
-        error.raw_os_error(),
-        Some(libc::EAGAIN | libc::ENOBUFS | libc::ENOMEM)
-    )
+    matches!(error.raw_os_error(), Some(libc::EAGAIN | libc::ENOBUFS | libc::ENOMEM))
 }
 
 /// A header that points at what `datagram` borrows.

@@ -1,8 +1,5 @@
 //! Datagrams on loopback: batches, GRO, losses, groups.
-#![expect(
-    unsafe_code,
-    reason = "received bytes are taken, errors polled for, UDP_SEGMENT set"
-)]
+#![expect(unsafe_code, reason = "received bytes are taken, errors polled for, UDP_SEGMENT set")]
 
 use super::super::interfaces;
 use super::super::socket::Reuse;
@@ -72,10 +69,8 @@ fn a_batch_goes_on_after_a_refused_one() {
     for addr in loopbacks() {
         let here = udp(addr);
         let there: Vec<Udp> = (0..3).map(|_| udp(addr)).collect();
-        let mut to: Vec<Destination> = there
-            .iter()
-            .map(|udp| udp.local_addr().unwrap().into())
-            .collect();
+        let mut to: Vec<Destination> =
+            there.iter().map(|udp| udp.local_addr().unwrap().into()).collect();
         // Nobody can send to port 0: EINVAL, at the front, in the middle and
         // at the end.
         for index in [0, 2, 5] {
@@ -84,17 +79,11 @@ fn a_batch_goes_on_after_a_refused_one() {
         let slices = [IoSlice::new(b"a"), IoSlice::new(b"b")];
         let mut outgoing = Outgoing::default();
         for _ in 0..2 {
-            let batch = to.iter().map(|to| Datagram {
-                to,
-                slices: &slices,
-            });
+            let batch = to.iter().map(|to| Datagram { to, slices: &slices });
             let sent = outgoing.send(&here, batch);
             assert_eq!((sent.sent, sent.failed, sent.untried), (3, 3, 0));
             assert_eq!(sent.error.unwrap().kind(), io::ErrorKind::InvalidInput);
-            let failures = [0, 2, 5].map(|index| Failure {
-                index,
-                errno: libc::EINVAL,
-            });
+            let failures = [0, 2, 5].map(|index| Failure { index, errno: libc::EINVAL });
             assert_eq!(outgoing.failures(), failures);
             for udp in &there {
                 assert_eq!(take(udp, 16).1, b"ab");
@@ -114,10 +103,10 @@ fn batches_larger_than_one_call_keep_order_and_count() {
     let slices: Vec<[IoSlice<'_>; 1]> = numbers.iter().map(|n| [IoSlice::new(n)]).collect();
     let skipped = DATAGRAM_BATCH + 3;
     let mut outgoing = Outgoing::default();
-    let batch = slices.iter().enumerate().map(|(i, slices)| Datagram {
-        to: if i == skipped { &bad } else { &good },
-        slices,
-    });
+    let batch = slices
+        .iter()
+        .enumerate()
+        .map(|(i, slices)| Datagram { to: if i == skipped { &bad } else { &good }, slices });
     let sent = outgoing.send(&here, batch);
     assert_eq!((sent.sent, sent.failed, sent.untried), (count - 1, 1, 0));
     assert_eq!(outgoing.failures()[0].index, skipped);
@@ -141,13 +130,7 @@ fn want_of_room_stops_a_batch() {
     let slices = [IoSlice::new(b"x")];
     let count = 5000;
     let mut outgoing = Outgoing::default();
-    let all = std::iter::repeat_n(
-        Datagram {
-            to: &to,
-            slices: &slices,
-        },
-        count,
-    );
+    let all = std::iter::repeat_n(Datagram { to: &to, slices: &slices }, count);
     let sent = outgoing.send(&here, all);
     assert!(sent.sent > 0 && sent.sent < count, "{sent:?}");
     assert_eq!((sent.failed, sent.untried), (0, count - sent.sent));
@@ -172,25 +155,15 @@ fn an_icmp_error_does_not_stop_the_others() {
     let closed = Destination::from(closed);
     let slices = [IoSlice::new(b"x")];
     let mut outgoing = Outgoing::default();
-    let first = [Datagram {
-        to: &closed,
-        slices: &slices,
-    }];
+    let first = [Datagram { to: &closed, slices: &slices }];
     assert_eq!(outgoing.send(&here, first).sent, 1);
     wait_for("answer of the closed port", || {
-        let mut asked = libc::pollfd {
-            fd: here.as_raw_fd(),
-            events: 0,
-            revents: 0,
-        };
+        let mut asked = libc::pollfd { fd: here.as_raw_fd(), events: 0, revents: 0 };
         // SAFETY: `asked` is one live pollfd.
         unsafe { libc::poll(&raw mut asked, 1, 0) };
         (asked.revents & libc::POLLERR != 0).then_some(())
     });
-    let rest = [&good, &good, &closed].map(|to| Datagram {
-        to,
-        slices: &slices,
-    });
+    let rest = [&good, &good, &closed].map(|to| Datagram { to, slices: &slices });
     let sent = outgoing.send(&here, rest);
     assert_eq!((sent.sent, sent.failed, sent.untried), (2, 1, 0));
     assert_eq!(sent.error.unwrap().kind(), io::ErrorKind::ConnectionRefused);
@@ -222,23 +195,15 @@ fn a_gso_send_arrives_as_one_receive_with_its_stride() {
             eprintln!("GRO is not tested here: this kernel has no UDP_SEGMENT");
             return;
         }
-        let payload: Vec<u8> = (0..5 * DATAGRAM_BYTES + 100)
-            .map(|i| (i % 251) as u8)
-            .collect();
+        let payload: Vec<u8> = (0..5 * DATAGRAM_BYTES + 100).map(|i| (i % 251) as u8).collect();
         let to = there.local_addr().unwrap();
-        assert_eq!(
-            here.send_to(&[IoSlice::new(&payload)], to).unwrap(),
-            payload.len()
-        );
+        assert_eq!(here.send_to(&[IoSlice::new(&payload)], to).unwrap(), payload.len());
         // A machine may split the batch on its way; then it comes in parts.
         let mut got = Vec::new();
         while got.len() < payload.len() {
             let (received, bytes) = take(&there, 64 * 1024);
             let whole = received.len > DATAGRAM_BYTES;
-            assert_eq!(
-                received.stride,
-                if whole { DATAGRAM_BYTES } else { received.len }
-            );
+            assert_eq!(received.stride, if whole { DATAGRAM_BYTES } else { received.len });
             assert!(!received.truncated);
             got.extend(bytes);
         }
@@ -330,24 +295,11 @@ fn a_group_of_ipv6_is_joined_by_interface_name() {
 #[test]
 fn what_is_no_group_or_interface_is_refused_by_name() {
     let here = udp(loopbacks()[0]);
-    let error = here
-        .join_group(Ipv4Addr::LOCALHOST.into(), None)
-        .unwrap_err();
-    assert!(
-        error
-            .to_string()
-            .starts_with("group 127.0.0.1: not a multicast"),
-        "{error}"
-    );
+    let error = here.join_group(Ipv4Addr::LOCALHOST.into(), None).unwrap_err();
+    assert!(error.to_string().starts_with("group 127.0.0.1: not a multicast"), "{error}");
     let group = Ipv4Addr::new(239, 255, 77, 2).into();
     let error = here.join_group(group, Some("no-such-if0")).unwrap_err();
-    assert!(
-        error.to_string().starts_with("iface no-such-if0: no such"),
-        "{error}"
-    );
+    assert!(error.to_string().starts_with("iface no-such-if0: no such"), "{error}");
     let error = here.multicast_out(Some(300), None).unwrap_err();
-    assert!(
-        error.to_string().starts_with("multicast ttl 300: "),
-        "{error}"
-    );
+    assert!(error.to_string().starts_with("multicast ttl 300: "), "{error}");
 }

@@ -2,10 +2,7 @@
 //! that a person reads when a server doesn't start.
 #![cfg_attr(
     test,
-    expect(
-        unsafe_code,
-        reason = "a test plays a failed call, and errno has no safe setter"
-    )
+    expect(unsafe_code, reason = "a test plays a failed call, and errno has no safe setter")
 )]
 
 use std::fmt;
@@ -26,11 +23,7 @@ impl SysError {
     /// `op` (what was tried: a verb or an option's name) failed on `what` (an
     /// address, a path, a cpu; may be empty) with `source`.
     pub fn new(op: &'static str, what: impl fmt::Display, source: io::Error) -> Self {
-        Self {
-            op,
-            what: what.to_string(),
-            source,
-        }
+        Self { op, what: what.to_string(), source }
     }
 
     /// The call that just returned -1 in this thread failed: takes `errno`.
@@ -104,10 +97,7 @@ mod tests {
     fn says_what_was_tried_on_what() {
         let cause = || io::Error::from_raw_os_error(libc::EADDRINUSE);
         let error = SysError::new("bind", "127.0.0.1:9000", cause());
-        assert_eq!(
-            error.to_string(),
-            "bind 127.0.0.1:9000: Address already in use (os error 98)"
-        );
+        assert_eq!(error.to_string(), "bind 127.0.0.1:9000: Address already in use (os error 98)");
         assert_eq!(error.kind(), io::ErrorKind::AddrInUse);
         assert_eq!(error.io().raw_os_error(), Some(libc::EADDRINUSE));
         assert!(error.source().is_some());

@@ -1,9 +1,6 @@
 //! The machine's network interfaces: the addresses to print for clients, and
 //! the one that `iface=` means.
-#![expect(
-    unsafe_code,
-    reason = "getifaddrs(3) answers a linked list of pointers"
-)]
+#![expect(unsafe_code, reason = "getifaddrs(3) answers a linked list of pointers")]
 
 use super::address::RawAddr;
 use super::error::{SysError, SysResult};
@@ -54,32 +51,18 @@ pub fn addresses() -> SysResult<Vec<IpAddr>> {
 pub fn find(iface: &str) -> SysResult<Interface> {
     let unknown = || -> SysError {
         let known = entries().unwrap_or_default();
-        let known: Vec<String> = known
-            .iter()
-            .map(|e| format!("{} {}", e.name.to_string_lossy(), e.address))
-            .collect();
-        let why = format!(
-            "no such interface or address here; there are: {}",
-            known.join(", ")
-        );
+        let known: Vec<String> =
+            known.iter().map(|e| format!("{} {}", e.name.to_string_lossy(), e.address)).collect();
+        let why = format!("no such interface or address here; there are: {}", known.join(", "));
         SysError::refused("iface", iface, why)
     };
     if let Ok(address) = iface.parse::<IpAddr>() {
         let entry = entries()?.into_iter().find(|e| e.address == address);
         let index = entry.and_then(|e| index_of(&e.name)).ok_or_else(unknown)?;
-        return Ok(Interface {
-            index,
-            address: Some(address),
-        });
+        return Ok(Interface { index, address: Some(address) });
     }
-    let index = CString::new(iface)
-        .ok()
-        .and_then(|name| index_of(&name))
-        .ok_or_else(unknown)?;
-    Ok(Interface {
-        index,
-        address: None,
-    })
+    let index = CString::new(iface).ok().and_then(|name| index_of(&name)).ok_or_else(unknown)?;
+    Ok(Interface { index, address: None })
 }
 
 fn index_of(name: &CStr) -> Option<u32> {
@@ -156,10 +139,7 @@ mod tests {
     fn unknown_ones_are_answered_with_what_there_is() {
         for iface in ["no-such-if0", "203.0.113.77", "a\0b", ""] {
             let text = find(iface).unwrap_err().to_string();
-            assert!(
-                text.starts_with(&format!("iface {iface}")) || iface.is_empty(),
-                "{text}"
-            );
+            assert!(text.starts_with(&format!("iface {iface}")) || iface.is_empty(), "{text}");
             assert!(text.contains("there are: lo 127.0.0.1"), "{text}");
         }
     }

@@ -1,9 +1,6 @@
 //! What concerns the whole process: its descriptor limit, its signals, and
 //! random bytes for secrets.
-#![expect(
-    unsafe_code,
-    reason = "setrlimit(2), getrandom(2), pthread_sigmask(3) and signalfd(2)"
-)]
+#![expect(unsafe_code, reason = "setrlimit(2), getrandom(2), pthread_sigmask(3) and signalfd(2)")]
 
 use super::error::{SysError, SysResult, retried};
 use super::wake::own;
@@ -23,10 +20,7 @@ pub const INTERRUPT: i32 = libc::SIGINT;
 /// # Errors
 /// The kernel's.
 pub fn raise_nofile() -> io::Result<u64> {
-    let mut limit = libc::rlimit {
-        rlim_cur: 0,
-        rlim_max: 0,
-    };
+    let mut limit = libc::rlimit { rlim_cur: 0, rlim_max: 0 };
     // SAFETY: the call writes `limit`.
     if unsafe { libc::getrlimit(libc::RLIMIT_NOFILE, &raw mut limit) } == -1 {
         return Err(io::Error::last_os_error());

@@ -184,21 +184,13 @@ impl TcpListener {
     ) -> SysResult<Self> {
         let socket = open(addr, Type::STREAM, Protocol::TCP)?;
         let setup = SockRef::from(&socket);
-        setup
-            .set_reuse_address(true)
-            .map_err(|e| SysError::new("SO_REUSEADDR", addr, e))?;
+        setup.set_reuse_address(true).map_err(|e| SysError::new("SO_REUSEADDR", addr, e))?;
         if reuse_port {
-            setup
-                .set_reuse_port(true)
-                .map_err(|e| SysError::new("SO_REUSEPORT", addr, e))?;
+            setup.set_reuse_port(true).map_err(|e| SysError::new("SO_REUSEPORT", addr, e))?;
         }
         prepare(socket.as_fd())?;
-        setup
-            .bind(&addr.into())
-            .map_err(|e| SysError::new("bind", addr, e))?;
-        setup
-            .listen(backlog)
-            .map_err(|e| SysError::new("listen", addr, e))?;
+        setup.bind(&addr.into()).map_err(|e| SysError::new("bind", addr, e))?;
+        setup.listen(backlog).map_err(|e| SysError::new("listen", addr, e))?;
         Ok(Self(socket))
     }
 
@@ -232,10 +224,7 @@ impl TcpListener {
 /// Whether a call failed for want of descriptors or kernel memory, which trying
 /// again at once will not cure.
 pub fn is_exhausted(error: &io::Error) -> bool {
-    matches!(
-        error.raw_os_error(),
-        Some(libc::EMFILE | libc::ENFILE | libc::ENOBUFS | libc::ENOMEM)
-    )
+    matches!(error.raw_os_error(), Some(libc::EMFILE | libc::ENFILE | libc::ENOBUFS | libc::ENOMEM))
 }
 
 /// A descriptor kept for bad times: when accept fails for want of one, this is
@@ -307,17 +296,15 @@ impl Udp {
         let setup = SockRef::from(&socket);
         match reuse {
             Reuse::No => Ok(()),
-            Reuse::Port => setup
-                .set_reuse_port(true)
-                .map_err(|e| SysError::new("SO_REUSEPORT", addr, e)),
-            Reuse::Group => setup
-                .set_reuse_address(true)
-                .map_err(|e| SysError::new("SO_REUSEADDR", addr, e)),
+            Reuse::Port => {
+                setup.set_reuse_port(true).map_err(|e| SysError::new("SO_REUSEPORT", addr, e))
+            }
+            Reuse::Group => {
+                setup.set_reuse_address(true).map_err(|e| SysError::new("SO_REUSEADDR", addr, e))
+            }
         }?;
         prepare(socket.as_fd())?;
-        setup
-            .bind(&addr.into())
-            .map_err(|e| SysError::new("bind", addr, e))?;
+        setup.bind(&addr.into()).map_err(|e| SysError::new("bind", addr, e))?;
         Ok(Self(socket))
     }
 
@@ -326,9 +313,7 @@ impl Udp {
     /// # Errors
     /// The kernel's, with the address.
     pub fn connect(&self, peer: SocketAddr) -> SysResult<()> {
-        SockRef::from(self)
-            .connect(&peer.into())
-            .map_err(|e| SysError::new("connect", peer, e))
+        SockRef::from(self).connect(&peer.into()).map_err(|e| SysError::new("connect", peer, e))
     }
 
     /// The address bound to, with the real port.
@@ -378,16 +363,11 @@ pub(super) unsafe fn send_message(fd: BorrowedFd<'_>, message: &libc::msghdr) ->
 }
 
 fn open(addr: SocketAddr, kind: Type, protocol: Protocol) -> SysResult<OwnedFd> {
-    let socket = socket2::Socket::new(
-        Domain::for_address(addr),
-        kind.nonblocking(),
-        Some(protocol),
-    )
-    .map_err(|e| SysError::new("socket for", addr, e))?;
+    let socket =
+        socket2::Socket::new(Domain::for_address(addr), kind.nonblocking(), Some(protocol))
+            .map_err(|e| SysError::new("socket for", addr, e))?;
     if addr.is_ipv6() {
-        socket
-            .set_only_v6(true)
-            .map_err(|e| SysError::new("IPV6_V6ONLY", addr, e))?;
+        socket.set_only_v6(true).map_err(|e| SysError::new("IPV6_V6ONLY", addr, e))?;
     }
     Ok(socket.into())
 }
@@ -398,10 +378,7 @@ fn local_addr(fd: BorrowedFd<'_>) -> io::Result<SocketAddr> {
 
 fn ip(addr: &SockAddr) -> io::Result<SocketAddr> {
     addr.as_socket().ok_or_else(|| {
-        io::Error::new(
-            io::ErrorKind::InvalidData,
-            "neither an IPv4 nor an IPv6 address",
-        )
+        io::Error::new(io::ErrorKind::InvalidData, "neither an IPv4 nor an IPv6 address")
     })
 }
 

@@ -1,8 +1,5 @@
 //! Stream sockets on loopback.
-#![expect(
-    unsafe_code,
-    reason = "received bytes are taken, descriptor flags read"
-)]
+#![expect(unsafe_code, reason = "received bytes are taken, descriptor flags read")]
 
 use super::super::testing::{loopbacks, unblocked, wait_for};
 use super::*;
@@ -41,11 +38,7 @@ fn drain(from: &mut Tcp, into: &mut Vec<u8>) -> io::Result<usize> {
 fn slices_arrive_in_order_and_the_end_is_seen() {
     for addr in loopbacks() {
         let (mut near, mut far) = pair(addr, 64 * 1024);
-        let slices = [
-            IoSlice::new(b"near"),
-            IoSlice::new(b""),
-            IoSlice::new(b"light"),
-        ];
+        let slices = [IoSlice::new(b"near"), IoSlice::new(b""), IoSlice::new(b"light")];
         assert_eq!(near.send(&slices).unwrap(), 9);
         near.shutdown_write().unwrap();
         let mut got = Vec::new();
@@ -64,9 +57,7 @@ fn slices_arrive_in_order_and_the_end_is_seen() {
 fn a_reader_that_stops_makes_sends_partial_and_unacked_grow_and_fall() {
     for addr in loopbacks() {
         let (mut near, mut far) = pair(addr, 8 * 1024);
-        SockRef::from(&near)
-            .set_send_buffer_size(32 * 1024)
-            .unwrap();
+        SockRef::from(&near).set_send_buffer_size(32 * 1024).unwrap();
         assert_eq!(near.unacked().unwrap(), 0);
         let payload: Vec<u8> = (0..1 << 20).map(|i: u32| (i % 251) as u8).collect();
         let mut sent = 0;
@@ -93,9 +84,7 @@ fn a_reader_that_stops_makes_sends_partial_and_unacked_grow_and_fall() {
             unblocked("bytes", || drain(&mut far, &mut got));
         }
         assert_eq!(got, payload[..sent]);
-        wait_for("acknowledgement", || {
-            (near.unacked().unwrap() == 0).then_some(())
-        });
+        wait_for("acknowledgement", || (near.unacked().unwrap() == 0).then_some(()));
     }
 }
 
@@ -103,14 +92,8 @@ fn a_reader_that_stops_makes_sends_partial_and_unacked_grow_and_fall() {
 fn nothing_there_would_block_and_no_space_is_no_end() {
     let (mut near, far) = pair(loopbacks()[0], 64 * 1024);
     let mut space = [0; 16];
-    assert_eq!(
-        near.recv(&mut space).unwrap_err().kind(),
-        io::ErrorKind::WouldBlock
-    );
-    assert_eq!(
-        near.recv(&mut []).unwrap_err().kind(),
-        io::ErrorKind::InvalidInput
-    );
+    assert_eq!(near.recv(&mut space).unwrap_err().kind(), io::ErrorKind::WouldBlock);
+    assert_eq!(near.recv(&mut []).unwrap_err().kind(), io::ErrorKind::InvalidInput);
     drop(far);
     assert_eq!(unblocked("end", || near.recv(&mut space)), 0);
 }
@@ -141,10 +124,7 @@ fn a_reset_is_an_error_and_no_signal() {
 #[test]
 fn accept_does_not_block_and_what_it_makes_closes_on_exec() {
     let listener = listen(loopbacks()[0]);
-    assert_eq!(
-        listener.accept().unwrap_err().kind(),
-        io::ErrorKind::WouldBlock
-    );
+    assert_eq!(listener.accept().unwrap_err().kind(), io::ErrorKind::WouldBlock);
     let _client = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
     let (conn, _) = unblocked("accept", || listener.accept());
     for fd in [conn.as_raw_fd(), listener.as_raw_fd()] {
@@ -183,10 +163,8 @@ fn prepare_runs_before_bind_and_its_refusal_stands() {
     })
     .unwrap();
     assert_eq!(port, Some(0), "not bound yet");
-    let error = Udp::bind(addr, Reuse::No, |_| {
-        Err(SysError::refused("SO_X", "", "no".into()))
-    })
-    .unwrap_err();
+    let error = Udp::bind(addr, Reuse::No, |_| Err(SysError::refused("SO_X", "", "no".into())))
+        .unwrap_err();
     assert_eq!(error.to_string(), "SO_X: no");
 }
 

@@ -50,25 +50,15 @@ impl Udp {
     /// An interface that is not there, or the kernel's.
     pub fn multicast_out(&self, ttl: Option<u32>, iface: Option<&str>) -> SysResult<()> {
         let on = iface.map(interfaces::find).transpose()?;
-        let own = self
-            .local_addr()
-            .map_err(|e| SysError::new("getsockname", "", e))?;
+        let own = self.local_addr().map_err(|e| SysError::new("getsockname", "", e))?;
         let setup = SockRef::from(self);
         let four = own.is_ipv4();
         if let Some(ttl) = ttl {
-            if four {
-                setup.set_multicast_ttl_v4(ttl)
-            } else {
-                setup.set_multicast_hops_v6(ttl)
-            }
-            .map_err(|e| SysError::new("multicast ttl", ttl, e))?;
+            if four { setup.set_multicast_ttl_v4(ttl) } else { setup.set_multicast_hops_v6(ttl) }
+                .map_err(|e| SysError::new("multicast ttl", ttl, e))?;
         }
-        if four {
-            setup.set_multicast_loop_v4(true)
-        } else {
-            setup.set_multicast_loop_v6(true)
-        }
-        .map_err(|e| SysError::new("multicast loop", "", e))?;
+        if four { setup.set_multicast_loop_v4(true) } else { setup.set_multicast_loop_v6(true) }
+            .map_err(|e| SysError::new("multicast loop", "", e))?;
         let Some(on) = on else { return Ok(()) };
         if four {
             let request = mreqn(Ipv4Addr::UNSPECIFIED, Some(on));
@@ -82,8 +72,7 @@ impl Udp {
     /// Lets one receive take a run of datagrams (`UDP_GRO`, udp(7)); the space
     /// for it should hold 64 KiB. False if the kernel can't (before 5.0).
     pub fn enable_gro(&self) -> bool {
-        self.set::<libc::c_int>(libc::SOL_UDP, libc::UDP_GRO, &1)
-            .is_ok()
+        self.set::<libc::c_int>(libc::SOL_UDP, libc::UDP_GRO, &1).is_ok()
     }
 
     /// Has receives tell how many datagrams were lost (`SO_RXQ_OVFL`,
@@ -127,12 +116,8 @@ fn mreqn(group: Ipv4Addr, on: Option<Interface>) -> libc::ip_mreqn {
         Some(IpAddr::V6(_)) | None => Ipv4Addr::UNSPECIFIED,
     };
     libc::ip_mreqn {
-        imr_multiaddr: libc::in_addr {
-            s_addr: u32::from(group).to_be(),
-        },
-        imr_address: libc::in_addr {
-            s_addr: u32::from(address).to_be(),
-        },
+        imr_multiaddr: libc::in_addr { s_addr: u32::from(group).to_be() },
+        imr_address: libc::in_addr { s_addr: u32::from(address).to_be() },
         imr_ifindex: on.map_or(0, |on| on.index as libc::c_int),
     }
 }

@@ -16,11 +16,7 @@ pub(crate) struct Source {
 impl Source {
     /// Reads `text` as the file at `path`.
     pub(crate) fn new(path: &str, text: &str) -> Self {
-        Self {
-            path: path.to_owned(),
-            text: text.to_owned(),
-            code: mask(text),
-        }
+        Self { path: path.to_owned(), text: text.to_owned(), code: mask(text) }
     }
 
     /// `file:line: what`, for the line that holds offset `at`.
@@ -73,9 +69,7 @@ pub(crate) fn is_word(byte: u8) -> bool {
 }
 
 fn line_comment(rest: &[u8]) -> usize {
-    rest.iter()
-        .position(|byte| *byte == b'\n')
-        .unwrap_or(rest.len())
+    rest.iter().position(|byte| *byte == b'\n').unwrap_or(rest.len())
 }
 
 /// Length of the block comment that `rest` begins with; they nest.
@@ -104,19 +98,14 @@ fn raw_string(rest: &[u8]) -> Option<usize> {
     if rest.get(prefix) != Some(&b'r') {
         return None;
     }
-    let hashes = rest[prefix + 1..]
-        .iter()
-        .take_while(|byte| **byte == b'#')
-        .count();
+    let hashes = rest[prefix + 1..].iter().take_while(|byte| **byte == b'#').count();
     let open = prefix + 1 + hashes;
     if rest.get(open) != Some(&b'"') {
         return None;
     }
     let mut close = vec![b'"'];
     close.resize(1 + hashes, b'#');
-    let inside = rest[open + 1..]
-        .windows(close.len())
-        .position(|window| window == close);
+    let inside = rest[open + 1..].windows(close.len()).position(|window| window == close);
     Some(inside.map_or(rest.len(), |len| open + 1 + len + close.len()))
 }
 
@@ -145,10 +134,7 @@ pub(crate) fn words(code: &str) -> Vec<(usize, &str)> {
     let mut found = Vec::new();
     let mut at = 0;
     while at < bytes.len() {
-        let len = bytes[at..]
-            .iter()
-            .take_while(|byte| is_word(**byte))
-            .count();
+        let len = bytes[at..].iter().take_while(|byte| is_word(**byte)).count();
         if len > 0 {
             found.push((at, &code[at..at + len]));
         }
@@ -211,10 +197,8 @@ pub(crate) fn test_items(code: &str) -> Vec<(usize, usize)> {
 /// as `name.rs` and as the folder `name/`.
 pub(crate) fn test_modules(source: &Source) -> Vec<String> {
     let stem = source.path.trim_end_matches(".rs");
-    let folder = ["/mod", "/lib", "/main"]
-        .iter()
-        .find_map(|end| stem.strip_suffix(end))
-        .unwrap_or(stem);
+    let folder =
+        ["/mod", "/lib", "/main"].iter().find_map(|end| stem.strip_suffix(end)).unwrap_or(stem);
     let mut found = Vec::new();
     for (start, end) in test_items(&source.code) {
         let item = &source.code[start..end];
@@ -266,10 +250,8 @@ mod tests {
     fn test_items_are_found_and_others_are_not() {
         let code = "#[cfg(test)]\n#[path = ~]\nmod t { fn f() {} }\nfn g() {}\n\
                     #[cfg(not(test))] fn h() {}\n#[cfg(all(test, unix))] use x;";
-        let items: Vec<&str> = test_items(code)
-            .iter()
-            .map(|(start, end)| &code[*start..*end])
-            .collect();
+        let items: Vec<&str> =
+            test_items(code).iter().map(|(start, end)| &code[*start..*end]).collect();
         assert_eq!(items.len(), 2, "{items:?}");
         assert!(items[0].ends_with("{ fn f() {} }"), "{}", items[0]);
         assert!(items[1].ends_with("use x;"), "{}", items[1]);
@@ -278,10 +260,7 @@ mod tests {
     #[test]
     fn files_declared_for_tests_alone_are_named() {
         let beside = Source::new("src/ring/cursor.rs", "#[cfg(test)] mod odd;");
-        assert_eq!(
-            test_modules(&beside),
-            ["src/ring/cursor/odd.rs", "src/ring/cursor/odd/"]
-        );
+        assert_eq!(test_modules(&beside), ["src/ring/cursor/odd.rs", "src/ring/cursor/odd/"]);
         let above = Source::new("src/ring/mod.rs", "mod even; #[cfg(test)] mod odd { }");
         assert!(test_modules(&above).is_empty());
     }

@@ -15,12 +15,7 @@ const LAYERS: &[(&str, &[&str])] = &[
     ("relay", &["protocol", "ring", "framing", "base", "limits"]),
     ("media", &["ring", "framing", "base", "limits"]),
     ("sys", &["base", "limits"]),
-    (
-        "reactor",
-        &[
-            "sys", "relay", "protocol", "ring", "framing", "base", "limits",
-        ],
-    ),
+    ("reactor", &["sys", "relay", "protocol", "ring", "framing", "base", "limits"]),
     ("client", &["protocol", "framing", "sys", "base", "limits"]),
 ];
 /// Layers that see everything.
@@ -102,10 +97,7 @@ pub(crate) fn forbidden_imports(source: &Source) -> Vec<String> {
         let Some(after) = after.strip_prefix("::") else {
             continue;
         };
-        if tests
-            .iter()
-            .any(|(start, end)| (*start..*end).contains(&at))
-        {
+        if tests.iter().any(|(start, end)| (*start..*end).contains(&at)) {
             continue;
         }
         if word == "mio" && layer != "reactor" {
@@ -282,15 +274,12 @@ pub(crate) fn strange_dependencies(
     whole: bool,
 ) -> Vec<String> {
     let found = dependencies(manifest, kind);
-    let strange = found
-        .iter()
-        .filter(|name| !listed.contains(&name.as_str()))
-        .map(|name| {
-            format!(
-                "Cargo.toml:1: {name} in [{kind}] is not on the list; \
+    let strange = found.iter().filter(|name| !listed.contains(&name.as_str())).map(|name| {
+        format!(
+            "Cargo.toml:1: {name} in [{kind}] is not on the list; \
                  argue for it in ARCHITECTURE.md and add it there and in tests/tidy, or drop it"
-            )
-        });
+        )
+    });
     let missing = listed
         .iter()
         .filter(|name| whole && !found.contains(**name))
@@ -309,20 +298,14 @@ pub(crate) fn runtimes(lock: &str) -> Vec<String> {
         .enumerate()
         .filter_map(|(at, line)| {
             let name = line.strip_prefix("name = \"")?.strip_suffix('"')?;
-            RUNTIMES
-                .contains(&name)
-                .then(|| format!("Cargo.lock:{}: {name} {what}", at + 1))
+            RUNTIMES.contains(&name).then(|| format!("Cargo.lock:{}: {name} {what}", at + 1))
         })
         .collect()
 }
 
 /// Text that ties the project to one machine, or says that it isn't finished.
 pub(crate) fn unfit_for_others(path: &str, text: &str) -> Vec<String> {
-    let paths = [
-        concat!("/wo", "rk/"),
-        concat!("/ro", "ot/"),
-        concat!("/ho", "me/"),
-    ];
+    let paths = [concat!("/wo", "rk/"), concat!("/ro", "ot/"), concat!("/ho", "me/")];
     let hosts = [
         concat!("index.", "crates.io"),
         concat!("static.", "crates.io"),
@@ -345,10 +328,7 @@ pub(crate) fn unfit_for_others(path: &str, text: &str) -> Vec<String> {
         }
         for needle in hosts {
             if line.contains(needle) {
-                complain(
-                    needle,
-                    "a registry's host; leave that to cargo's configuration",
-                );
+                complain(needle, "a registry's host; leave that to cargo's configuration");
             }
         }
         for needle in marks {

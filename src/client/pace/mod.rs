@@ -57,10 +57,7 @@ impl Pacer {
     pub fn next(&mut self, buffered: &[u8], end: bool) -> Piece {
         match self {
             Self::Asap | Self::Rate(_) if buffered.is_empty() => Piece::More,
-            Self::Asap => Piece::Send {
-                bytes: buffered.len(),
-                at: Duration::ZERO,
-            },
+            Self::Asap => Piece::Send { bytes: buffered.len(), at: Duration::ZERO },
             Self::Rate(pacer) => {
                 let bytes = buffered.len().min(DATAGRAM_BYTES);
                 let at = pacer.due(bytes as u64);
@@ -81,15 +78,8 @@ pub struct RatePacer {
 impl RatePacer {
     /// A pacer of `bytes_per_second`; zero counts as one.
     pub const fn new(bytes_per_second: u64) -> Self {
-        let bytes_per_second = if bytes_per_second == 0 {
-            1
-        } else {
-            bytes_per_second
-        };
-        Self {
-            bytes_per_second,
-            sent: 0,
-        }
+        let bytes_per_second = if bytes_per_second == 0 { 1 } else { bytes_per_second };
+        Self { bytes_per_second, sent: 0 }
     }
 
     /// When the next `bytes` are due, after the start.
@@ -110,10 +100,7 @@ pub struct FramePacer {
 impl FramePacer {
     /// A frame every `interval`.
     pub const fn new(interval: Duration) -> Self {
-        Self {
-            interval,
-            frames: 0,
-        }
+        Self { interval, frames: 0 }
     }
 
     /// The next frame's number and when it is due, after the start.
@@ -121,10 +108,7 @@ impl FramePacer {
         let frame = self.frames;
         self.frames += 1;
         let nanos = self.interval.as_nanos() * u128::from(frame);
-        (
-            frame,
-            Duration::from_nanos(u64::try_from(nanos).unwrap_or(u64::MAX)),
-        )
+        (frame, Duration::from_nanos(u64::try_from(nanos).unwrap_or(u64::MAX)))
     }
 }
 

@@ -118,9 +118,7 @@ impl PcrPacer {
             self.pid = Some(first.pid);
         }
         // The packet at the front has been judged: search behind it.
-        let from = self
-            .searched
-            .max(if self.head.is_some() { TS_PACKET } else { 0 });
+        let from = self.searched.max(if self.head.is_some() { TS_PACKET } else { 0 });
         if let Some(next) = self.find(buffered, from) {
             self.searched = 0;
             return Some(self.up_to(&next));
@@ -160,12 +158,7 @@ impl PcrPacer {
     }
 
     const fn span(&self, bytes: u64, ticks: u64) -> Span {
-        Span {
-            start: self.elapsed,
-            ticks,
-            bytes,
-            sent: 0,
-        }
+        Span { start: self.elapsed, ticks, bytes, sent: 0 }
     }
 
     /// The first PCR of our PID, or of any, in the packets from `from` on.

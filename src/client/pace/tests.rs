@@ -53,25 +53,15 @@ fn frames_go_when_their_pcr_says() {
         let at = stream.len();
         picture.frame(n, n * 40, &mut stream);
         // The PCR is in the first packet of the video.
-        let video = stream[at..]
-            .chunks(TS_PACKET)
-            .position(|p| p[1] & 0x1f == 1);
+        let video = stream[at..].chunks(TS_PACKET).position(|p| p[1] & 0x1f == 1);
         starts.push(at / TS_PACKET + video.expect("a frame has video"));
     }
     for step in [TS_PACKET, 1000, 1 << 20] {
         let times = paced(&stream, step);
         let lead = times[starts[0]];
-        assert_eq!(
-            lead,
-            Duration::from_millis(2),
-            "tables at the fallback rate"
-        );
+        assert_eq!(lead, Duration::from_millis(2), "tables at the fallback rate");
         for (n, &start) in starts.iter().enumerate() {
-            assert_eq!(
-                times[start],
-                lead + Duration::from_millis(40) * n as u32,
-                "{n}"
-            );
+            assert_eq!(times[start], lead + Duration::from_millis(40) * n as u32, "{n}");
         }
     }
 }
@@ -89,33 +79,15 @@ fn bytes_between_two_pcrs_are_spread() {
     for (n, at) in times.iter().enumerate() {
         // A piece of at most seven packets goes when its first is due.
         let due = Duration::from_millis(n as u64);
-        assert!(
-            *at <= due && due - *at < Duration::from_millis(7),
-            "{n}: {at:?}"
-        );
+        assert!(*at <= due && due - *at < Duration::from_millis(7), "{n}: {at:?}");
     }
 }
 
 #[test]
 fn jumps_of_the_clock_cost_no_time() {
-    let flagged = [
-        (0, false),
-        (2_700, false),
-        (900_000, true),
-        (902_700, false),
-    ];
-    let backwards = [
-        (9_000_000, false),
-        (9_002_700, false),
-        (100, false),
-        (2_800, false),
-    ];
-    let far = [
-        (0, false),
-        (2_700, false),
-        (270_000_000, false),
-        (270_002_700, false),
-    ];
+    let flagged = [(0, false), (2_700, false), (900_000, true), (902_700, false)];
+    let backwards = [(9_000_000, false), (9_002_700, false), (100, false), (2_800, false)];
+    let far = [(0, false), (2_700, false), (270_000_000, false), (270_002_700, false)];
     for clocks in [flagged, backwards, far] {
         let mut stream = Vec::new();
         for (pcr, discontinuity) in clocks {
@@ -145,10 +117,7 @@ fn without_pcr_the_fallback_rate() {
     let stream = packet(1, None, false).repeat(2 * PCR_LOOKAHEAD / TS_PACKET);
     for (n, at) in paced(&stream, 1 << 16).iter().enumerate() {
         let due = Duration::from_millis(n as u64);
-        assert!(
-            *at <= due && due - *at <= Duration::from_millis(7),
-            "{n}: {at:?}"
-        );
+        assert!(*at <= due && due - *at <= Duration::from_millis(7), "{n}: {at:?}");
     }
     // No MPEG-TS at all, and not in whole packets.
     assert_eq!(paced(&[0; 1000], 100).len(), 6);
@@ -175,10 +144,7 @@ fn rates_and_intervals_do_not_drift() {
     assert_eq!(frames.due(), (0, Duration::ZERO));
     assert_eq!(frames.due(), (1, Duration::from_millis(40)));
     let mut asap = Pacing::Asap.start();
-    let all = Piece::Send {
-        bytes: 9,
-        at: Duration::ZERO,
-    };
+    let all = Piece::Send { bytes: 9, at: Duration::ZERO };
     assert_eq!(asap.next(&[0; 9], false), all);
     assert_eq!(asap.next(&[], true), Piece::More);
 }
@@ -186,11 +152,7 @@ fn rates_and_intervals_do_not_drift() {
 #[test]
 fn waiting_is_never_early_and_ends_on_stop() {
     let stop = AtomicBool::new(false);
-    for how in [
-        Wait::Sleep,
-        Wait::Hybrid(Duration::from_micros(200)),
-        Wait::Spin,
-    ] {
+    for how in [Wait::Sleep, Wait::Hybrid(Duration::from_micros(200)), Wait::Spin] {
         let deadline = Clock::now() + Duration::from_millis(2);
         assert!(sleep_until(deadline, how, &stop));
         assert!(Clock::now() >= deadline, "{how:?}");

@@ -164,10 +164,7 @@ mod tests {
     #[test]
     fn clock_reads_hours_minutes_seconds_and_milliseconds() {
         assert_eq!(&clock_text(0), b"00:00:00.000");
-        assert_eq!(
-            &clock_text(12 * 3_600_000 + 34 * 60_000 + 56_789),
-            b"12:34:56.789"
-        );
+        assert_eq!(&clock_text(12 * 3_600_000 + 34 * 60_000 + 56_789), b"12:34:56.789");
         assert_eq!(&clock_text(100 * 3_600_000 + 1), b"00:00:00.001");
     }
 

@@ -194,12 +194,7 @@ impl<'a> Nal<'a> {
             out.push(0);
         }
         out.extend_from_slice(&[0, 0, 1, header]);
-        Self {
-            out,
-            acc: 0,
-            held: 0,
-            zeros: 0,
-        }
+        Self { out, acc: 0, held: 0, zeros: 0 }
     }
 
     /// The lower `count` bits of `value`, at most 32.

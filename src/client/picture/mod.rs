@@ -106,10 +106,7 @@ impl Picture {
             h264::predicted(&self.now, since as u32, &coded, &mut self.unit);
         }
         let pcr = n.wrapping_mul(FRAME_TICKS).wrapping_add(FIRST_PCR);
-        let times = Times {
-            pcr: pcr & PCR_MASK,
-            pts: pcr.wrapping_add(PTS_DELAY) & PCR_MASK,
-        };
+        let times = Times { pcr: pcr & PCR_MASK, pts: pcr.wrapping_add(PTS_DELAY) & PCR_MASK };
         self.mux.picture(&self.unit, times, since == 0, out);
     }
 

@@ -36,30 +36,8 @@ impl Mux {
         let pat = [0x00, 0xb0, 13, 0, 1, 0xc1, 0, 0, 0, 1, hi, lo];
         let [hi, lo] = (0xe000 | VIDEO_PID).to_be_bytes();
         // 2.4.4.8: programme 1; PCR PID; no descriptors; one H.264 stream.
-        let pmt = [
-            0x02,
-            0xb0,
-            18,
-            0,
-            1,
-            0xc1,
-            0,
-            0,
-            hi,
-            lo,
-            0xf0,
-            0,
-            STREAM_H264,
-            hi,
-            lo,
-            0xf0,
-            0,
-        ];
-        Self {
-            pat: Table::new(0, &pat),
-            pmt: Table::new(PMT_PID, &pmt),
-            video_cc: 0,
-        }
+        let pmt = [0x02, 0xb0, 18, 0, 1, 0xc1, 0, 0, hi, lo, 0xf0, 0, STREAM_H264, hi, lo, 0xf0, 0];
+        Self { pat: Table::new(0, &pat), pmt: Table::new(PMT_PID, &pmt), video_cc: 0 }
     }
 
     /// Appends PAT and PMT.

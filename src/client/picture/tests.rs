@@ -98,21 +98,14 @@ impl Checker {
 
     fn pes(&mut self, payload: &[u8], start: bool, random: bool) {
         if !start {
-            self.units
-                .last_mut()
-                .expect("a PES began")
-                .extend_from_slice(payload);
+            self.units.last_mut().expect("a PES began").extend_from_slice(payload);
             return;
         }
         assert_eq!(payload[..4], [0, 0, 1, 0xe0]);
         assert_eq!(payload[4..6], [0, 0], "unbounded");
         assert_eq!(payload[7] >> 6, 0b10, "PTS and no DTS");
         let p: Vec<u64> = payload[9..14].iter().map(|&b| u64::from(b)).collect();
-        assert_eq!(
-            (p[0] & 0xf1, p[2] & 1, p[4] & 1),
-            (0x21, 1, 1),
-            "marker bits"
-        );
+        assert_eq!((p[0] & 0xf1, p[2] & 1, p[4] & 1), (0x21, 1, 1), "marker bits");
         let pts = (p[0] >> 1 & 7) << 30 | p[1] << 22 | p[2] >> 1 << 15 | p[3] << 7 | p[4] >> 1;
         let ahead = pts.wrapping_sub(self.last_pcr.expect("PCR first")) & PCR_MASK;
         assert!((1..=90_000).contains(&ahead), "PTS {ahead} after PCR");
@@ -120,8 +113,7 @@ impl Checker {
             assert_eq!(pts.wrapping_sub(*last) & PCR_MASK, 3600);
         }
         self.pts.push(pts);
-        self.random_access
-            .extend(random.then_some(self.pts.len() as u64 - 1));
+        self.random_access.extend(random.then_some(self.pts.len() as u64 - 1));
         let data = 9 + usize::from(payload[8]);
         self.units.push(payload[data..].to_vec());
     }
@@ -135,10 +127,7 @@ fn section(payload: &[u8], start: bool) -> &[u8] {
     let length = usize::from(u16::from_be_bytes([payload[2] & 0x0f, payload[3]]));
     let section = &payload[1..4 + length];
     let mut register = u32::MAX;
-    for bit in section
-        .iter()
-        .flat_map(|b| (0..8).rev().map(move |n| b >> n & 1))
-    {
+    for bit in section.iter().flat_map(|b| (0..8).rev().map(move |n| b >> n & 1)) {
         let out = register >> 31 ^ u32::from(bit);
         register = register << 1 ^ (out * 0x04c1_1db7);
     }
@@ -169,10 +158,7 @@ fn full_stream_is_valid_and_holds_its_rate() {
     let (stream, checker) = generate(Detail::Full, 0, 250);
     let rate = stream.len() as u64 * 8 / 10;
     assert!((3_500_000..=4_500_000).contains(&rate), "{rate} bit/s");
-    assert_eq!(
-        checker.random_access,
-        (0..10).map(|n| n * 25).collect::<Vec<_>>()
-    );
+    assert_eq!(checker.random_access, (0..10).map(|n| n * 25).collect::<Vec<_>>());
     for (n, unit) in checker.units.iter().enumerate() {
         let expected: &[u8] = if n % 25 == 0 { &[9, 7, 8, 5] } else { &[9, 1] };
         assert_eq!(nal_types(unit), expected, "picture {n}");
@@ -231,10 +217,7 @@ fn same_input_same_stream_and_no_growth() {
 fn samples_come_back_as_drawn() {
     let (_, checker) = generate(Detail::Full, 0, 1);
     let unit = &checker.units[0];
-    let slice = unit
-        .windows(4)
-        .position(|w| w == [0, 0, 1, 0x65])
-        .expect("IDR");
+    let slice = unit.windows(4).position(|w| w == [0, 0, 1, 0x65]).expect("IDR");
     let mut canvas = Canvas::backdrop();
     canvas.draw(&Canvas::backdrop(), 0);
     let mut samples = [0; MB_SAMPLES];

@@ -47,11 +47,7 @@ pub(super) struct Tracker {
 
 impl Tracker {
     pub(super) fn new() -> Self {
-        Self {
-            highest: None,
-            lowest: 0,
-            seen: Box::new([0; WORDS]),
-        }
+        Self { highest: None, lowest: 0, seen: Box::new([0; WORDS]) }
     }
 
     /// Takes the next number that arrived and counts it.

@@ -150,11 +150,7 @@ impl ProbeReader {
         self.all(bytes, now);
         // A stamp that has been found is cut off, lest it be found again: only
         // what can begin one is kept.
-        let tail = if bytes.len() >= OVERLAP {
-            &bytes[bytes.len() - OVERLAP..]
-        } else {
-            seam
-        };
+        let tail = if bytes.len() >= OVERLAP { &bytes[bytes.len() - OVERLAP..] } else { seam };
         let tail = &tail[tail.len().saturating_sub(OVERLAP)..];
         self.carried = 0;
         self.keep(tail);
@@ -190,10 +186,6 @@ impl ProbeReader {
             Order::New | Order::Reordered => self.hist.record(latency),
             Order::Duplicate | Order::Stale => {}
         }
-        self.arrivals.push(Arrival {
-            stamp,
-            latency,
-            order,
-        });
+        self.arrivals.push(Arrival { stamp, latency, order });
     }
 }

@@ -42,11 +42,7 @@ fn what_is_written_is_found() {
     let mut packet = Vec::new();
     stamp(0x1234).write_ts(&mut packet);
     assert_eq!(packet.len(), TS_PACKET);
-    assert_eq!(
-        packet[..4],
-        [0x47, 0x1f, 0x00, 0x14],
-        "counter 4, payload alone"
-    );
+    assert_eq!(packet[..4], [0x47, 0x1f, 0x00, 0x14], "counter 4, payload alone");
     let mut packet: [u8; TS_PACKET] = packet.try_into().expect("one packet");
     assert_eq!(Stamp::find_ts(&packet), Some(stamp(0x1234)));
     packet[2] = 1;
@@ -143,17 +139,8 @@ fn judge(numbers: &[u64]) -> (Vec<Order>, Tally) {
 fn lost_duplicate_reordered_stale() {
     use Order::{Duplicate, New, Reordered, Stale};
     let (orders, tally) = judge(&[10, 11, 14, 12, 14, 12, 15]);
-    assert_eq!(
-        orders,
-        [New, New, New, Reordered, Duplicate, Duplicate, New]
-    );
-    let expected = Tally {
-        received: 5,
-        lost: 1,
-        duplicates: 2,
-        reordered: 1,
-        ..Tally::default()
-    };
+    assert_eq!(orders, [New, New, New, Reordered, Duplicate, Duplicate, New]);
+    let expected = Tally { received: 5, lost: 1, duplicates: 2, reordered: 1, ..Tally::default() };
     assert_eq!(tally, expected);
 
     // Before the first that came; 8 stays missing.
@@ -167,11 +154,7 @@ fn lost_duplicate_reordered_stale() {
         let (orders, tally) = judge(&[100, 100 + jump, 101, 100 + jump - 1, 100]);
         let (known, old) = if jump < window { (2, 0) } else { (1, 2) };
         assert_eq!(orders[3], Reordered, "{jump}");
-        assert_eq!(
-            orders[4],
-            if jump < window { Duplicate } else { Stale },
-            "{jump}"
-        );
+        assert_eq!(orders[4], if jump < window { Duplicate } else { Stale }, "{jump}");
         if jump != window {
             assert_eq!(tally.reordered, known, "{jump}");
             assert_eq!(tally.stale, old, "{jump}");
@@ -222,10 +205,7 @@ fn random_loss_and_disorder_are_counted_exactly() {
 fn tokens_tell_streams_apart() {
     let mut bytes = Vec::new();
     stamp(1_000).write_bytes(&mut bytes);
-    let other = Stamp {
-        token: 1,
-        ..stamp(3)
-    };
+    let other = Stamp { token: 1, ..stamp(3) };
     other.write_bytes(&mut bytes);
     let mut any = ProbeReader::new(Form::Bytes, None);
     assert_eq!(any.handle_bytes(&bytes, at(5)).len(), 2);

@@ -38,13 +38,9 @@ fn read_chunks(stream: &mut TcpStream) -> Vec<Vec<u8>> {
 fn http_publisher_sends_chunks_after_leave() {
     let (addr, server) = server(|mut stream| {
         let head = read_head(&mut stream);
-        stream
-            .write_all(b"HTTP/1.1 100 Continue\r\n\r\n")
-            .expect("open");
+        stream.write_all(b"HTTP/1.1 100 Continue\r\n\r\n").expect("open");
         let chunks = read_chunks(&mut stream);
-        stream
-            .write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n")
-            .expect("open");
+        stream.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n").expect("open");
         (head, chunks)
     });
     let target = target(Scheme::Http, addr, "/live/cam.ts?framing=ts");
@@ -56,15 +52,9 @@ fn http_publisher_sends_chunks_after_leave() {
     }
     publisher.finish().expect("confirmed");
     let (head, chunks) = server.join().expect("served");
-    assert!(
-        head.starts_with("PUT /live/cam.ts?framing=ts HTTP/1.1\r\n"),
-        "{head}"
-    );
+    assert!(head.starts_with("PUT /live/cam.ts?framing=ts HTTP/1.1\r\n"), "{head}");
     assert!(head.contains(&format!("\r\nHost: {addr}\r\n")), "{head}");
-    assert!(
-        head.contains("\r\nTransfer-Encoding: chunked\r\n"),
-        "{head}"
-    );
+    assert!(head.contains("\r\nTransfer-Encoding: chunked\r\n"), "{head}");
     assert_eq!(chunks, [b"one".to_vec(), b"two".to_vec(), large]);
 }
 
@@ -81,10 +71,7 @@ fn http_publisher_says_why_it_was_refused() {
     let error = opened.err().expect("refused");
     assert!(matches!(error, ClientError::Refused { status: 409, .. }));
     let text = error.to_string();
-    assert!(
-        text.contains("409 Conflict: [1mlive has a publisher"),
-        "{text}"
-    );
+    assert!(text.contains("409 Conflict: [1mlive has a publisher"), "{text}");
     assert!(text.contains("has a publisher already"), "{text}");
     server.join().expect("served");
 }
@@ -95,17 +82,13 @@ fn http_publisher_hears_a_late_leave_and_a_late_refusal() {
         read_head(&mut stream);
         // No leave until the first chunk has come regardless.
         assert_eq!(read_until(&mut stream, b"\r\n"), "5\r\n");
-        stream
-            .write_all(b"HTTP/1.1 100 Continue\r\n\r\n")
-            .expect("open");
+        stream.write_all(b"HTTP/1.1 100 Continue\r\n\r\n").expect("open");
         let mut taken = 0;
         let mut buffer = vec![0; 65_536];
         while taken < 1_000_000 {
             taken += stream.read(&mut buffer).expect("the stream goes on");
         }
-        stream
-            .write_all(b"HTTP/1.1 503 Service Unavailable\r\n\r\ngoing down")
-            .expect("open");
+        stream.write_all(b"HTTP/1.1 503 Service Unavailable\r\n\r\ngoing down").expect("open");
     });
     let target = target(Scheme::Http, addr, "/live");
     let mut publisher =
@@ -119,12 +102,7 @@ fn http_publisher_hears_a_late_leave_and_a_late_refusal() {
         }
         piece = &[7; 10_000];
     };
-    assert!(
-        error
-            .to_string()
-            .contains("503 Service Unavailable: going down"),
-        "{error}"
-    );
+    assert!(error.to_string().contains("503 Service Unavailable: going down"), "{error}");
     server.join().expect("served");
 }
 
@@ -141,10 +119,7 @@ fn http_subscriber_takes_every_kind_of_body() {
     for (fields, body) in [
         ("", payload.clone()),
         (length.as_str(), payload.clone()),
-        (
-            "Transfer-Encoding: chunked\r\n",
-            [&chunked[..], b"0\r\n\r\n"].concat(),
-        ),
+        ("Transfer-Encoding: chunked\r\n", [&chunked[..], b"0\r\n\r\n"].concat()),
     ] {
         let answer = [b"HTTP/1.1 200 OK\r\n", fields.as_bytes(), b"\r\n", &body].concat();
         let (addr, server) = server(move |mut stream| {
@@ -160,18 +135,13 @@ fn http_subscriber_takes_every_kind_of_body() {
         let mut subscriber = opened.expect("granted");
         assert!(all(&mut subscriber).expect("whole") == payload, "{fields}");
         let head = server.join().expect("served");
-        assert!(
-            head.starts_with("GET /live?join=live HTTP/1.1\r\n"),
-            "{head}"
-        );
+        assert!(head.starts_with("GET /live?join=live HTTP/1.1\r\n"), "{head}");
     }
     // The same, cut off.
     let (addr, server) = server(move |mut stream| {
         read_head(&mut stream);
         let head = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n";
-        stream
-            .write_all(&[head, &chunked[..20_000]].concat())
-            .expect("open");
+        stream.write_all(&[head, &chunked[..20_000]].concat()).expect("open");
     });
     let target = target(Scheme::Http, addr, "/live");
     let opened = Subscriber::open(&target, &ClientOptions::default(), &NEVER);
@@ -184,20 +154,12 @@ fn http_subscriber_takes_every_kind_of_body() {
 fn http_subscriber_says_why_it_was_refused() {
     let (addr, server) = server(|mut stream| {
         read_head(&mut stream);
-        stream
-            .write_all(b"HTTP/1.1 404 Not Found\r\n\r\nno stream 'x'\n")
-            .expect("open");
+        stream.write_all(b"HTTP/1.1 404 Not Found\r\n\r\nno stream 'x'\n").expect("open");
     });
-    let opened = Subscriber::open(
-        &target(Scheme::Http, addr, "/x"),
-        &ClientOptions::default(),
-        &NEVER,
-    );
+    let opened =
+        Subscriber::open(&target(Scheme::Http, addr, "/x"), &ClientOptions::default(), &NEVER);
     let text = opened.err().expect("refused").to_string();
-    assert!(
-        text.contains("404 Not Found: no stream 'x' (no such stream; add ?wait"),
-        "{text}"
-    );
+    assert!(text.contains("404 Not Found: no stream 'x' (no such stream; add ?wait"), "{text}");
     server.join().expect("served");
 }
 
@@ -215,9 +177,7 @@ fn websocket_subscriber_gets_messages_and_answers_pings() {
             "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Accept: {accept}\r\n\r\n"
         );
         let frames = [b"\x82\x05first\x89\x02hi\x82\x7e\x01\x00", &[9; 256][..]].concat();
-        stream
-            .write_all(&[yes.as_bytes(), &frames].concat())
-            .expect("open");
+        stream.write_all(&[yes.as_bytes(), &frames].concat()).expect("open");
         // A pong, masked, of the ping's payload.
         let mut pong = [0; 8];
         stream.read_exact(&mut pong).expect("a pong");
@@ -247,17 +207,8 @@ fn websocket_answer_must_fit_the_key() {
         let wrong = b"HTTP/1.1 101 X\r\nSec-WebSocket-Accept: AAAA\r\n\r\n";
         stream.write_all(wrong).expect("open");
     });
-    let opened = Subscriber::open(
-        &target(Scheme::Ws, addr, "/x"),
-        &ClientOptions::default(),
-        &NEVER,
-    );
-    assert!(
-        opened
-            .err()
-            .expect("refused")
-            .to_string()
-            .contains("our key")
-    );
+    let opened =
+        Subscriber::open(&target(Scheme::Ws, addr, "/x"), &ClientOptions::default(), &NEVER);
+    assert!(opened.err().expect("refused").to_string().contains("our key"));
     server.join().expect("served");
 }

@@ -19,10 +19,7 @@ fn without_listeners_the_defaults_listen_on_loopback() {
     );
     for listen in &plan.listeners {
         assert!(listen.addr.ip().is_loopback());
-        let udp = matches!(
-            listen.service,
-            Service::UdpPublish { .. } | Service::UdpEcho
-        );
+        let udp = matches!(listen.service, Service::UdpPublish { .. } | Service::UdpEcho);
         let transport = if udp { Transport::Udp } else { Transport::Tcp };
         assert_eq!(listen.socket, SocketOptions::defaults(transport));
         assert_eq!(listen.ask, Ask::default());
@@ -62,10 +59,7 @@ fn flags_take_their_values_in_every_way() {
         "serve --nodelay=off --listen http://:0",
         "serve --nodelay=0 --listen=http://:0",
     ] {
-        assert!(
-            asked(&plan(args).listeners[0]).starts_with("nodelay=off"),
-            "{args}"
-        );
+        assert!(asked(&plan(args).listeners[0]).starts_with("nodelay=off"), "{args}");
     }
     let plan =
         plan("serve --quickack --keepalive --notsent_lowat 32K --listen http://:0 --nodelay");
@@ -78,11 +72,7 @@ fn flags_take_their_values_in_every_way() {
 #[test]
 fn every_socket_option_is_a_flag() {
     for row in &TABLE {
-        let text = if row.sample.is_empty() {
-            row.default_tcp
-        } else {
-            row.sample
-        };
+        let text = if row.sample.is_empty() { row.default_tcp } else { row.sample };
         let flag = row.name.replace('_', "-");
         let plan = plan(&format!("serve --listen http://:0 --{flag} {text}"));
         let (_, got) = plan.listeners[0]
@@ -115,10 +105,7 @@ fn urls_win_over_flags_and_flags_go_only_where_they_mean_something() {
     assert_eq!(publish.ask.window, Some(Duration::from_secs(3)));
     assert_eq!(subscribe.ask.max_lag, Some(Duration::from_secs(2)));
     assert_eq!((subscribe.ask.policy, subscribe.ask.window), (None, None));
-    assert_eq!(
-        (udp.ask.policy, udp.ask.window),
-        (None, Some(Duration::from_secs(3)))
-    );
+    assert_eq!((udp.ask.policy, udp.ask.window), (None, Some(Duration::from_secs(3))));
     assert_eq!(echo.ask, Ask::default());
 }
 
@@ -162,9 +149,7 @@ fn cpus_idle_and_hosts_are_read() {
     ] {
         assert_eq!(plan(&format!("serve --idle {text}")).idle, expected);
     }
-    for text in [
-        "", "x", "1-", "-1", "3-1", "1,1", "0-2,1", "1024", "+1", "1,,2",
-    ] {
+    for text in ["", "x", "1-", "-1", "3-1", "1,1", "0-2,1", "1024", "+1", "1,,2"] {
         assert_eq!(
             refused(&format!("serve --cpus={text}")),
             format!(
@@ -172,14 +157,7 @@ fn cpus_idle_and_hosts_are_read() {
             )
         );
     }
-    for text in [
-        "",
-        "sleep",
-        "adaptive:",
-        "adaptive:0",
-        "adaptive:2s",
-        "adaptive:-1",
-    ] {
+    for text in ["", "sleep", "adaptive:", "adaptive:0", "adaptive:2s", "adaptive:-1"] {
         assert_eq!(
             refused(&format!("serve --idle={text}")),
             format!(
@@ -196,18 +174,9 @@ fn cpus_idle_and_hosts_are_read() {
 
 #[test]
 fn commands_and_levels() {
-    assert!(matches!(
-        run("options"),
-        Ok(Command::Options(Format::Table))
-    ));
-    assert!(matches!(
-        run("options --json"),
-        Ok(Command::Options(Format::Json))
-    ));
-    assert!(matches!(
-        run("options --markdown"),
-        Ok(Command::Options(Format::Markdown))
-    ));
+    assert!(matches!(run("options"), Ok(Command::Options(Format::Table))));
+    assert!(matches!(run("options --json"), Ok(Command::Options(Format::Json))));
+    assert!(matches!(run("options --markdown"), Ok(Command::Options(Format::Markdown))));
     assert!(matches!(run("--version"), Ok(Command::Version)));
     assert!(matches!(run("-V"), Ok(Command::Version)));
     for (args, level) in [
@@ -231,10 +200,7 @@ fn commands_and_levels() {
         }
         other => panic!("{other:?}"),
     }
-    assert!(matches!(
-        run("demo"),
-        Ok(Command::Demo(Demo { seconds: None, .. }))
-    ));
+    assert!(matches!(run("demo"), Ok(Command::Demo(Demo { seconds: None, .. }))));
     match run("check --config near.toml") {
         Ok(Command::Check { file }) => assert_eq!(file, Path::new("near.toml")),
         other => panic!("{other:?}"),
@@ -257,18 +223,9 @@ fn help_is_where_people_look_and_names_everything() {
     assert_eq!(help("check --help"), help("help check"));
     let serve = help("serve --help");
     for key in settings::known_keys() {
-        assert!(
-            serve.contains(&format!("--{}", key.replace('_', "-"))),
-            "{key}"
-        );
+        assert!(serve.contains(&format!("--{}", key.replace('_', "-"))), "{key}");
     }
-    for args in [
-        "--help",
-        "serve --help",
-        "demo --help",
-        "options --help",
-        "check --help",
-    ] {
+    for args in ["--help", "serve --help", "demo --help", "options --help", "check --help"] {
         for line in help(args).lines() {
             assert!(line.chars().count() <= 110, "{line}");
         }
@@ -281,51 +238,24 @@ const WRONG_COMMAND_LINES: &[(&str, &str)] = &[
         "",
         "no command: nearlight serve starts a server, nearlight demo shows one at work, nearlight --help lists the rest",
     ),
-    (
-        "srve",
-        "unknown command 'srve'; did you mean 'serve'?: nearlight --help lists them",
-    ),
-    (
-        "--cpus 1",
-        "--cpus: the command comes first, such as nearlight serve --cpus",
-    ),
-    (
-        "-v serve",
-        "-v: the command comes first, such as nearlight serve -v",
-    ),
-    (
-        "serve --lsiten http://:1",
-        "unknown flag --lsiten; did you mean 'listen'?",
-    ),
-    (
-        "serve --colour red",
-        "unknown flag --colour: nearlight serve --help lists them",
-    ),
+    ("srve", "unknown command 'srve'; did you mean 'serve'?: nearlight --help lists them"),
+    ("--cpus 1", "--cpus: the command comes first, such as nearlight serve --cpus"),
+    ("-v serve", "-v: the command comes first, such as nearlight serve -v"),
+    ("serve --lsiten http://:1", "unknown flag --lsiten; did you mean 'listen'?"),
+    ("serve --colour red", "unknown flag --colour: nearlight serve --help lists them"),
     (
         "serve extra",
         "nearlight serve does not take 'extra': nearlight serve --help says what it takes",
     ),
-    (
-        "serve -x",
-        "nearlight serve does not take -x: nearlight serve --help says what it takes",
-    ),
+    ("serve -x", "nearlight serve does not take -x: nearlight serve --help says what it takes"),
     ("serve --cpus", "missing argument for option '--cpus'"),
-    (
-        "serve --nodelay maybe",
-        "--nodelay: 'maybe' is not on, off, 1 or 0",
-    ),
+    ("serve --nodelay maybe", "--nodelay: 'maybe' is not on, off, 1 or 0"),
     (
         "serve --max-lag 5",
         "--max-lag: '5' is not a duration: write a number and ns, us, ms, s, m or h, such as 20us, 5ms or 2s",
     ),
-    (
-        "serve --join soon",
-        "--join: 'soon' is none of auto, last-key, next-key, live",
-    ),
-    (
-        "demo --seconds soon",
-        "--seconds: 'soon' is not a number of seconds; 0 runs until Ctrl-C",
-    ),
+    ("serve --join soon", "--join: 'soon' is none of auto, last-key, next-key, live"),
+    ("demo --seconds soon", "--seconds: 'soon' is not a number of seconds; 0 runs until Ctrl-C"),
     (
         "demo --listen http://:1",
         "--listen: the demo runs on loopback ports of its own; nearlight serve takes this flag",
@@ -339,10 +269,7 @@ const WRONG_COMMAND_LINES: &[(&str, &str)] = &[
         "check near.toml",
         "nearlight check does not take 'near.toml': nearlight check --help says what it takes",
     ),
-    (
-        "serve --no_delay",
-        "unknown flag --no_delay; did you mean 'nodelay'?",
-    ),
+    ("serve --no_delay", "unknown flag --no_delay; did you mean 'nodelay'?"),
 ];
 
 #[test]
@@ -352,10 +279,5 @@ fn wrong_command_lines_say_what_to_do() {
     }
     let odd = std::os::unix::ffi::OsStringExt::from_vec(b"\xff".to_vec());
     let args = [OsString::from("serve"), OsString::from("--host"), odd];
-    assert!(
-        parse(args.into_iter())
-            .unwrap_err()
-            .0
-            .ends_with("is not UTF-8")
-    );
+    assert!(parse(args.into_iter()).unwrap_err().0.ends_with("is not UTF-8"));
 }

@@ -76,17 +76,10 @@ priority = 3
         file.path()
     ));
     assert_eq!((settled.cpus, settled.idle), (vec![3], Idle::Block));
-    assert_eq!(
-        settled.listeners.len(),
-        1,
-        "the flags' list, not the file's"
-    );
+    assert_eq!(settled.listeners.len(), 1, "the flags' list, not the file's");
     assert_eq!(settled.listeners[0].addr.to_string(), "127.0.0.2:0");
     assert_eq!(settled.allow_hosts, ["other"]);
-    assert_eq!(
-        settled.pushes[0].ask.max_lag,
-        Some(Duration::from_millis(5))
-    );
+    assert_eq!(settled.pushes[0].ask.max_lag, Some(Duration::from_millis(5)));
 
     let line = run_check(&file.0).unwrap();
     assert_eq!(line, format!("{}: OK: 2 listeners, 1 push", file.path()));
@@ -96,18 +89,12 @@ priority = 3
 #[test]
 fn what_is_wrong_in_a_file_is_told_with_its_line() {
     for (text, expected) in [
-        (
-            "\nlissten = []\n",
-            ":2: unknown key 'lissten'; did you mean 'listen'?",
-        ),
+        ("\nlissten = []\n", ":2: unknown key 'lissten'; did you mean 'listen'?"),
         (
             "[server]\nhost = 'x'",
             ":1: unknown key 'server': the names are those of the flags of nearlight serve --help",
         ),
-        (
-            "cpus = '0'\n\nnodelay = 'maybe'",
-            ":3: nodelay: 'maybe' is not on, off, 1 or 0",
-        ),
+        ("cpus = '0'\n\nnodelay = 'maybe'", ":3: nodelay: 'maybe' is not on, off, 1 or 0"),
         (
             "nodelay = [true]",
             ":1: nodelay: a list stands where a string, a whole number, true or false belongs",
@@ -120,10 +107,7 @@ fn what_is_wrong_in_a_file_is_told_with_its_line() {
             "listen = [\n  'http://:0',\n  5.0]",
             ":3: listen: a number with a fraction stands where a string or a list of strings belongs",
         ),
-        (
-            "rcvbuf = -1",
-            ":1: rcvbuf: '-1' is not a size from 1 to 512M, such as 64K or 4M",
-        ),
+        ("rcvbuf = -1", ":1: rcvbuf: '-1' is not a size from 1 to 512M, such as 64K or 4M"),
         (
             "ttl = 0x10",
             ":1: ttl: a number that is not decimal stands where a string, a whole number, true or false belongs",
@@ -153,13 +137,8 @@ fn what_is_wrong_in_a_file_is_told_with_its_line() {
         assert_eq!(why, format!("{}{expected}", file.path()), "{text}");
         assert_eq!(refused(&format!("serve --config {}", file.path())), why);
     }
-    let why = run_check(Path::new("/nonexistent/near.toml"))
-        .unwrap_err()
-        .0;
-    assert!(
-        why.starts_with("/nonexistent/near.toml: can't be read: "),
-        "{why}"
-    );
+    let why = run_check(Path::new("/nonexistent/near.toml")).unwrap_err().0;
+    assert!(why.starts_with("/nonexistent/near.toml: can't be read: "), "{why}");
     let why = run_check(Path::new("/dev/zero")).unwrap_err().0;
     assert!(why.contains("larger than 1048576 bytes"), "{why}");
 }

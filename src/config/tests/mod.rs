@@ -41,10 +41,7 @@ fn socket(text: &str) -> SocketOptions {
 }
 
 fn asked(listen: &Listen) -> String {
-    let pairs: Vec<String> = listen
-        .socket
-        .asked()
-        .map(|(row, value)| format!("{}={value}", row.name))
-        .collect();
+    let pairs: Vec<String> =
+        listen.socket.asked().map(|(row, value)| format!("{}={value}", row.name)).collect();
     pairs.join(" ")
 }

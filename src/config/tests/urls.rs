@@ -15,11 +15,8 @@ fn every_stream_key_is_known_where_streams_are_parsed() {
 
 #[test]
 fn urls_make_services() {
-    let service = |text: &str| {
-        Listener::parse(text)
-            .unwrap_or_else(|why| panic!("{text}: {why}"))
-            .service
-    };
+    let service =
+        |text: &str| Listener::parse(text).unwrap_or_else(|why| panic!("{text}: {why}")).service;
     let name = Name::parse("live/cam").unwrap();
     let udp = |group: Option<&str>, iface: Option<&str>| Service::UdpPublish {
         name: Name::parse("live/cam").unwrap(),
@@ -31,41 +28,23 @@ fn urls_make_services() {
         ("http://:8080/?policy=wait&backlog=9", Service::Http),
         ("tcp://:1?echo", Service::TcpEcho),
         ("udp://:1?echo=on&rcvbuf=1M", Service::UdpEcho),
-        (
-            "tcp://:1?publish=live%2fcam&policy=wait",
-            Service::TcpPublish { name: name.clone() },
-        ),
-        (
-            "tcp://:1?subscribe=live/cam&join=live",
-            Service::TcpSubscribe { name: name.clone() },
-        ),
+        ("tcp://:1?publish=live%2fcam&policy=wait", Service::TcpPublish { name: name.clone() }),
+        ("tcp://:1?subscribe=live/cam&join=live", Service::TcpSubscribe { name: name.clone() }),
         ("udp://:1?publish=live/cam&framing=lines", udp(None, None)),
         (
             "udp://:1?publish=live/cam&group=239.1.1.1&iface=eth0",
             udp(Some("239.1.1.1"), Some("eth0")),
         ),
-        (
-            "udp://[::]:1?publish=live/cam&group=ff02::5",
-            udp(Some("ff02::5"), None),
-        ),
+        ("udp://[::]:1?publish=live/cam&group=ff02::5", udp(Some("ff02::5"), None)),
         // A multicast address is a group to join.
-        (
-            "udp://239.1.1.2:1?publish=live/cam",
-            udp(Some("239.1.1.2"), None),
-        ),
+        ("udp://239.1.1.2:1?publish=live/cam", udp(Some("239.1.1.2"), None)),
         (
             "udp://:1?subscribe=live/cam",
-            Service::UdpSubscribe {
-                name: name.clone(),
-                handshake: true,
-            },
+            Service::UdpSubscribe { name: name.clone(), handshake: true },
         ),
         (
             "udp://:1?subscribe=live/cam&handshake=off",
-            Service::UdpSubscribe {
-                name,
-                handshake: false,
-            },
+            Service::UdpSubscribe { name, handshake: false },
         ),
     ] {
         assert_eq!(service(text), expected, "{text}");
@@ -74,10 +53,7 @@ fn urls_make_services() {
 
 /// Listener URLs that must be refused, and in which words.
 const WRONG_LISTENERS: &[(&str, &str)] = &[
-    (
-        "tcp://:1",
-        "none of publish=NAME, subscribe=NAME and echo: a tcp listener does exactly one",
-    ),
+    ("tcp://:1", "none of publish=NAME, subscribe=NAME and echo: a tcp listener does exactly one"),
     (
         "udp://:1?echo=off",
         "none of publish=NAME, subscribe=NAME and echo: a udp listener does exactly one",
@@ -90,49 +66,25 @@ const WRONG_LISTENERS: &[(&str, &str)] = &[
         "http://:1?publish=a",
         "publish, subscribe and echo are not for http, where each request's path names the stream",
     ),
-    (
-        "tcp://:1?publish",
-        "publish: which stream? write publish=NAME",
-    ),
+    ("tcp://:1?publish", "publish: which stream? write publish=NAME"),
     ("tcp://:1?publish=", "publish: the stream's name is empty"),
     (
         "tcp://:1?subscribe=a//b",
         "subscribe: stream name 'a//b': begins or ends with '/', or has '//'",
     ),
-    (
-        "tcp://:1?subscribe=%2e%2e",
-        "subscribe: stream name '..': a part may not be '..'",
-    ),
+    ("tcp://:1?subscribe=%2e%2e", "subscribe: stream name '..': a part may not be '..'"),
     (
         "tcp://:1?publish=api/x",
         "publish: 'api/x' is reserved for the server's own pages; choose another stream name",
     ),
     ("tcp://:1?publish=a&publish=b", "publish: given twice"),
-    (
-        "tcp://:1?publsh=a",
-        "unknown key 'publsh'; did you mean 'publish'?",
-    ),
-    (
-        "tcp://:1?echo&no-delay",
-        "unknown key 'no_delay'; did you mean 'nodelay'?",
-    ),
-    (
-        "tcp://:1?echo&colour=red",
-        "unknown key 'colour': nearlight serve --help lists them",
-    ),
+    ("tcp://:1?publsh=a", "unknown key 'publsh'; did you mean 'publish'?"),
+    ("tcp://:1?echo&no-delay", "unknown key 'no_delay'; did you mean 'nodelay'?"),
+    ("tcp://:1?echo&colour=red", "unknown key 'colour': nearlight serve --help lists them"),
     ("tcp://:1?echo=2", "echo: '2' is not on, off, 1 or 0"),
-    (
-        "tcp://:1?publish=a&group=239.1.1.1",
-        "group: only on udp://..?publish=NAME",
-    ),
-    (
-        "tcp://:1?publish=a&iface=eth0",
-        "iface: only on udp://..?publish=NAME and --push",
-    ),
-    (
-        "udp://:1?publish=a&iface=eth0",
-        "iface: says where to join a group, so group= is needed too",
-    ),
+    ("tcp://:1?publish=a&group=239.1.1.1", "group: only on udp://..?publish=NAME"),
+    ("tcp://:1?publish=a&iface=eth0", "iface: only on udp://..?publish=NAME and --push"),
+    ("udp://:1?publish=a&iface=eth0", "iface: says where to join a group, so group= is needed too"),
     (
         "udp://:1?publish=a&group=239.1.1.1&iface=a/b",
         "iface: 'a/b' is neither an interface's name nor its address, such as eth0",
@@ -149,10 +101,7 @@ const WRONG_LISTENERS: &[(&str, &str)] = &[
         "tcp://239.1.1.1:1?echo",
         "239.1.1.1 is a multicast group: only udp://..?publish=NAME can join one",
     ),
-    (
-        "tcp://:1?subscribe=a&handshake=off",
-        "handshake: only on udp://..?subscribe=NAME",
-    ),
+    ("tcp://:1?subscribe=a&handshake=off", "handshake: only on udp://..?subscribe=NAME"),
     (
         "udp://:1?subscribe=a&stream=b",
         "stream: belongs to --push; a listener says publish=NAME or subscribe=NAME",
@@ -165,23 +114,14 @@ const WRONG_LISTENERS: &[(&str, &str)] = &[
         "udp://:1?publish=a&policy=wait",
         "policy=wait: only on tcp://..?publish=NAME and http://, whose owner lets it hold back the publisher; here it is skip or close",
     ),
-    (
-        "tcp://:1?subscribe=a&window=2s",
-        "window: belongs where the stream is published",
-    ),
+    ("tcp://:1?subscribe=a&window=2s", "window: belongs where the stream is published"),
     ("tcp://:1?echo&max_lag=2s", "max_lag: an echo has no stream"),
-    (
-        "udp://:1?echo&nodelay",
-        "nodelay: is for TCP, and this is UDP",
-    ),
+    ("udp://:1?echo&nodelay", "nodelay: is for TCP, and this is UDP"),
     (
         "tcp://:1?subscribe=a&defer_accept",
         "defer_accept=1s: a subscriber never speaks first, so it would wait in vain to be accepted: leave it out here, or say defer_accept=off",
     ),
-    (
-        "tcp://:1?echo&rcvbuf=lots",
-        "rcvbuf: 'lots' is not a size from 1 to 512M, such as 64K or 4M",
-    ),
+    ("tcp://:1?echo&rcvbuf=lots", "rcvbuf: 'lots' is not a size from 1 to 512M, such as 64K or 4M"),
     (
         "tcp://:1?publish=a&max_lag",
         "max_lag: '' is not a duration: write a number and ns, us, ms, s, m or h, such as 20us, 5ms or 2s",
@@ -208,38 +148,16 @@ fn pushes_are_read_and_refused() {
     );
     let push = &plan.pushes[0];
     assert_eq!(push.to.to_string(), "239.1.1.1:5000");
-    assert_eq!(
-        (push.name.as_str(), push.iface.as_deref()),
-        ("a/b", Some("lo"))
-    );
-    assert_eq!(
-        push.socket,
-        socket("ttl=4 dscp=ef"),
-        "no TCP options, no defaults"
-    );
+    assert_eq!((push.name.as_str(), push.iface.as_deref()), ("a/b", Some("lo")));
+    assert_eq!(push.socket, socket("ttl=4 dscp=ef"), "no TCP options, no defaults");
     assert_eq!(push.ask.max_lag, Some(Duration::from_millis(20)));
     assert_eq!(push.ask.framing, None, "the stream decides");
     for (text, expected) in [
-        (
-            "tcp://h:1?stream=a",
-            "tcp://: a push goes by udp://address:port?stream=NAME",
-        ),
-        (
-            "udp://h:1",
-            "which stream? write udp://address:port?stream=NAME",
-        ),
-        (
-            "udp://:1?stream=a",
-            "where to? write udp://address:port?stream=NAME",
-        ),
-        (
-            "udp://0.0.0.0:1?stream=a",
-            "where to? write udp://address:port?stream=NAME",
-        ),
-        (
-            "udp://h:0?stream=a",
-            "port 0 can't be sent to: write the receiver's port",
-        ),
+        ("tcp://h:1?stream=a", "tcp://: a push goes by udp://address:port?stream=NAME"),
+        ("udp://h:1", "which stream? write udp://address:port?stream=NAME"),
+        ("udp://:1?stream=a", "where to? write udp://address:port?stream=NAME"),
+        ("udp://0.0.0.0:1?stream=a", "where to? write udp://address:port?stream=NAME"),
+        ("udp://h:0?stream=a", "port 0 can't be sent to: write the receiver's port"),
         (
             "udp://h:1?publish=a",
             "publish, subscribe and echo are for --listen; a push says stream=NAME",
@@ -252,10 +170,7 @@ fn pushes_are_read_and_refused() {
             "udp://h:1?stream=a&window_bytes=1M",
             "window_bytes: belongs where the stream is published",
         ),
-        (
-            "udp://h:1?stream=a&cc=reno",
-            "cc: is for TCP, and this is UDP",
-        ),
+        ("udp://h:1?stream=a&cc=reno", "cc: is for TCP, and this is UDP"),
     ] {
         assert_eq!(Target::parse(text).expect_err(text), expected, "{text}");
     }
@@ -276,10 +191,8 @@ impl Random {
 #[test]
 fn no_input_panics() {
     let mut random = Random(0x9E37_79B9_7F4A_7C15);
-    let mut pieces: Vec<String> = WRONG_LISTENERS
-        .iter()
-        .map(|(text, _)| (*text).to_owned())
-        .collect();
+    let mut pieces: Vec<String> =
+        WRONG_LISTENERS.iter().map(|(text, _)| (*text).to_owned()).collect();
     for text in "tcp:// udp:// http:// [ ] ::1 127.0.0.1 : / ? & = % %4 %ff %00 é 239.1.1.1 :0 \
                  9999999 publish= subscribe= echo stream= group= handshake=off max_lag=5ms"
         .split_whitespace()
@@ -314,8 +227,5 @@ fn no_input_panics() {
             let _ = settings.set(key, Some(&text), "test");
         }
     }
-    assert!(
-        accepted > 100,
-        "only {accepted} were URLs: the corpus is too wild"
-    );
+    assert!(accepted > 100, "only {accepted} were URLs: the corpus is too wild");
 }

@@ -123,10 +123,7 @@ mod tests {
             payload(100, 5),
             payload(100, 6),
         ];
-        assert_eq!(
-            verdicts(&packets),
-            [Next, Next, Next, Next, Next, Broken, Next, Broken, Next]
-        );
+        assert_eq!(verdicts(&packets), [Next, Next, Next, Next, Next, Broken, Next, Broken, Next]);
     }
 
     #[test]
@@ -143,12 +140,8 @@ mod tests {
     #[test]
     fn an_announced_jump_is_none() {
         use Verdict::{Announced, Broken, Next};
-        let packets = [
-            payload(100, 5),
-            packet::discontinuity(100, 11),
-            payload(100, 12),
-            payload(100, 14),
-        ];
+        let packets =
+            [payload(100, 5), packet::discontinuity(100, 11), payload(100, 12), payload(100, 14)];
         assert_eq!(verdicts(&packets), [Next, Announced, Next, Broken]);
     }
 
@@ -165,9 +158,6 @@ mod tests {
             payload(100, 2),
         ];
         use Verdict::{Ignored, Next};
-        assert_eq!(
-            verdicts(&packets),
-            [Ignored, Ignored, Ignored, Next, Ignored, Next]
-        );
+        assert_eq!(verdicts(&packets), [Ignored, Ignored, Ignored, Next, Ignored, Next]);
     }
 }

@@ -92,11 +92,7 @@ impl Joins {
             self.publish(position, marks);
         }
         if !key && !packet.scrambled {
-            self.unit = Some(Unit {
-                position,
-                published: any,
-                scan: Scan::new(cut.codec),
-            });
+            self.unit = Some(Unit { position, published: any, scan: Scan::new(cut.codec) });
         }
     }
 
@@ -129,8 +125,7 @@ impl Joins {
         }
         self.scratch.clear();
         for &(pid, counter) in snapshot.counters() {
-            self.scratch
-                .extend_from_slice(&packet::discontinuity(pid, counter));
+            self.scratch.extend_from_slice(&packet::discontinuity(pid, counter));
         }
         self.scratch.extend_from_slice(snapshot.fresh());
         marks.joins.push(JoinMark {
@@ -181,11 +176,7 @@ impl Snapshot {
             // The counter of the PES itself is known better than from the
             // packet before it, which may have been lost.
             let last = before.continuity.last(pid).map(|last| {
-                if pid == start.pid {
-                    start.counter.wrapping_sub(1) & 0x0F
-                } else {
-                    last
-                }
+                if pid == start.pid { start.counter.wrapping_sub(1) & 0x0F } else { last }
             });
             self.add_counter(pid, last);
         }

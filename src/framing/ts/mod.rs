@@ -82,10 +82,7 @@ impl Ts {
     /// been held already.
     pub(super) fn new(since: Option<Instant>) -> Self {
         Self {
-            lock: Lock::Hunting {
-                since,
-                whole: false,
-            },
+            lock: Lock::Hunting { since, whole: false },
             continuity: Continuity::new(),
             pat: Table::new(table::PAT),
             pmt: Table::new(table::PMT),
@@ -109,10 +106,7 @@ impl Ts {
             && input.first().is_some_and(|&byte| byte != SYNC)
         {
             self.stats.sync_losses += 1;
-            self.lock = Lock::Hunting {
-                since: None,
-                whole: false,
-            };
+            self.lock = Lock::Hunting { since: None, whole: false };
         }
         let skip = match self.lock {
             Lock::Held => 0,
@@ -155,10 +149,7 @@ impl Ts {
     /// When a packet that is held may be taken for one without more proof.
     pub(super) fn poll_timeout(&self) -> Option<Instant> {
         match self.lock {
-            Lock::Hunting {
-                since: Some(since),
-                whole: true,
-            } => Some(since + AUTO_HOLD),
+            Lock::Hunting { since: Some(since), whole: true } => Some(since + AUTO_HOLD),
             Lock::Hunting { .. } | Lock::Held => None,
         }
     }
@@ -186,10 +177,7 @@ impl Ts {
         self.lock = if found {
             Lock::Held
         } else {
-            Lock::Hunting {
-                since,
-                whole: input.len() - skip >= TS_PACKET,
-            }
+            Lock::Hunting { since, whole: input.len() - skip >= TS_PACKET }
         };
         (skip, found)
     }

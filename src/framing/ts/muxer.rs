@@ -202,11 +202,7 @@ pub(super) fn stream(seed: u64, pictures: usize) -> Stream {
             queues[3].extend(sdt.into_iter().map(plain));
         }
     }
-    let mut stream = Stream {
-        bytes: first.concat(),
-        starts: Vec::new(),
-        keys: Vec::new(),
-    };
+    let mut stream = Stream { bytes: first.concat(), starts: Vec::new(), keys: Vec::new() };
     while queues.iter().any(|queue| !queue.is_empty()) {
         // Video is most of it, as it is in life.
         let queue = [0, 0, 0, 0, 0, 1, 1, 2, 3][rng.below(9)];

@@ -54,18 +54,12 @@ impl Programme {
     /// Reads a PMT's entries: PCR PID, descriptors, elementary streams. The
     /// first video is cut at, else the first audio.
     pub(super) fn parse(entries: &[u8], pmt_pid: u16) -> Self {
-        let mut programme = Self {
-            cut: None,
-            pids: [NULL_PID; TS_PIDS],
-            count: 0,
-        };
+        let mut programme = Self { cut: None, pids: [NULL_PID; TS_PIDS], count: 0 };
         let Some(&[pcr_high, pcr_low, info_high, info_low]) = entries.first_chunk::<4>() else {
             return programme;
         };
         programme.add(pid(pcr_high, pcr_low), pmt_pid);
-        let mut rest = entries
-            .get(4 + length(info_high, info_low)..)
-            .unwrap_or(&[]);
+        let mut rest = entries.get(4 + length(info_high, info_low)..).unwrap_or(&[]);
         while let Some((&[kind, high, low, info_high, info_low], after)) = rest.split_first_chunk()
         {
             let Some((descriptors, next)) = after.split_at_checked(length(info_high, info_low))

@@ -57,11 +57,7 @@ fn who_joins_or_skips_sees_no_breach_of_continuity() {
             let rest = &stream.bytes[join.position.0 as usize..];
             let joined = [&join.fresh, rest].concat();
             assert_eq!(breaches(&joined), Vec::<String>::new());
-            for leave in feed
-                .leaves()
-                .iter()
-                .filter(|&&leave| leave < join.position.0)
-            {
+            for leave in feed.leaves().iter().filter(|&&leave| leave < join.position.0) {
                 let skipped = [&stream.bytes[..*leave as usize], &join.resume, rest].concat();
                 assert_eq!(breaches(&skipped), Vec::<String>::new());
                 let bare = [&stream.bytes[..*leave as usize], rest].concat();
@@ -69,10 +65,7 @@ fn who_joins_or_skips_sees_no_breach_of_continuity() {
             }
         }
     }
-    assert!(
-        pairs > 1000,
-        "the checker must find something without: {pairs}"
-    );
+    assert!(pairs > 1000, "the checker must find something without: {pairs}");
 }
 
 /// Two million bytes and more of mutated streams and noise: the feed checks
@@ -88,11 +81,7 @@ fn nothing_a_peer_sends_makes_it_stumble() {
             bytes[at] = [rng.byte(), 0x47, 0, 0xFF][rng.below(4)];
         }
         let noise = rng.bytes(20_000);
-        bytes.extend(
-            noise
-                .iter()
-                .map(|&byte| if byte < 128 { 0x47 } else { byte }),
-        );
+        bytes.extend(noise.iter().map(|&byte| if byte < 128 { 0x47 } else { byte }));
         total += bytes.len();
         let mut feed = Feed::bytes(Kind::Ts);
         let mut datagrams = Feed::datagrams(Kind::Ts);

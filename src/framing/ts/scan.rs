@@ -48,11 +48,7 @@ pub(super) enum Found {
 impl Scan {
     /// A scan that begins with the first byte of a PES.
     pub(super) const fn new(codec: Codec) -> Self {
-        Self {
-            codec,
-            stage: Stage::Header(0),
-            zeros: 0,
-        }
+        Self { codec, stage: Stage::Header(0), zeros: 0 }
     }
 
     /// Looks at the next payload of the PES. Once it has found out, it must
@@ -102,11 +98,7 @@ impl Scan {
 
 /// The stage in which `left` more bytes of the PES header come.
 fn skip(left: u8) -> Stage {
-    if left == 0 {
-        Stage::Search
-    } else {
-        Stage::Skip(left)
-    }
+    if left == 0 { Stage::Search } else { Stage::Skip(left) }
 }
 
 /// Zero bytes at the end of `bytes`, two at most, after `before` of them.
@@ -182,9 +174,7 @@ mod tests {
             0, 0, 0, 1, 0x09, 0x10, 0, 0, 0, 1, 0x67, 0x42, 0, 0, 0, 1, 0x68, 0xCE, 0, 0, 1, 0x65,
             0x88,
         ]);
-        let other = pes(&[
-            0, 0, 0, 1, 0x09, 0x30, 0, 0, 0, 1, 0x41, 0x9A, 0, 0, 1, 0x65,
-        ]);
+        let other = pes(&[0, 0, 0, 1, 0x09, 0x30, 0, 0, 0, 1, 0x41, 0x9A, 0, 0, 1, 0x65]);
         assert_eq!(scan(Codec::H264, &key), Found::Key);
         assert_eq!(scan(Codec::H264, &other), Found::Other);
         assert_eq!(scan(Codec::H264, &key[..30]), Found::Nothing);
@@ -209,19 +199,7 @@ mod tests {
     #[test]
     fn h266_has_its_type_in_the_second_byte() {
         for (kind, found) in [(0, Found::Other), (7, Found::Key), (10, Found::Other)] {
-            let bytes = pes(&[
-                0,
-                0,
-                1,
-                0x00,
-                20 << 3 | 1,
-                0x50,
-                0,
-                0,
-                1,
-                0x00,
-                kind << 3 | 1,
-            ]);
+            let bytes = pes(&[0, 0, 1, 0x00, 20 << 3 | 1, 0x50, 0, 0, 1, 0x00, kind << 3 | 1]);
             assert_eq!(scan(Codec::H266, &bytes), found, "type {kind}");
         }
     }

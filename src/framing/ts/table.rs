@@ -151,11 +151,7 @@ struct Gather {
 
 impl Gather {
     const fn new() -> Self {
-        Self {
-            bytes: [0; TS_SECTION_BYTES],
-            have: None,
-            packets: Packets::new(),
-        }
+        Self { bytes: [0; TS_SECTION_BYTES], have: None, packets: Packets::new() }
     }
 
     /// A section begins in this packet.
@@ -229,10 +225,7 @@ struct Packets {
 
 impl Packets {
     const fn new() -> Self {
-        Self {
-            bytes: [[0; TS_PACKET]; TS_TABLE_PACKETS],
-            count: 0,
-        }
+        Self { bytes: [[0; TS_PACKET]; TS_TABLE_PACKETS], count: 0 }
     }
 
     fn clear(&mut self) {
@@ -257,9 +250,9 @@ impl Packets {
 /// CRC-32/MPEG-2 (ISO/IEC 13818-1 annex A) of a section: zero if it is intact,
 /// its own checksum included.
 pub(super) fn crc32(bytes: &[u8]) -> u32 {
-    bytes.iter().fold(u32::MAX, |crc, &byte| {
-        (crc << 8) ^ CRC_TABLE[usize::from((crc >> 24) as u8 ^ byte)]
-    })
+    bytes
+        .iter()
+        .fold(u32::MAX, |crc, &byte| (crc << 8) ^ CRC_TABLE[usize::from((crc >> 24) as u8 ^ byte)])
 }
 
 const CRC_TABLE: [u32; 256] = {
@@ -288,10 +281,6 @@ mod tests {
 
     #[test]
     fn the_checksum_is_crc_32_mpeg_2() {
-        assert_eq!(
-            crc32(b"123456789"),
-            0x0376_E6E7,
-            "the catalogue's check value"
-        );
+        assert_eq!(crc32(b"123456789"), 0x0376_E6E7, "the catalogue's check value");
     }
 }

@@ -56,11 +56,7 @@ fn fresh_is_the_tables_as_they_last_stood_before() {
             assert!(packet[6..].iter().all(|&byte| byte == 0xFF));
         }
     }
-    assert!(
-        feed.joins
-            .iter()
-            .any(|join| join.resume.len() == (5 + 2) * TS_PACKET)
-    );
+    assert!(feed.joins.iter().any(|join| join.resume.len() == (5 + 2) * TS_PACKET));
 }
 
 #[test]
@@ -73,9 +69,7 @@ fn fresh_is_shared_while_the_tables_are_the_same() {
     packets.extend(tables(&mut muxer));
     packets.extend(muxer.pes(VIDEO, Some(RANDOM), &[]));
     let feed = feed(&packets);
-    let [one, two, three] = &feed.joins[..] else {
-        panic!("{:?}", feed.join_positions())
-    };
+    let [one, two, three] = &feed.joins[..] else { panic!("{:?}", feed.join_positions()) };
     assert!(std::sync::Arc::ptr_eq(&one.fresh, &two.fresh));
     assert_ne!(two.fresh, three.fresh, "its counters have moved on");
 }
@@ -106,14 +100,8 @@ fn a_cut_packet_costs_no_more_than_the_next_ones_sync() {
     input.extend_from_slice(&stream.bytes[20 * TS_PACKET..]);
     let outcome = any_split(Kind::Ts, &input, 100);
     // The cut packet takes 50 bytes of the next; sync is back after that one.
-    assert_eq!(
-        outcome.kept[..19 * TS_PACKET],
-        stream.bytes[..19 * TS_PACKET]
-    );
-    assert_eq!(
-        outcome.kept[20 * TS_PACKET..],
-        stream.bytes[21 * TS_PACKET..]
-    );
+    assert_eq!(outcome.kept[..19 * TS_PACKET], stream.bytes[..19 * TS_PACKET]);
+    assert_eq!(outcome.kept[20 * TS_PACKET..], stream.bytes[21 * TS_PACKET..]);
 }
 
 #[test]
@@ -138,16 +126,8 @@ fn continuity_errors_are_counted_and_repetitions_are_none() {
     let feed = feed(&packets);
     assert_eq!(feed.framing.stats().continuity_errors, 2);
     assert_eq!(feed.framing.stats().transport_errors, 1);
-    assert_eq!(
-        feed.kept.len(),
-        packets.len() * TS_PACKET,
-        "all is passed on"
-    );
-    assert_eq!(
-        feed.leaves(),
-        at(&[2]),
-        "no start is believed in a broken one"
-    );
+    assert_eq!(feed.kept.len(), packets.len() * TS_PACKET, "all is passed on");
+    assert_eq!(feed.leaves(), at(&[2]), "no start is believed in a broken one");
 }
 
 #[test]
@@ -205,10 +185,8 @@ fn frames_are_runs_cut_before_video_starts() {
     packets.extend(muxer.pes(VIDEO, None, &picture(false, 0, 100)));
     feed.receive(packets.as_flattened());
     let base = early.len() as u64;
-    let frames: Vec<_> = feed.frames[1..]
-        .iter()
-        .map(|frame| (frame.start / LENGTH - base, frame.leave))
-        .collect();
+    let frames: Vec<_> =
+        feed.frames[1..].iter().map(|frame| (frame.start / LENGTH - base, frame.leave)).collect();
     assert_eq!(frames, [(0, false), (2, true), (6, true)]);
     feed.receive(&muxer.pes(AUDIO, None, &[0; 10])[0]);
     assert!(!feed.frames[4].leave, "a run on its own");
@@ -250,11 +228,7 @@ fn flag_and_slice_together_make_one_join_point() {
     let mut packets = tables(&mut muxer);
     packets.extend(muxer.pes(VIDEO, Some(RANDOM), &picture(true, 10, 10)));
     packets.extend(muxer.pes(VIDEO, Some(RANDOM), &picture(false, 10, 100)));
-    assert_eq!(
-        feed(&packets).join_positions(),
-        at(&[2, 3]),
-        "flags are believed"
-    );
+    assert_eq!(feed(&packets).join_positions(), at(&[2, 3]), "flags are believed");
 }
 
 #[test]
@@ -271,10 +245,7 @@ fn h265_keys_are_found() {
             pes.len() as u64
         })
         .into();
-    assert_eq!(
-        feed(&packets).join_positions(),
-        at(&[2, 2 + sizes[0] + sizes[1]])
-    );
+    assert_eq!(feed(&packets).join_positions(), at(&[2, 2 + sizes[0] + sizes[1]]));
 }
 
 #[test]
@@ -300,11 +271,7 @@ fn tables_over_several_packets_are_sent_whole() {
     let streams = [&[(H264, VIDEO)][..], &many].concat();
     let pat_body: Vec<u8> = [(0, 0x10), (1, PMT)]
         .iter()
-        .chain(
-            &(2..90)
-                .map(|i| (i, 0x1000 + i))
-                .collect::<Vec<(u16, u16)>>(),
-        )
+        .chain(&(2..90).map(|i| (i, 0x1000 + i)).collect::<Vec<(u16, u16)>>())
         .flat_map(|&(number, pid)| [number.to_be_bytes(), (0xE000 | pid).to_be_bytes()])
         .flatten()
         .collect();
@@ -469,24 +436,7 @@ fn rtp_headers_and_padding_are_taken_off() {
     let mut muxer = Muxer::default();
     let mut packets = tables(&mut muxer);
     packets.extend(muxer.pes(VIDEO, Some(RANDOM), &[1; 500]));
-    let mut datagram = vec![
-        0x80 | 0x20 | 1,
-        33,
-        0,
-        1,
-        0,
-        0,
-        0,
-        0,
-        1,
-        2,
-        3,
-        4,
-        9,
-        9,
-        9,
-        9,
-    ];
+    let mut datagram = vec![0x80 | 0x20 | 1, 33, 0, 1, 0, 0, 0, 0, 1, 2, 3, 4, 9, 9, 9, 9];
     datagram.extend_from_slice(packets.as_flattened());
     datagram.extend_from_slice(&[0, 0, 0, 4]);
     let mut feed = Feed::datagrams(Kind::Auto);
@@ -539,9 +489,5 @@ fn without_room_a_locked_stream_holds() {
     let mut marks = Marks::default();
     let step = framing.step(&stream.bytes, Position::ZERO, Instant::ZERO, &mut marks);
     assert_eq!(step, Ok(Step::HOLD));
-    assert_eq!(
-        framing.stats(),
-        FramingStats::default(),
-        "nothing is taken up"
-    );
+    assert_eq!(framing.stats(), FramingStats::default(), "nothing is taken up");
 }

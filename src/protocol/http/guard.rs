@@ -62,10 +62,7 @@ impl Authority {
             }
             Err(_) => return None,
         };
-        Some(Self {
-            host,
-            port: read_port(port)?,
-        })
+        Some(Self { host, port: read_port(port)? })
     }
 
     /// Names the same host and port, if `http://` or `https://` stands before
@@ -191,9 +188,7 @@ impl Rules {
         self.allow_hosts.iter().any(|text| {
             Authority::parse(text).is_some_and(|allowed| {
                 allowed.host == host.host
-                    && allowed
-                        .port
-                        .is_none_or(|port| port == host.port.unwrap_or(HTTP_PORT))
+                    && allowed.port.is_none_or(|port| port == host.port.unwrap_or(HTTP_PORT))
             })
         })
     }
@@ -203,10 +198,7 @@ impl Rules {
 /// origin is a proxy in front that ends TLS, so its name must have been
 /// allowed. `null`, a page without a name, is nobody's own.
 fn is_own(origin: &str, host: &Authority, allowed: bool) -> bool {
-    let (rest, port) = match (
-        strip_scheme(origin, "http://"),
-        strip_scheme(origin, "https://"),
-    ) {
+    let (rest, port) = match (strip_scheme(origin, "http://"), strip_scheme(origin, "https://")) {
         (Some(rest), _) => (rest, HTTP_PORT),
         (_, Some(rest)) if allowed => (rest, HTTPS_PORT),
         _ => return false,
@@ -217,6 +209,5 @@ fn is_own(origin: &str, host: &Authority, allowed: bool) -> bool {
 /// Strips a scheme, which is alike in both cases (RFC 3986 3.1).
 pub(super) fn strip_scheme<'a>(text: &'a str, scheme: &str) -> Option<&'a str> {
     let head = text.get(..scheme.len())?;
-    head.eq_ignore_ascii_case(scheme)
-        .then(|| &text[scheme.len()..])
+    head.eq_ignore_ascii_case(scheme).then(|| &text[scheme.len()..])
 }

@@ -10,10 +10,7 @@ use httparse::{EMPTY_HEADER, Header, Request, Status};
 
 /// Checks that what has come, up to the end of the request line, is one.
 pub(super) fn check_line(head: &[u8]) -> Result<(), Denied> {
-    Request::new(&mut [])
-        .parse(head)
-        .map(drop)
-        .map_err(malformed)
+    Request::new(&mut []).parse(head).map(drop).map_err(malformed)
 }
 
 /// Reads a head: request line, fields, blank line, nothing behind it.
@@ -31,9 +28,7 @@ pub(super) fn read(head: &[u8], rules: &Rules) -> Result<HttpAsk, Denied> {
     }
     let parts = Parts {
         target: Target::parse(target)?,
-        fields: Fields {
-            headers: request.headers,
-        },
+        fields: Fields { headers: request.headers },
         minor,
         rules,
     };
@@ -42,19 +37,17 @@ pub(super) fn read(head: &[u8], rules: &Rules) -> Result<HttpAsk, Denied> {
 
 fn malformed(why: httparse::Error) -> Denied {
     match why {
-        httparse::Error::TooManyHeaders => (
-            Refusal::HeadTooLarge,
-            format!("more than {HTTP_HEADERS} header fields"),
-        ),
+        httparse::Error::TooManyHeaders => {
+            (Refusal::HeadTooLarge, format!("more than {HTTP_HEADERS} header fields"))
+        }
         httparse::Error::Version => bad("HTTP/1.1 and HTTP/1.0 are spoken here"),
         httparse::Error::HeaderName
         | httparse::Error::HeaderValue
         | httparse::Error::NewLine
         | httparse::Error::Status
-        | httparse::Error::Token => (
-            Refusal::BadRequest,
-            format!("this is no HTTP request: {why}"),
-        ),
+        | httparse::Error::Token => {
+            (Refusal::BadRequest, format!("this is no HTTP request: {why}"))
+        }
     }
 }
 
@@ -162,9 +155,7 @@ impl Parts<'_, '_, '_> {
             return length.map(read_length).transpose();
         }
         if length.is_some() {
-            return Err(bad(
-                "Content-Length beside Transfer-Encoding; send one of them",
-            ));
+            return Err(bad("Content-Length beside Transfer-Encoding; send one of them"));
         }
         if self.minor == 0 {
             return Err(bad("HTTP/1.0 has no Transfer-Encoding"));
@@ -197,10 +188,9 @@ impl Parts<'_, '_, '_> {
             None => Ok(false),
             Some(_) if self.minor == 0 => Ok(false),
             Some(text) if text.eq_ignore_ascii_case("100-continue") => Ok(true),
-            Some(_) => Err((
-                Refusal::Expectation,
-                "the only expectation met is 100-continue".to_owned(),
-            )),
+            Some(_) => {
+                Err((Refusal::Expectation, "the only expectation met is 100-continue".to_owned()))
+            }
         }
     }
 
@@ -230,19 +220,12 @@ impl Parts<'_, '_, '_> {
             if matches!(page, Page::Metrics | Page::Streams) {
                 self.guard(host)?;
             }
-            return Ok(HttpAsk::Page {
-                page,
-                head_only,
-                keep_alive,
-            });
+            return Ok(HttpAsk::Page { page, head_only, keep_alive });
         }
         let (name, container) = self.name()?;
         // HTTP/1.0 can't upgrade (RFC 9110 7.8), and HEAD has nothing to.
-        let websocket = if self.minor == 1 && !head_only {
-            upgrade::websocket(&self.fields)?
-        } else {
-            None
-        };
+        let websocket =
+            if self.minor == 1 && !head_only { upgrade::websocket(&self.fields)? } else { None };
         if websocket.is_some() {
             self.guard(host)?;
         }
@@ -297,14 +280,7 @@ impl Parts<'_, '_, '_> {
             None if is_ts => Kind::Ts,
             None => Kind::Auto,
         };
-        Ok(HttpAsk::Publish {
-            name,
-            kind,
-            ask,
-            body,
-            expect_continue,
-            keep_alive,
-        })
+        Ok(HttpAsk::Publish { name, kind, ask, body, expect_continue, keep_alive })
     }
 
     fn name(&self) -> Result<(Name, Option<Container>), Denied> {

@@ -45,11 +45,7 @@ impl<'a> Target<'a> {
             path if path.starts_with('/') => path,
             _ => return Err(bad("the target is neither a path nor an http:// URL")),
         };
-        Ok(Self {
-            authority,
-            path,
-            query,
-        })
+        Ok(Self { authority, path, query })
     }
 }
 
@@ -76,14 +72,8 @@ fn read_pair(pair: &str, side: Side, ask: &mut Ask) -> Result<(), String> {
         None => (pair, None),
     };
     let key = decode(key)?.replace('-', "_");
-    let subscribers = matches!(
-        key.as_str(),
-        "join" | "max_lag" | "wait" | "policy" | "coalesce"
-    );
-    let publishers = matches!(
-        key.as_str(),
-        "framing" | "window" | "window_bytes" | "timeout"
-    );
+    let subscribers = matches!(key.as_str(), "join" | "max_lag" | "wait" | "policy" | "coalesce");
+    let publishers = matches!(key.as_str(), "framing" | "window" | "window_bytes" | "timeout");
     match (key.as_str(), side) {
         // What players and pages put there so that nothing is cached.
         ("_" | "t", _) => Ok(()),
@@ -101,7 +91,7 @@ fn read_pair(pair: &str, side: Side, ask: &mut Ask) -> Result<(), String> {
 fn check_values(ask: &Ask) -> Result<(), String> {
     if ask.policy == Some(Policy::Wait) {
         return Err(
-            "policy: 'wait' is for the listener's owner to set; ask for skip or close".to_owned(),
+            "policy: 'wait' is for the listener's owner to set; ask for skip or close".to_owned()
         );
     }
     if ask.framing == Some(Kind::Datagram) {

@@ -11,10 +11,7 @@ const NOW: Instant = Instant::ZERO;
 fn rules() -> Rules {
     Rules {
         allow_hosts: vec!["Cam.Example".to_owned(), "proxy.example:8443".to_owned()],
-        listen: vec![
-            "127.0.0.1:8080".parse().unwrap(),
-            "[::1]:8081".parse().unwrap(),
-        ],
+        listen: vec!["127.0.0.1:8080".parse().unwrap(), "[::1]:8081".parse().unwrap()],
     }
 }
 
@@ -45,11 +42,7 @@ fn pieces(input: &[u8], mut piece: impl FnMut() -> usize) -> (usize, Option<Http
 fn ask(head: &str) -> HttpAsk {
     let input = format!("{head}\r\nWHAT FOLLOWS");
     let (taken, ask) = whole(input.as_bytes());
-    assert_eq!(
-        pieces(input.as_bytes(), || 1),
-        (taken, ask.clone()),
-        "{head}"
-    );
+    assert_eq!(pieces(input.as_bytes(), || 1), (taken, ask.clone()), "{head}");
     let ask = ask.expect("an answer");
     if !matches!(ask, HttpAsk::Refused { .. }) {
         assert_eq!(taken, head.len() + 2, "{head}");
@@ -86,12 +79,7 @@ fn publishes(kind: Kind, body: Body, expect_continue: bool, keep_alive: bool) ->
 }
 
 fn subscribes(head_only: bool) -> HttpAsk {
-    HttpAsk::Subscribe {
-        name: name("live/a"),
-        ask: Ask::default(),
-        head_only,
-        websocket: None,
-    }
+    HttpAsk::Subscribe { name: name("live/a"), ask: Ask::default(), head_only, websocket: None }
 }
 
 const WEBSOCKET: &str = "GET /live/a?join=live HTTP/1.1\r\nHost: 127.0.0.1:8080\r\nUpgrade: WebSocket\r\n\

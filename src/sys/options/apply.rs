@@ -1,8 +1,5 @@
 //! Setting options on sockets and reading back what the kernel made of them.
-#![expect(
-    unsafe_code,
-    reason = "socket2 lacks five options, and sysconf is a C call"
-)]
+#![expect(unsafe_code, reason = "socket2 lacks five options, and sysconf is a C call")]
 
 use super::table::{Opt, Place, Row, TABLE};
 use super::value::Value;
@@ -70,14 +67,8 @@ impl SocketOptions {
             }
             if let Some(value) = self.get(row.opt) {
                 // Neither option of this kind differs by address family.
-                let socket = Socket {
-                    inner: SockRef::from(&fd),
-                    v6: false,
-                    tcp: true,
-                };
-                socket
-                    .write(row.opt, value)
-                    .map_err(|error| refused(row, value, &error))?;
+                let socket = Socket { inner: SockRef::from(&fd), v6: false, tcp: true };
+                socket.write(row.opt, value).map_err(|error| refused(row, value, &error))?;
             }
         }
         Ok(())
@@ -124,8 +115,7 @@ impl<'a> Socket<'a> {
         if row.opt == Opt::IncomingCpu {
             check_cpu(row, value)?;
         }
-        self.write(row.opt, value)
-            .map_err(|error| refused(row, value, &error))?;
+        self.write(row.opt, value).map_err(|error| refused(row, value, &error))?;
         self.read_back(row, value)
     }
 
@@ -186,9 +176,7 @@ impl<'a> Socket<'a> {
             Opt::NoDelay => u32::from(sock.tcp_nodelay()?),
             Opt::QuickAck => u32::from(sock.tcp_quickack()?),
             Opt::NotSentLowat => sock.tcp_notsent_lowat()?,
-            Opt::UserTimeout => sock
-                .tcp_user_timeout()?
-                .map_or(0, |span| narrow(span.as_millis())),
+            Opt::UserTimeout => sock.tcp_user_timeout()?.map_or(0, |span| narrow(span.as_millis())),
             Opt::Cc => {
                 let name = sock.tcp_congestion()?;
                 let name = name.split(|byte| *byte == 0).next().unwrap_or_default();
@@ -218,11 +206,7 @@ impl<'a> Socket<'a> {
     pub(super) fn read_text(&self, row: &Row) -> io::Result<String> {
         let value = self.read(row.opt)?;
         let nobody = row.opt == Opt::IncomingCpu && value == Value::Number(u32::MAX);
-        Ok(if nobody {
-            "none".to_owned()
-        } else {
-            value.render(row)
-        })
+        Ok(if nobody { "none".to_owned() } else { value.render(row) })
     }
 
     /// Asks politely, then with CAP_NET_ADMIN, and leaves it to `read_back` to
@@ -284,11 +268,7 @@ impl<'a> Socket<'a> {
                 size_of::<c_int>() as socklen_t,
             )
         };
-        if outcome == 0 {
-            Ok(())
-        } else {
-            Err(io::Error::last_os_error())
-        }
+        if outcome == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
     }
 
     fn get_number(&self, level: c_int, name: c_int) -> io::Result<u32> {
@@ -358,10 +338,7 @@ fn check_cpu(row: &'static Row, value: &Value) -> Result<(), OptionError> {
 /// What to tell about a value that was granted.
 fn note(row: &Row, asked: &Value, got: &Value) -> Option<String> {
     let (a, g) = (asked.number(), got.number());
-    #[expect(
-        clippy::wildcard_enum_match_arm,
-        reason = "few options have a note of their own"
-    )]
+    #[expect(clippy::wildcard_enum_match_arm, reason = "few options have a note of their own")]
     match row.opt {
         Opt::RcvBuf if g < a => Some(clamped("net.core.rmem_max", a)),
         Opt::SndBuf if g < a => Some(clamped("net.core.wmem_max", a)),
@@ -425,16 +402,9 @@ fn refused(row: &'static Row, value: &Value, error: &io::Error) -> OptionError {
             format!("the kernel does not take this value: see {}", row.man)
         }
         Some(libc::ENOBUFS | libc::ENOMEM) => {
-            format!(
-                "out of memory: ask for less than {}",
-                format_size(u64::from(value.number()))
-            )
+            format!("out of memory: ask for less than {}", format_size(u64::from(value.number())))
         }
         _ => format!("refused by the kernel: {error}"),
     };
-    OptionError {
-        name: row.name,
-        value: value.render(row),
-        reason,
-    }
+    OptionError { name: row.name, value: value.render(row), reason }
 }

@@ -189,8 +189,6 @@ impl SocketOptions {
 
 impl fmt::Debug for SocketOptions {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_map()
-            .entries(self.asked().map(|(row, text)| (row.name, text)))
-            .finish()
+        f.debug_map().entries(self.asked().map(|(row, text)| (row.name, text))).finish()
     }
 }

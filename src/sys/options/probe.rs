@@ -57,11 +57,7 @@ fn trial(row: &'static Row, transport: Transport) -> io::Result<Trial> {
         Transport::Tcp => row.default_tcp,
         Transport::Udp => row.default_udp,
     };
-    let text = if default.is_empty() {
-        row.sample
-    } else {
-        default
-    };
+    let text = if default.is_empty() { row.sample } else { default };
     let value = Value::parse(row, Some(text)).expect("a test parses every default and sample");
     if row.opt == Opt::Backlog {
         let options = SocketOptions::one(row, value);
@@ -70,10 +66,7 @@ fn trial(row: &'static Row, transport: Transport) -> io::Result<Trial> {
         let untouched = read_untouched(&socket, row);
         socket.listen(options.backlog())?;
         let outcome = options.confirm_listening(socket.as_fd());
-        return Ok(Trial {
-            untouched,
-            outcome: outcome.map(|mut granted| granted.remove(0)),
-        });
+        return Ok(Trial { untouched, outcome: outcome.map(|mut granted| granted.remove(0)) });
     }
     Ok(Trial {
         untouched: read_untouched(&socket, row),
@@ -82,10 +75,7 @@ fn trial(row: &'static Row, transport: Transport) -> io::Result<Trial> {
 }
 
 fn read_untouched(socket: &socket2::Socket, row: &Row) -> String {
-    Socket::of(socket)
-        .ok()
-        .and_then(|socket| socket.read_text(row).ok())
-        .unwrap_or_default()
+    Socket::of(socket).ok().and_then(|socket| socket.read_text(row).ok()).unwrap_or_default()
 }
 
 impl SocketOptions {

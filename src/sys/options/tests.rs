@@ -19,9 +19,7 @@ fn options(text: &str) -> SocketOptions {
 }
 
 fn refusal(key: &str, value: Option<&str>) -> String {
-    SocketOptions::default()
-        .set(key, value)
-        .expect_err("a refusal")
+    SocketOptions::default().set(key, value).expect_err("a refusal")
 }
 
 fn any_port(domain: Domain) -> SocketAddr {
@@ -33,10 +31,7 @@ fn any_port(domain: Domain) -> SocketAddr {
 }
 
 fn rendered(granted: &[Granted]) -> Vec<String> {
-    granted
-        .iter()
-        .map(|g| format!("{}={}", g.name, g.got))
-        .collect()
+    granted.iter().map(|g| format!("{}={}", g.name, g.got)).collect()
 }
 
 /// IPv4 always, IPv6 where the machine has it.
@@ -112,36 +107,17 @@ fn keys_and_values_are_read_as_people_write_them() {
     ] {
         assert_eq!(asked(text), expected, "{text}");
     }
-    assert_eq!(
-        SocketOptions::default().set("max_lag", Some("5ms")),
-        Ok(false)
-    );
+    assert_eq!(SocketOptions::default().set("max_lag", Some("5ms")), Ok(false));
     assert_eq!(SocketOptions::default().set("no-delay", None), Ok(false));
 }
 
 #[test]
 fn misspelt_values_are_named_with_what_is_accepted() {
     for (key, value, expected) in [
-        (
-            "nodelay",
-            Some("maybe"),
-            "nodelay: 'maybe' is not on, off, 1 or 0",
-        ),
-        (
-            "rcvbuf",
-            Some("4T"),
-            "rcvbuf: '4T' is not a size from 1 to 512M, such as 64K or 4M",
-        ),
-        (
-            "rcvbuf",
-            None,
-            "rcvbuf: a value is needed: a size from 1 to 512M, such as 64K or 4M",
-        ),
-        (
-            "rcvbuf",
-            Some("513M"),
-            "rcvbuf: '513M' is not a size from 1 to 512M, such as 64K or 4M",
-        ),
+        ("nodelay", Some("maybe"), "nodelay: 'maybe' is not on, off, 1 or 0"),
+        ("rcvbuf", Some("4T"), "rcvbuf: '4T' is not a size from 1 to 512M, such as 64K or 4M"),
+        ("rcvbuf", None, "rcvbuf: a value is needed: a size from 1 to 512M, such as 64K or 4M"),
+        ("rcvbuf", Some("513M"), "rcvbuf: '513M' is not a size from 1 to 512M, such as 64K or 4M"),
         (
             "busy_poll",
             Some("50"),
@@ -153,23 +129,11 @@ fn misspelt_values_are_named_with_what_is_accepted() {
             "dscp: '64' is not a number from 0 to 63 or a name: ef, af11 to af43, cs0 to cs7, voice-admit, le",
         ),
         ("ttl", Some("0"), "ttl: '0' is not a number from 1 to 255"),
-        (
-            "ttl",
-            Some("256"),
-            "ttl: '256' is not a number from 1 to 255",
-        ),
+        ("ttl", Some("256"), "ttl: '256' is not a number from 1 to 255"),
         ("ttl", Some("+4"), "ttl: '+4' is not a number from 1 to 255"),
         ("ttl", Some(""), "ttl: '' is not a number from 1 to 255"),
-        (
-            "fastopen",
-            Some("-1"),
-            "fastopen: '-1' is not on, off or a number up to 2147483647",
-        ),
-        (
-            "cc",
-            Some("a\0b"),
-            "cc: 'a\0b' is not a name of 1 to 15 letters, such as cubic",
-        ),
+        ("fastopen", Some("-1"), "fastopen: '-1' is not on, off or a number up to 2147483647"),
+        ("cc", Some("a\0b"), "cc: 'a\0b' is not a name of 1 to 15 letters, such as cubic"),
     ] {
         assert_eq!(refusal(key, value), expected);
     }
@@ -184,15 +148,8 @@ fn merging_fills_only_what_is_unset() {
         url,
         options("nodelay=off ttl=4 backlog=7 notsent_lowat=16K user_timeout=10s keepalive=10s")
     );
-    assert_eq!(
-        url.only_for(Transport::Udp),
-        options("ttl=4"),
-        "UDP sockets have no TCP options"
-    );
-    assert_eq!(
-        SocketOptions::defaults(Transport::Udp),
-        options("rcvbuf=4M")
-    );
+    assert_eq!(url.only_for(Transport::Udp), options("ttl=4"), "UDP sockets have no TCP options");
+    assert_eq!(SocketOptions::defaults(Transport::Udp), options("rcvbuf=4M"));
     assert_eq!(url.backlog(), 7);
     assert_eq!(SocketOptions::default().backlog(), libc::SOMAXCONN);
     assert!(options("quickack").quickack());
@@ -242,9 +199,7 @@ fn a_listener_grants_every_option_and_its_connections_inherit_them() {
         asked.apply_accepted(accepted.as_fd()).unwrap();
         assert_eq!(text(Opt::Priority), "5");
         assert_eq!(text(Opt::QuickAck), "off");
-        options("quickack")
-            .apply_accepted(accepted.as_fd())
-            .unwrap();
+        options("quickack").apply_accepted(accepted.as_fd()).unwrap();
         assert_eq!(text(Opt::QuickAck), "on");
         let probes = socket2::SockRef::from(&accepted);
         assert_eq!(probes.tcp_keepalive_interval().unwrap().as_secs(), 4);
@@ -255,22 +210,15 @@ fn a_listener_grants_every_option_and_its_connections_inherit_them() {
 #[test]
 fn the_defaults_are_granted_and_keepalive_can_be_turned_off() {
     let listener = Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();
-    let granted = SocketOptions::defaults(Transport::Tcp)
-        .prepare_listener(listener.as_fd())
-        .unwrap();
+    let granted =
+        SocketOptions::defaults(Transport::Tcp).prepare_listener(listener.as_fd()).unwrap();
     assert_eq!(
         rendered(&granted),
-        [
-            "nodelay=on",
-            "notsent_lowat=16K",
-            "user_timeout=10s",
-            "keepalive=10s"
-        ]
+        ["nodelay=on", "notsent_lowat=16K", "user_timeout=10s", "keepalive=10s"]
     );
     assert!(granted.iter().all(|g| g.note.is_none()), "{granted:?}");
-    let granted = options("keepalive=off user_timeout=off")
-        .prepare_listener(listener.as_fd())
-        .unwrap();
+    let granted =
+        options("keepalive=off user_timeout=off").prepare_listener(listener.as_fd()).unwrap();
     assert_eq!(rendered(&granted), ["user_timeout=off", "keepalive=off"]);
 }
 
@@ -315,28 +263,20 @@ fn the_kernels_least_buffer_is_told() {
 fn refused_options_name_value_and_reason() {
     let socket = Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();
     let why = |text: &str| {
-        options(text)
-            .prepare_listener(socket.as_fd())
-            .expect_err("refused")
-            .to_string()
+        options(text).prepare_listener(socket.as_fd()).expect_err("refused").to_string()
     };
     let available =
         std::fs::read_to_string("/proc/sys/net/ipv4/tcp_available_congestion_control").unwrap();
     assert_eq!(
         why("cc=warp"),
-        format!(
-            "cc=warp: no such congestion control: this kernel has {}",
-            available.trim()
-        )
+        format!("cc=warp: no such congestion control: this kernel has {}", available.trim())
     );
     assert!(
         why("incoming_cpu=65000")
             .starts_with("incoming_cpu=65000: no such CPU: this machine has 0 to ")
     );
     let datagrams = Socket::new(Domain::IPV4, Type::DGRAM, None).unwrap();
-    let why = options("fastopen")
-        .prepare_listener(datagrams.as_fd())
-        .expect_err("refused");
+    let why = options("fastopen").prepare_listener(datagrams.as_fd()).expect_err("refused");
     assert_eq!(
         why.to_string(),
         "fastopen=256: this kernel, or this kind of socket, does not have TCP_FASTOPEN: leave it out"
@@ -367,9 +307,7 @@ fn fastopen_without_its_sysctl_is_told() {
     let text = std::fs::read_to_string("/proc/sys/net/ipv4/tcp_fastopen").unwrap();
     let bits: u32 = text.trim().parse().unwrap();
     let socket = Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();
-    let granted = options("fastopen=16")
-        .prepare_listener(socket.as_fd())
-        .unwrap();
+    let granted = options("fastopen=16").prepare_listener(socket.as_fd()).unwrap();
     let expected = (bits & 2 == 0).then(|| {
         format!(
             "no effect while net.ipv4.tcp_fastopen is {bits}: servers need bit 2, \
@@ -386,8 +324,7 @@ fn defer_accept_has_no_place_where_subscribers_connect() {
     assert_eq!(options("nodelay").check_subscribe(), Ok(()));
     let why = options("defer_accept=5s").check_subscribe().unwrap_err();
     assert!(
-        why.to_string()
-            .starts_with("defer_accept=5s: a subscriber never speaks first"),
+        why.to_string().starts_with("defer_accept=5s: a subscriber never speaks first"),
         "{why}"
     );
 }
@@ -401,10 +338,7 @@ fn give_up_capabilities() {
         pid: i32,
     }
     // _LINUX_CAPABILITY_VERSION_3, capset(2): two sets of three words.
-    let header = Header {
-        version: 0x2008_0522,
-        pid: 0,
-    };
+    let header = Header { version: 0x2008_0522, pid: 0 };
     let none = [0u32; 6];
     // SAFETY: both pointers are to live locals of the layout that version 3
     // asks for, and the call only reads them.
@@ -435,11 +369,7 @@ fn without_privilege_clamps_are_notes_and_refusals_say_what_it_takes() {
         let note = granted[0].note.as_deref().unwrap();
         assert!(note.starts_with("clamped by net.core.wmem_max"), "{note}");
         // The default must never stop a server, whatever the machine allows.
-        assert!(
-            SocketOptions::defaults(Transport::Udp)
-                .apply_udp(socket.as_fd())
-                .is_ok()
-        );
+        assert!(SocketOptions::defaults(Transport::Udp).apply_udp(socket.as_fd()).is_ok());
         let why = |text: &str| options(text).apply_udp(socket.as_fd()).unwrap_err();
         assert_eq!(
             why("priority=7").to_string(),
@@ -469,12 +399,7 @@ fn every_option_is_probed() {
     let probes = describe().unwrap();
     assert_eq!(probes.len(), TABLE.len());
     for probe in probes {
-        assert_eq!(
-            probe.udp.is_some(),
-            probe.row.udp,
-            "{} on UDP",
-            probe.row.name
-        );
+        assert_eq!(probe.udp.is_some(), probe.row.udp, "{} on UDP", probe.row.name);
         assert!(!probe.tcp.untouched.is_empty(), "{}", probe.row.name);
     }
 }

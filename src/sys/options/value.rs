@@ -28,11 +28,7 @@ impl Value {
             // A name of the kernel's holds at most 15 bytes (TCP_CA_NAME_MAX).
             let fits = (1..=15).contains(&text.len());
             let plain = text.bytes().all(|b| b.is_ascii_graphic());
-            return if fits && plain {
-                Ok(Self::Text(text.to_owned()))
-            } else {
-                Err(wrong())
-            };
+            return if fits && plain { Ok(Self::Text(text.to_owned())) } else { Err(wrong()) };
         }
         let number = number(row, text).ok_or_else(wrong)?;
         let zero_is_off = row.range.0 == 0 && number == 0;
@@ -84,9 +80,7 @@ fn number(row: &Row, text: &str) -> Option<u64> {
         (Kind::Dscp, _) => {
             let name = text.to_ascii_lowercase();
             let named = DSCP_NAMES.iter().find(|(known, _)| *known == name);
-            named
-                .map(|(_, code)| u64::from(*code))
-                .or_else(|| digits(text))
+            named.map(|(_, code)| u64::from(*code)).or_else(|| digits(text))
         }
         (Kind::Switch | Kind::Text, _) => None,
     }
@@ -94,10 +88,7 @@ fn number(row: &Row, text: &str) -> Option<u64> {
 
 /// Digits alone: `u64::from_str` would take a leading plus too.
 fn digits(text: &str) -> Option<u64> {
-    text.bytes()
-        .all(|b| b.is_ascii_digit())
-        .then(|| text.parse().ok())
-        .flatten()
+    text.bytes().all(|b| b.is_ascii_digit()).then(|| text.parse().ok()).flatten()
 }
 
 /// What an option takes, for error messages: completes "is not ...".

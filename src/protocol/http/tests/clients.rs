@@ -16,19 +16,15 @@ fn publishers_as_they_are() {
         publishes(Kind::Ts, Body::chunked(), false, false)
     );
     assert_eq!(
-        ask(
-            "PUT /live/a HTTP/1.1\r\nTransfer-Encoding: chunked\r\nUser-Agent: Lavf/59.27.100\r\n\
+        ask("PUT /live/a HTTP/1.1\r\nTransfer-Encoding: chunked\r\nUser-Agent: Lavf/59.27.100\r\n\
              Accept: */*\r\nExpect: 100-continue\r\nConnection: close\r\nHost: 127.0.0.1:8080\r\n\
-             Content-Type: video/mp2t\r\nIcy-MetaData: 1\r\nAuthorization: Basic dXNlcjpwdw==\r\n"
-        ),
+             Content-Type: video/mp2t\r\nIcy-MetaData: 1\r\nAuthorization: Basic dXNlcjpwdw==\r\n"),
         publishes(Kind::Ts, Body::chunked(), true, false)
     );
     // curl -T, from a file and from a pipe, and with -0.
     assert_eq!(
-        ask(
-            "PUT /live/a.ts HTTP/1.1\r\nHost: 127.0.0.1:8080\r\nUser-Agent: curl/7.88.1\r\n\
-             Accept: */*\r\nContent-Length: 280800\r\nExpect: 100-continue\r\n"
-        ),
+        ask("PUT /live/a.ts HTTP/1.1\r\nHost: 127.0.0.1:8080\r\nUser-Agent: curl/7.88.1\r\n\
+             Accept: */*\r\nContent-Length: 280800\r\nExpect: 100-continue\r\n"),
         publishes(Kind::Ts, Body::length(280_800), true, true)
     );
     assert_eq!(
@@ -47,10 +43,8 @@ fn publishers_as_they_are() {
     );
     // GStreamer souphttpclientsink: one PUT after the other.
     assert_eq!(
-        ask(
-            "PUT /live/a.ts HTTP/1.1\r\nHost: 127.0.0.1:8080\r\nContent-Length: 1316\r\n\
-             User-Agent: GStreamer souphttpclientsink \r\nConnection: Keep-Alive\r\n"
-        ),
+        ask("PUT /live/a.ts HTTP/1.1\r\nHost: 127.0.0.1:8080\r\nContent-Length: 1316\r\n\
+             User-Agent: GStreamer souphttpclientsink \r\nConnection: Keep-Alive\r\n"),
         publishes(Kind::Ts, Body::length(1316), false, true)
     );
     // ffmpeg icecast:// sends no length at all.
@@ -82,10 +76,7 @@ fn players_as_they_are() {
     ] {
         assert_eq!(ask(head), subscribes(false), "{head}");
     }
-    assert_eq!(
-        ask("HEAD /live/a.ts HTTP/1.1\r\nHost: h\r\n"),
-        subscribes(true)
-    );
+    assert_eq!(ask("HEAD /live/a.ts HTTP/1.1\r\nHost: h\r\n"), subscribes(true));
 }
 
 #[test]
@@ -98,64 +89,34 @@ fn pages_and_preflights() {
     ] {
         for (method, head_only) in [("GET", false), ("HEAD", true)] {
             assert_eq!(
-                ask(&format!(
-                    "{method} {path} HTTP/1.1\r\nHost: 127.0.0.1:8080\r\n"
-                )),
-                HttpAsk::Page {
-                    page,
-                    head_only,
-                    keep_alive: true
-                }
+                ask(&format!("{method} {path} HTTP/1.1\r\nHost: 127.0.0.1:8080\r\n")),
+                HttpAsk::Page { page, head_only, keep_alive: true }
             );
         }
     }
     // A body that nobody reads ends the connection: it may look like a request.
-    for field in [
-        "Content-Length: 3",
-        "Transfer-Encoding: chunked",
-        "Connection: foo, Close",
-    ] {
+    for field in ["Content-Length: 3", "Transfer-Encoding: chunked", "Connection: foo, Close"] {
         assert_eq!(
             ask(&format!("GET /healthz HTTP/1.1\r\nHost: x\r\n{field}\r\n")),
-            HttpAsk::Page {
-                page: Page::Healthz,
-                head_only: false,
-                keep_alive: false
-            },
+            HttpAsk::Page { page: Page::Healthz, head_only: false, keep_alive: false },
         );
     }
     for path in ["/api/", "/api/x", "/watch/a"] {
-        is_refused(
-            &format!("GET {path} HTTP/1.1\r\nHost: h\r\n"),
-            Refusal::NotFound,
-        );
+        is_refused(&format!("GET {path} HTTP/1.1\r\nHost: h\r\n"), Refusal::NotFound);
     }
-    for (target, media) in [
-        ("/live/a.ts", true),
-        ("*", false),
-        ("/metrics", false),
-        ("/api/x", false),
-    ] {
+    for (target, media) in
+        [("/live/a.ts", true), ("*", false), ("/metrics", false), ("/api/x", false)]
+    {
         assert_eq!(
-            ask(&format!(
-                "OPTIONS {target} HTTP/1.1\r\nHost: h\r\nOrigin: http://evil\r\n"
-            )),
-            HttpAsk::Preflight {
-                media,
-                keep_alive: true
-            }
+            ask(&format!("OPTIONS {target} HTTP/1.1\r\nHost: h\r\nOrigin: http://evil\r\n")),
+            HttpAsk::Preflight { media, keep_alive: true }
         );
     }
 }
 
 #[test]
 fn websockets() {
-    let HttpAsk::Subscribe {
-        ask: keys,
-        websocket,
-        ..
-    } = ask(WEBSOCKET)
-    else {
+    let HttpAsk::Subscribe { ask: keys, websocket, .. } = ask(WEBSOCKET) else {
         panic!("no subscriber");
     };
     assert_eq!(websocket.as_deref(), Some("s3pPLMBiTxaQ9kYGzzhZRbK+xOo="));
@@ -163,27 +124,11 @@ fn websockets() {
     for (from, to, why) in [
         ("Version: 13", "Version: 8", Refusal::WebSocketVersion),
         ("keep-alive, Upgrade", "keep-alive", Refusal::BadRequest),
-        (
-            "dGhlIHNhbXBsZSBub25jZQ==",
-            "dGhlIHNhbXBsZSBub25j",
-            Refusal::BadRequest,
-        ),
+        ("dGhlIHNhbXBsZSBub25jZQ==", "dGhlIHNhbXBsZSBub25j", Refusal::BadRequest),
         ("Sec-WebSocket-Key", "X", Refusal::BadRequest),
-        (
-            "Origin: http://127.0.0.1:8080",
-            "Origin: http://evil.example",
-            Refusal::Origin,
-        ),
-        (
-            "Origin: http://127.0.0.1:8080",
-            "Origin: null",
-            Refusal::Origin,
-        ),
-        (
-            "Host: 127.0.0.1:8080",
-            "Host: rebound.example:8080",
-            Refusal::Host,
-        ),
+        ("Origin: http://127.0.0.1:8080", "Origin: http://evil.example", Refusal::Origin),
+        ("Origin: http://127.0.0.1:8080", "Origin: null", Refusal::Origin),
+        ("Host: 127.0.0.1:8080", "Host: rebound.example:8080", Refusal::Host),
         ("/live/a", "/watch/a", Refusal::NotFound),
     ] {
         let head = WEBSOCKET.replace(from, to);
@@ -191,9 +136,8 @@ fn websockets() {
         is_refused(&head, why);
     }
     // HTTP/1.0 can't upgrade.
-    let HttpAsk::Subscribe {
-        websocket: None, ..
-    } = ask(&WEBSOCKET.replace("HTTP/1.1", "HTTP/1.0"))
+    let HttpAsk::Subscribe { websocket: None, .. } =
+        ask(&WEBSOCKET.replace("HTTP/1.1", "HTTP/1.0"))
     else {
         panic!("upgraded");
     };
@@ -209,27 +153,11 @@ fn media_types_suffixes_and_framings() {
     for (target, fields, expected) in [
         ("/live/a", "", Kind::Auto),
         ("/live/a.ts", "", Kind::Ts),
-        (
-            "/live/a",
-            "Content-Type: Video/MP2T; charset=x\r\n",
-            Kind::Ts,
-        ),
-        (
-            "/live/a",
-            "Content-Type: application/octet-stream\r\n",
-            Kind::Auto,
-        ),
+        ("/live/a", "Content-Type: Video/MP2T; charset=x\r\n", Kind::Ts),
+        ("/live/a", "Content-Type: application/octet-stream\r\n", Kind::Auto),
         ("/live/a.ts?framing=raw", "", Kind::Raw),
-        (
-            "/live/a?framing=lines",
-            "Content-Type: video/mp2t\r\n",
-            Kind::Lines,
-        ),
-        (
-            "/live/a",
-            "Content-Encoding: identity\r\nIce-Name: x\r\n",
-            Kind::Auto,
-        ),
+        ("/live/a?framing=lines", "Content-Type: video/mp2t\r\n", Kind::Lines),
+        ("/live/a", "Content-Encoding: identity\r\nIce-Name: x\r\n", Kind::Auto),
     ] {
         let HttpAsk::Publish { kind, .. } = put(target, fields) else {
             panic!("{target} {fields}");
@@ -241,13 +169,7 @@ fn media_types_suffixes_and_framings() {
         ("/live/a", "Content-Type: video/x-flv\r\n"),
         ("/live/a", "Content-Encoding: gzip\r\n"),
     ] {
-        assert!(matches!(
-            put(target, fields),
-            HttpAsk::Refused {
-                why: Refusal::MediaType,
-                ..
-            }
-        ));
+        assert!(matches!(put(target, fields), HttpAsk::Refused { why: Refusal::MediaType, .. }));
     }
     is_refused("GET /live/a.flv HTTP/1.1\r\nHost: h\r\n", Refusal::NotFound);
 }
@@ -289,15 +211,10 @@ fn queries() {
         let HttpAsk::Refused { why, text } = get(query) else {
             panic!("{query}");
         };
-        assert!(
-            why == Refusal::BadOption && text.contains(key),
-            "{query}: {text}"
-        );
+        assert!(why == Refusal::BadOption && text.contains(key), "{query}: {text}");
     }
     let put = |query: &str| {
-        ask(&format!(
-            "PUT /a?{query} HTTP/1.1\r\nHost: localhost\r\nContent-Length: 9\r\n"
-        ))
+        ask(&format!("PUT /a?{query} HTTP/1.1\r\nHost: localhost\r\nContent-Length: 9\r\n"))
     };
     assert!(matches!(
         put(
@@ -305,22 +222,8 @@ fn queries() {
         ),
         HttpAsk::Publish { .. }
     ));
-    for query in [
-        "policy=wait",
-        "framing=datagram",
-        "framing=flv",
-        "rcvbuf=4M",
-    ] {
-        assert!(
-            matches!(
-                put(query),
-                HttpAsk::Refused {
-                    why: Refusal::BadOption,
-                    ..
-                }
-            ),
-            "{query}"
-        );
+    for query in ["policy=wait", "framing=datagram", "framing=flv", "rcvbuf=4M"] {
+        assert!(matches!(put(query), HttpAsk::Refused { why: Refusal::BadOption, .. }), "{query}");
     }
 }
 

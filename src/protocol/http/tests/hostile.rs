@@ -38,43 +38,20 @@ fn what_could_be_smuggled_is_refused() {
     ] {
         let why = refused(&post(fields));
         let unknown = fields.contains('\u{e4}');
-        let expected = if unknown {
-            Refusal::Coding
-        } else {
-            Refusal::BadRequest
-        };
+        let expected = if unknown { Refusal::Coding } else { Refusal::BadRequest };
         assert_eq!(why, expected, "{fields:?}");
         // No verb is lax about it.
-        assert_eq!(
-            refused(&post(fields).replace("POST", "GET")),
-            expected,
-            "{fields:?}"
-        );
+        assert_eq!(refused(&post(fields).replace("POST", "GET")), expected, "{fields:?}");
     }
-    for coding in [
-        "gzip",
-        "gzip, chunked",
-        "chunked;x=y",
-        "identity",
-        "xchunked",
-    ] {
-        is_refused(
-            &post(&format!("Transfer-Encoding: {coding}")),
-            Refusal::Coding,
-        );
+    for coding in ["gzip", "gzip, chunked", "chunked;x=y", "identity", "xchunked"] {
+        is_refused(&post(&format!("Transfer-Encoding: {coding}")), Refusal::Coding);
     }
     is_refused(
         &post("Transfer-Encoding: chunked").replace("HTTP/1.1", "HTTP/1.0"),
         Refusal::BadRequest,
     );
-    assert!(matches!(
-        ask(&post("Transfer-Encoding: CHUNKED")),
-        HttpAsk::Publish { .. }
-    ));
-    assert!(matches!(
-        ask(&post("Content-Length: 0005")),
-        HttpAsk::Publish { .. }
-    ));
+    assert!(matches!(ask(&post("Transfer-Encoding: CHUNKED")), HttpAsk::Publish { .. }));
+    assert!(matches!(ask(&post("Content-Length: 0005")), HttpAsk::Publish { .. }));
 }
 
 #[test]
@@ -103,27 +80,12 @@ fn malformed_heads() {
         "{\"json\": true}\r\n",
     ] {
         // `GET *` is a path that names nothing.
-        let expected = if head.starts_with("GET *") {
-            Refusal::BadName
-        } else {
-            Refusal::BadRequest
-        };
+        let expected =
+            if head.starts_with("GET *") { Refusal::BadName } else { Refusal::BadRequest };
         is_refused(head, expected);
     }
-    for name in [
-        "/%00",
-        "/a//b",
-        "/../etc",
-        "/a%2",
-        "/a%20b",
-        "//",
-        "/healthz.ts",
-        "/a#b",
-    ] {
-        is_refused(
-            &format!("GET {name} HTTP/1.1\r\nHost: h\r\n"),
-            Refusal::BadName,
-        );
+    for name in ["/%00", "/a//b", "/../etc", "/a%2", "/a%20b", "//", "/healthz.ts", "/a#b"] {
+        is_refused(&format!("GET {name} HTTP/1.1\r\nHost: h\r\n"), Refusal::BadName);
     }
     for name in ["/", "/healthz", "/metrics", "/api/streams", "/watch/a"] {
         is_refused(
@@ -132,26 +94,16 @@ fn malformed_heads() {
         );
     }
     for method in ["DELETE", "PATCH", "TRACE", "get", "PROPFIND"] {
-        is_refused(
-            &format!("{method} /a HTTP/1.1\r\nHost: h\r\n"),
-            Refusal::Method,
-        );
+        is_refused(&format!("{method} /a HTTP/1.1\r\nHost: h\r\n"), Refusal::Method);
     }
-    is_refused(
-        "GET /a HTTP/1.1\r\nHost: h\r\nExpect: tea\r\n",
-        Refusal::Expectation,
-    );
+    is_refused("GET /a HTTP/1.1\r\nHost: h\r\nExpect: tea\r\n", Refusal::Expectation);
 }
 
 #[test]
 fn another_protocol_is_told_at_its_first_byte() {
     for (first, word) in [(0x16, "TLS"), (0x03, "RTMP")] {
         let (taken, ask) = whole(&[first, 3, 1]);
-        let Some(HttpAsk::Refused {
-            why: Refusal::WrongProtocol,
-            text,
-        }) = ask
-        else {
+        let Some(HttpAsk::Refused { why: Refusal::WrongProtocol, text }) = ask else {
             panic!("{ask:?}");
         };
         assert!(taken == 1 && text.contains(word));
@@ -163,10 +115,7 @@ fn guarded(host: &str, origin: Option<&str>, rules: &Rules) -> Option<Refusal> {
     let head = format!("GET /metrics HTTP/1.1\r\nHost: {host}\r\n{origin}\r\n");
     match Http::new(NOW).handle_bytes(head.as_bytes(), rules, NOW).1 {
         Some(HttpAsk::Refused { why, .. }) => Some(why),
-        Some(HttpAsk::Page {
-            page: Page::Metrics,
-            ..
-        }) => None,
+        Some(HttpAsk::Page { page: Page::Metrics, .. }) => None,
         other => panic!("{other:?}"),
     }
 }
@@ -207,22 +156,16 @@ fn host_names_this_server() {
     ] {
         assert_eq!(guarded(host, None, &rules()), Some(Refusal::Host), "{host}");
     }
-    let any = Rules {
-        allow_hosts: vec![],
-        listen: vec!["0.0.0.0:8080".parse().unwrap()],
-    };
+    let any = Rules { allow_hosts: vec![], listen: vec!["0.0.0.0:8080".parse().unwrap()] };
     for host in ["192.0.2.7:8080", "[2001:db8::1]:8080", "localhost:8080"] {
         assert_eq!(guarded(host, None, &any), None, "{host}");
     }
     for host in ["192.0.2.7:81", "evil.example:8080"] {
         assert_eq!(guarded(host, None, &any), Some(Refusal::Host), "{host}");
     }
-    for (text, right) in [
-        ("cam.example", true),
-        ("[::1]:80", true),
-        ("http://cam", false),
-        ("a/b", false),
-    ] {
+    for (text, right) in
+        [("cam.example", true), ("[::1]:80", true), ("http://cam", false), ("a/b", false)]
+    {
         assert_eq!(Rules::check_allow_host(text).is_ok(), right, "{text}");
     }
     // Without any Host, as HTTP/1.0 may, and with the target's own.
@@ -235,10 +178,7 @@ fn host_names_this_server() {
         "PUT /a HTTP/1.1\r\nHost: evil.example:8080\r\nContent-Length: 1\r\n",
         Refusal::Host,
     );
-    is_refused(
-        "GET /api/streams HTTP/1.1\r\nHost: evil.example\r\n",
-        Refusal::Host,
-    );
+    is_refused("GET /api/streams HTTP/1.1\r\nHost: evil.example\r\n", Refusal::Host);
 }
 
 #[test]
@@ -251,11 +191,7 @@ fn origin_is_this_server() {
         ("cam.example", "https://cam.example"),
         ("proxy.example:8443", "https://proxy.example:8443"),
     ] {
-        assert_eq!(
-            guarded(host, Some(origin), &rules()),
-            None,
-            "{host} {origin}"
-        );
+        assert_eq!(guarded(host, Some(origin), &rules()), None, "{host} {origin}");
     }
     for (host, origin) in [
         ("127.0.0.1:8080", "null"),
@@ -270,11 +206,7 @@ fn origin_is_this_server() {
         ("127.0.0.1:8080", "file://"),
         ("cam.example", "http://evil.example"),
     ] {
-        assert_eq!(
-            guarded(host, Some(origin), &rules()),
-            Some(Refusal::Origin),
-            "{host} {origin}"
-        );
+        assert_eq!(guarded(host, Some(origin), &rules()), Some(Refusal::Origin), "{host} {origin}");
     }
     is_refused(
         "POST /a HTTP/1.1\r\nHost: localhost\r\nOrigin: http://evil\r\nContent-Length: 1\r\n",
@@ -293,36 +225,18 @@ fn heads_are_bounded_to_the_byte() {
         format!("{start}{}\r\n\r\n", "x".repeat(bytes - start.len() - 4))
     };
     let fits = of(HTTP_HEAD_BYTES);
-    assert_eq!(
-        whole(fits.as_bytes()),
-        (HTTP_HEAD_BYTES, Some(subscribes(false)))
-    );
-    assert_eq!(
-        pieces(fits.as_bytes(), || 1),
-        (HTTP_HEAD_BYTES, Some(subscribes(false)))
-    );
-    for input in [
-        of(HTTP_HEAD_BYTES + 1),
-        "a".repeat(HTTP_HEAD_BYTES * 2),
-        "\r\n".repeat(HTTP_HEAD_BYTES),
-    ] {
+    assert_eq!(whole(fits.as_bytes()), (HTTP_HEAD_BYTES, Some(subscribes(false))));
+    assert_eq!(pieces(fits.as_bytes(), || 1), (HTTP_HEAD_BYTES, Some(subscribes(false))));
+    for input in
+        [of(HTTP_HEAD_BYTES + 1), "a".repeat(HTTP_HEAD_BYTES * 2), "\r\n".repeat(HTTP_HEAD_BYTES)]
+    {
         let (taken, ask) = whole(input.as_bytes());
-        assert!(matches!(
-            ask,
-            Some(HttpAsk::Refused {
-                why: Refusal::HeadTooLarge,
-                ..
-            })
-        ));
+        assert!(matches!(ask, Some(HttpAsk::Refused { why: Refusal::HeadTooLarge, .. })));
         assert_eq!(taken, HTTP_HEAD_BYTES);
         assert_eq!(pieces(input.as_bytes(), || 100), (taken, ask));
     }
-    let fields = |n: usize| {
-        format!(
-            "GET /live/a HTTP/1.1\r\nHost: h\r\n{}",
-            "a: b\r\n".repeat(n - 1)
-        )
-    };
+    let fields =
+        |n: usize| format!("GET /live/a HTTP/1.1\r\nHost: h\r\n{}", "a: b\r\n".repeat(n - 1));
     assert_eq!(ask(&fields(HTTP_HEADERS)), subscribes(false));
     is_refused(&fields(HTTP_HEADERS + 1), Refusal::HeadTooLarge);
 }
@@ -336,30 +250,17 @@ fn slow_clients_and_silent_ones() {
     http.handle_bytes(b"G", &rules(), later);
     assert_eq!(http.poll_timeout(), later + HTTP_HEAD_TIME);
     // More bytes buy no more time.
-    http.handle_bytes(
-        b"ET / HTTP/1.1\r\n",
-        &rules(),
-        later + Duration::from_secs(4),
-    );
+    http.handle_bytes(b"ET / HTTP/1.1\r\n", &rules(), later + Duration::from_secs(4));
     assert_eq!(http.poll_timeout(), later + HTTP_HEAD_TIME);
-    assert_eq!(
-        http.handle_timeout(later + HTTP_HEAD_TIME),
-        Some(Timeout::Head)
-    );
+    assert_eq!(http.handle_timeout(later + HTTP_HEAD_TIME), Some(Timeout::Head));
     assert_eq!(http.handle_timeout(later + HTTP_HEAD_TIME), None);
     let mut silent = Http::new(NOW);
-    assert_eq!(
-        silent.handle_timeout(NOW + HTTP_IDLE_TIME),
-        Some(Timeout::Idle)
-    );
+    assert_eq!(silent.handle_timeout(NOW + HTTP_IDLE_TIME), Some(Timeout::Idle));
 }
 
 #[test]
 fn bare_line_feeds_end_lines_too() {
-    assert_eq!(
-        whole(b"GET /live/a HTTP/1.1\nHost: h\n\n").1,
-        Some(subscribes(false))
-    );
+    assert_eq!(whole(b"GET /live/a HTTP/1.1\nHost: h\n\n").1, Some(subscribes(false)));
 }
 
 #[test]
@@ -378,21 +279,14 @@ fn fuzz_heads() {
         let seed = corpus[random.below(corpus.len())].as_bytes();
         let input = random.mutate(seed);
         let (taken, ask) = whole(&input);
-        assert_eq!(
-            pieces(&input, || random.below(60)),
-            (taken, ask.clone()),
-            "{input:?}"
-        );
+        assert_eq!(pieces(&input, || random.below(60)), (taken, ask.clone()), "{input:?}");
         match ask {
             None => assert_eq!(taken, input.len()),
             Some(HttpAsk::Refused { text, .. }) => assert!(text.len() < 4 * HTTP_HEAD_BYTES),
             Some(_) => granted += 1,
         }
     }
-    assert!(
-        granted > 10_000,
-        "the mutations are too wild to mean much: {granted}"
-    );
+    assert!(granted > 10_000, "the mutations are too wild to mean much: {granted}");
 }
 
 #[test]
