@@ -10,6 +10,7 @@ pub mod client;
 pub mod config;
 pub mod framing;
 pub mod limits;
+pub mod options;
 pub mod protocol;
 pub mod reactor;
 pub mod relay;

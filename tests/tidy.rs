@@ -94,7 +94,14 @@ fn every_file_says_what_it_is() {
 
 #[test]
 fn layers_import_only_what_lies_below() {
-    check_each(rules::forbidden_imports);
+    let sources = sources();
+    let declared: Vec<String> = sources.iter().flat_map(lexer::test_modules).collect();
+    let complaints: Vec<String> = sources
+        .iter()
+        .filter(|source| !rules::is_for_tests(&source.path, &declared))
+        .flat_map(rules::forbidden_imports)
+        .collect();
+    expect_none(&complaints);
 }
 
 #[test]
@@ -127,7 +134,7 @@ fn the_core_can_be_read_whole() {
     let lines = rules::core_lines(&sources());
     assert!(
         lines <= rules::CORE_LINES,
-        "src/:1: base, ring, relay, reactor and sys have {lines} lines without tests, \
+        "src/:1: base, ring, relay, reactor and sys have {lines} lines of code without tests, \
          at most {}; say the same in less, or move what isn't core up",
         rules::CORE_LINES
     );
@@ -280,7 +287,7 @@ mod on_bad_snippets {
             Source::new("src/ring/b/tests.rs", "//! a\n"),
             Source::new("src/client/mod.rs", "//! a\n"),
         ];
-        assert_eq!(rules::core_lines(&tree), 4);
+        assert_eq!(rules::core_lines(&tree), 2);
     }
 
     #[test]

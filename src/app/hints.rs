@@ -7,7 +7,7 @@ use crate::sys::interfaces;
 use std::net::{IpAddr, SocketAddr};
 
 /// Logs the lines for one listener.
-pub fn print(site: &Site) {
+pub(super) fn print(site: &Site) {
     for addr in reachable(site.addr) {
         for line in lines(&site.service, addr) {
             log::info!("{line}");
@@ -16,7 +16,7 @@ pub fn print(site: &Site) {
 }
 
 /// Logs the line that plays a push.
-pub fn push(push: &Push) {
+pub(super) fn push(push: &Push) {
     let to = push.to;
     let url = match to.ip().is_multicast() {
         true => format!("udp://@{to}"),

@@ -1,7 +1,7 @@
 //! Help texts. The socket options come from their table, so that a new one
 //! can't be missing here.
 
-use crate::sys::options::{Kind, Row, TABLE};
+use crate::options::{Kind, Row, TABLE};
 use std::fmt::Write;
 
 const OVERVIEW: &str = "\

@@ -3,9 +3,9 @@
 
 use super::suggest::hint;
 use super::url::{Host, Scheme, Url};
+use crate::options::{SocketOptions, TABLE, Transport};
 use crate::protocol::{Ask, Name, Policy};
 use crate::reactor::plan::Service;
-use crate::sys::options::{SocketOptions, TABLE, Transport};
 use std::net::IpAddr;
 
 /// The keys that [`Ask::set`] knows; a test holds the two together.

@@ -25,9 +25,9 @@ mod tests;
 pub use flags::parse;
 pub use show::{options_json, options_markdown, options_table, run_options};
 
+use crate::options::SocketOptions;
 use crate::protocol::Ask;
 use crate::reactor::plan::{Idle, Plan};
-use crate::sys::options::SocketOptions;
 use log::LevelFilter;
 use std::fmt;
 use std::path::{Path, PathBuf};

@@ -9,9 +9,9 @@ use super::listen::{Listener, STREAM_KEYS, Scope, Target, fill};
 use super::url::{Host, check_host_name};
 use crate::base::units::parse_duration;
 use crate::limits;
+use crate::options::{SocketOptions, TABLE, Transport};
 use crate::protocol::Ask;
 use crate::reactor::plan::{Idle, Listen, Plan, Push, Service};
-use crate::sys::options::{SocketOptions, TABLE, Transport};
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::time::Duration;
 

@@ -2,7 +2,7 @@
 //! programs, and for the README.
 
 use super::Format;
-use crate::sys::options::{Probe, Row, TABLE, Trial, describe};
+use crate::options::{Probe, Row, TABLE, Trial, describe};
 use std::fmt::Write as _;
 use std::io::{self, Write};
 

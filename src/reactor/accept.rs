@@ -1,13 +1,13 @@
 //! Listeners → connections, a few a turn: new clients never delay a stream.
 
-use super::conn::{Awaiting, Conn, Role};
+use super::conn::Conn;
 use super::session::{self, Desk};
 use super::site::Sites;
 use super::slab::{Key, Slab};
 use super::streams::Streams;
 use super::turn::{Alarm, Turn};
 use crate::limits::{ACCEPT_PAUSE, ACCEPTS, CONNECTIONS};
-use crate::sys::options::SocketOptions;
+use crate::options::SocketOptions;
 use crate::sys::socket::{Tcp, TcpListener, is_exhausted};
 use mio::unix::SourceFd;
 use mio::{Interest, Registry};
@@ -184,17 +184,10 @@ fn begin(
     let Some(conn) = conns.get_mut(key) else {
         return;
     };
-    let closing = Role::Closing { until: turn.now, is_shut: false };
-    match std::mem::replace(&mut conn.role, closing) {
-        Role::Awaiting(awaiting) => {
-            let awaiting: Awaiting = *awaiting;
-            let mut desk = Desk { turn, streams, sites };
-            let read = desk.subscribe(key, conn, awaiting);
-            desk.go_on(key, conn, read);
-        }
-        other => {
-            conn.role = other;
-            session::arm(key, conn, turn, streams);
-        }
-    }
+    let Some(awaiting) = conn.take_awaiting() else {
+        return session::arm(key, conn, turn, streams);
+    };
+    let mut desk = Desk { turn, streams, sites };
+    let read = desk.subscribe(key, conn, awaiting);
+    desk.go_on(key, conn, read);
 }

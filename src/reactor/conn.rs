@@ -76,6 +76,11 @@ pub enum Role {
     },
 }
 
+impl Role {
+    /// What a connection is while it becomes something else.
+    const BETWEEN: Self = Self::Closing { until: Instant::ZERO, is_shut: false };
+}
+
 /// A publisher that waits for the directory's answer.
 #[derive(Debug)]
 pub struct Claiming {
@@ -230,12 +235,46 @@ impl<S> Conn<S> {
         }
     }
 
+    /// Takes the wish of a subscriber that waits; its next role comes at once.
+    pub fn take_awaiting(&mut self) -> Option<Awaiting> {
+        match std::mem::replace(&mut self.role, Role::BETWEEN) {
+            Role::Awaiting(awaiting) => Some(*awaiting),
+            other @ (Role::Head { .. }
+            | Role::Greeting { .. }
+            | Role::Claiming(_)
+            | Role::Publisher(_)
+            | Role::Subscriber(_)
+            | Role::Echo(_)
+            | Role::Closing { .. }) => {
+                self.role = other;
+                None
+            }
+        }
+    }
+
+    /// Takes the wish of a publisher that claims; its next role comes at once.
+    pub fn take_claiming(&mut self) -> Option<Claiming> {
+        match std::mem::replace(&mut self.role, Role::BETWEEN) {
+            Role::Claiming(claiming) => Some(*claiming),
+            other @ (Role::Head { .. }
+            | Role::Greeting { .. }
+            | Role::Awaiting(_)
+            | Role::Publisher(_)
+            | Role::Subscriber(_)
+            | Role::Echo(_)
+            | Role::Closing { .. }) => {
+                self.role = other;
+                None
+            }
+        }
+    }
+
     /// True where other bytes may be sent: a subscriber is between messages.
     pub fn at_boundary(&self) -> bool {
-        match &self.role {
-            Role::Subscriber(subscribed) => subscribed.subscriber.at_boundary(),
-            _other => true,
+        if let Role::Subscriber(subscribed) = &self.role {
+            return subscribed.subscriber.at_boundary();
         }
+        true
     }
 
     /// Puts it on the list of readable connections.

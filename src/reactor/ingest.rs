@@ -113,6 +113,9 @@ fn pump<S: Socket>(
             Err(why) => return Err(why),
         };
         (bytes, calls) = (bytes + len, calls + 1);
+        if sites.list[conn.listener].quickack {
+            conn.socket.acknowledge();
+        }
         match take(publisher, len, turn, streams) {
             Taken::Goes if len < room && !conn.is_read_closed => break Pumped::Idle,
             Taken::Goes => {}

@@ -1,5 +1,6 @@
 //! The server's own pages: health, metrics, the list of streams.
 
+use super::counters::Counters;
 use super::streams::{Fanout, Streams};
 use super::turn::Turn;
 use crate::protocol::http::Page;
@@ -73,13 +74,39 @@ fn list(turn: &Turn, streams: &Streams) -> String {
 
 /// `GET /metrics`: Prometheus text format 0.0.4.
 fn metrics(turn: &Turn, streams: &Streams) -> String {
-    let counters = &turn.counters;
     let mut text = String::new();
-    let totals = [
+    totals(&mut text, &turn.counters, streams);
+    let reasons = turn.counters.refusals().map(|(why, count)| (why.label().to_owned(), count));
+    family(&mut text, "refused_total", "Peers and requests refused", "reason", reasons);
+    let phases = turn.counters.exhausted.rows().map(|(phase, count)| (phase.to_owned(), count));
+    family(&mut text, "budget_exhausted_total", "Budgets used up", "phase", phases);
+    let counts = fans(streams).map(|fan| (fan.stream.name.to_string(), fan.subscribers as u64));
+    family(&mut text, "subscribers", "Subscribers on connections", "stream", counts);
+    text
+}
+
+/// One metric with a label.
+fn family(
+    text: &mut String,
+    name: &str,
+    help: &str,
+    label: &str,
+    rows: impl IntoIterator<Item = (String, u64)>,
+) {
+    let kind = if name.ends_with("_total") { "counter" } else { "gauge" };
+    let _ = writeln!(text, "# HELP nearlight_{name} {help}.\n# TYPE nearlight_{name} {kind}");
+    for (value, count) in rows {
+        let _ = writeln!(text, "nearlight_{name}{{{label}=\"{value}\"}} {count}");
+    }
+}
+
+/// The counters without a label.
+fn totals(text: &mut String, counters: &Counters, streams: &Streams) {
+    let rows = [
         ("turns", "Turns of the loop", counters.turns),
         ("accepted", "Connections accepted", counters.accepted),
         ("closed", "Connections freed", counters.closed),
-        ("accept_failures", "Accepts that found no descriptor or memory", counters.accept_failures),
+        ("accept_failures", "Accepts without descriptor or memory", counters.accept_failures),
         ("receives", "Receive calls on publishers", counters.receives),
         ("received_bytes", "Bytes received from publishers", counters.received_bytes),
         ("sends", "Send calls for TCP subscribers", counters.sends),
@@ -92,35 +119,12 @@ fn metrics(turn: &Turn, streams: &Streams) -> String {
         ("lag_closes", "Subscribers ended for their lag", counters.lag_closes),
         ("segments_allocated", "Ring segments allocated", streams.pool.allocated),
     ];
-    for (name, help, counter) in totals {
+    for (name, help, counter) in rows {
+        let count = counter.get();
         let _ = writeln!(
             text,
             "# HELP nearlight_{name}_total {help}.\n# TYPE nearlight_{name}_total counter\n\
-             nearlight_{name}_total {}",
-            counter.get()
+             nearlight_{name}_total {count}"
         );
     }
-    text.push_str(
-        "# HELP nearlight_refused_total Requests and peers refused, by reason.\n\
-         # TYPE nearlight_refused_total counter\n",
-    );
-    for (why, count) in counters.refusals() {
-        let _ = writeln!(text, "nearlight_refused_total{{reason=\"{}\"}} {count}", why.label());
-    }
-    text.push_str(
-        "# HELP nearlight_budget_exhausted_total Times a phase ran out of its budget.\n\
-         # TYPE nearlight_budget_exhausted_total counter\n",
-    );
-    for (phase, count) in counters.exhausted.rows() {
-        let _ = writeln!(text, "nearlight_budget_exhausted_total{{phase=\"{phase}\"}} {count}");
-    }
-    text.push_str(
-        "# HELP nearlight_subscribers Subscribers on connections, by stream.\n\
-         # TYPE nearlight_subscribers gauge\n",
-    );
-    for fan in fans(streams) {
-        let (name, count) = (&fan.stream.name, fan.subscribers);
-        let _ = writeln!(text, "nearlight_subscribers{{stream=\"{name}\"}} {count}");
-    }
-    text
 }

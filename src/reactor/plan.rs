@@ -1,8 +1,8 @@
 //! What a server is asked to do, as types: the command line and the
 //! configuration file are parsed into this once, and nothing is parsed later.
 
+use crate::options::SocketOptions;
 use crate::protocol::{Ask, Name};
-use crate::sys::options::SocketOptions;
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 

@@ -248,14 +248,7 @@ impl Desk<'_> {
 
     /// The directory has answered a publisher.
     pub(super) fn claimed<S: Socket>(&mut self, key: Key, conn: &mut Conn<S>, claim: Claim) {
-        let closing = Role::Closing { until: self.turn.now, is_shut: false };
-        let claiming = match std::mem::replace(&mut conn.role, closing) {
-            Role::Claiming(claiming) => *claiming,
-            other => {
-                conn.role = other;
-                return;
-            }
-        };
+        let Some(claiming) = conn.take_claiming() else { return };
         let read = match claim {
             Claim::Granted { epoch, waiters } => {
                 let name = claiming.name.clone();
@@ -445,13 +438,9 @@ impl Desk<'_> {
             let Some(conn) = conns.get_mut(key).filter(|conn| !conn.is_closing) else {
                 continue;
             };
-            let closing = Role::Closing { until: self.turn.now, is_shut: false };
-            match std::mem::replace(&mut conn.role, closing) {
-                Role::Awaiting(awaiting) => {
-                    let read = self.subscribe(key, conn, *awaiting);
-                    self.go_on(key, conn, read);
-                }
-                other => conn.role = other,
+            if let Some(awaiting) = conn.take_awaiting() {
+                let read = self.subscribe(key, conn, awaiting);
+                self.go_on(key, conn, read);
             }
         }
     }

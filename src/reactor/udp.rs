@@ -390,10 +390,12 @@ impl Egress {
         let epoch = udp_join::epoch(turn.now);
         let bytes = &turn.scratch[..received.len];
         let answer = self.joiner.handle_datagram(bytes, from, epoch, joined);
-        let answer = match answer {
-            Answer::SendToken(_) if !self.handshake && known.is_some() => Answer::KeepAlive,
-            Answer::SendToken(_) if !self.handshake => Answer::Join { epoch },
-            other => other,
+        let answer = if self.handshake || !matches!(answer, Answer::SendToken(_)) {
+            answer
+        } else if known.is_some() {
+            Answer::KeepAlive
+        } else {
+            Answer::Join { epoch }
         };
         match answer {
             Answer::Ignore => {}

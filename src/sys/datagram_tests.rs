@@ -1,11 +1,11 @@
 //! Datagrams on loopback: batches, GRO, losses, groups.
 #![expect(unsafe_code, reason = "received bytes are taken, errors polled for, UDP_SEGMENT set")]
 
-use super::super::interfaces;
-use super::super::socket::Reuse;
-use super::super::testing::{loopbacks, unblocked, wait_for};
 use super::*;
 use crate::limits::DATAGRAM_BYTES;
+use crate::sys::interfaces;
+use crate::sys::socket::Reuse;
+use crate::sys::testing::{loopbacks, unblocked, wait_for};
 use socket2::SockRef;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::os::unix::net::UnixDatagram;

@@ -11,10 +11,9 @@ pub mod clock;
 pub mod datagram;
 pub mod error;
 pub mod interfaces;
-pub mod options;
 pub mod process;
 pub mod socket;
+pub mod sockopt;
 #[cfg(test)]
-mod testing;
+pub(crate) mod testing;
 mod udp_setup;
-pub mod wake;

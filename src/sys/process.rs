@@ -3,11 +3,10 @@
 #![expect(unsafe_code, reason = "setrlimit(2), getrandom(2), pthread_sigmask(3) and signalfd(2)")]
 
 use super::error::{SysError, SysResult, retried};
-use super::wake::own;
 use std::fs::File;
 use std::io::{self, Read};
 use std::mem;
-use std::os::fd::{AsFd, AsRawFd, BorrowedFd, RawFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
 
 /// SIGTERM: a service manager asks to stop.
 pub const TERMINATE: i32 = libc::SIGTERM;
@@ -82,7 +81,11 @@ impl Signals {
         let flags = libc::SFD_NONBLOCK | libc::SFD_CLOEXEC;
         // SAFETY: the call reads `set`; -1 asks for a new descriptor.
         let fd = unsafe { libc::signalfd(-1, &raw const set, flags) };
-        own("signalfd", fd).map(Self)
+        if fd == -1 {
+            return Err(SysError::last("signalfd", ""));
+        }
+        // SAFETY: the kernel has just made this descriptor for us.
+        Ok(Self(unsafe { OwnedFd::from_raw_fd(fd) }.into()))
     }
 
     /// The next signal that came; does not block.

@@ -7,7 +7,6 @@
 
 use super::error::{SysError, SysResult, retried};
 use socket2::{Domain, Protocol, SockAddr, SockRef, Type};
-use std::fs::File;
 use std::io::{self, IoSlice};
 use std::mem;
 use std::net::{Shutdown, SocketAddr, TcpStream};
@@ -39,6 +38,10 @@ pub trait Socket {
     /// # Errors
     /// The kernel's.
     fn unacked(&mut self) -> io::Result<usize>;
+
+    /// Has what was received acknowledged at once (`TCP_QUICKACK`, tcp(7)); the
+    /// kernel forgets it by itself, so this is asked again after each receive.
+    fn acknowledge(&mut self) {}
 
     /// Ends our side, behind what was sent; the peer's goes on.
     ///
@@ -89,6 +92,11 @@ impl Socket for Tcp {
             return Err(io::Error::last_os_error());
         }
         Ok(usize::try_from(bytes).unwrap_or(0))
+    }
+
+    fn acknowledge(&mut self) {
+        // A connection that is gone says so at the next receive.
+        let _gone = self.set_quickack();
     }
 
     fn shutdown(&mut self) -> io::Result<()> {
@@ -225,44 +233,6 @@ impl TcpListener {
 /// again at once will not cure.
 pub fn is_exhausted(error: &io::Error) -> bool {
     matches!(error.raw_os_error(), Some(libc::EMFILE | libc::ENFILE | libc::ENOBUFS | libc::ENOMEM))
-}
-
-/// A descriptor kept for bad times: when accept fails for want of one, this is
-/// given up for a moment, to take a client off the backlog and turn it away,
-/// instead of letting it wait and the listener stay readable for ever.
-#[derive(Debug)]
-pub struct ReserveFd(Option<File>);
-
-impl ReserveFd {
-    /// Opens `/dev/null`.
-    ///
-    /// # Errors
-    /// The kernel's.
-    pub fn open() -> SysResult<Self> {
-        let file = Self::null().map_err(|e| SysError::new("open", "/dev/null", e))?;
-        Ok(Self(Some(file)))
-    }
-
-    /// Accepts one connection in the reserve's place and resets it; answers
-    /// whose it was.
-    ///
-    /// # Errors
-    /// As [`TcpListener::accept`]. If another thread took the descriptor, the
-    /// reserve is opened again at the next call.
-    pub fn turn_away(&mut self, listener: &TcpListener) -> io::Result<SocketAddr> {
-        self.0 = None;
-        let turned_away = listener.accept().map(|(conn, peer)| {
-            // A connection that can't be set to reset is closed all the same.
-            let _ = conn.reset_on_close();
-            peer
-        });
-        self.0 = Self::null().ok();
-        turned_away
-    }
-
-    fn null() -> io::Result<File> {
-        File::open("/dev/null")
-    }
 }
 
 /// How a UDP port is shared.

@@ -1,8 +1,8 @@
 //! Stream sockets on loopback.
 #![expect(unsafe_code, reason = "received bytes are taken, descriptor flags read")]
 
-use super::super::testing::{loopbacks, unblocked, wait_for};
 use super::*;
+use crate::sys::testing::{loopbacks, unblocked, wait_for};
 
 fn listen(addr: SocketAddr) -> TcpListener {
     TcpListener::bind(addr, false, 16, |_| Ok(())).unwrap()
@@ -166,24 +166,4 @@ fn prepare_runs_before_bind_and_its_refusal_stands() {
     let error = Udp::bind(addr, Reuse::No, |_| Err(SysError::refused("SO_X", "", "no".into())))
         .unwrap_err();
     assert_eq!(error.to_string(), "SO_X: no");
-}
-
-#[test]
-fn the_reserve_turns_a_client_away() {
-    let listener = listen(loopbacks()[0]);
-    let mut reserve = ReserveFd::open().unwrap();
-    let client = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
-    let us = client.local_addr().unwrap();
-    let mut client = Tcp::try_from(client).unwrap();
-    assert_eq!(unblocked("accept", || reserve.turn_away(&listener)), us);
-    let mut space = [0; 16];
-    let error = wait_for("reset", || match client.recv(&mut space) {
-        Ok(n) => panic!("{n} bytes instead of a reset"),
-        Err(error) if error.kind() == io::ErrorKind::WouldBlock => None,
-        Err(error) => Some(error),
-    });
-    assert_eq!(error.kind(), io::ErrorKind::ConnectionReset);
-    assert!(reserve.0.is_some());
-    assert!(is_exhausted(&io::Error::from_raw_os_error(libc::EMFILE)));
-    assert!(!is_exhausted(&io::ErrorKind::WouldBlock.into()));
 }

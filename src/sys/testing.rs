@@ -1,5 +1,6 @@
 //! What the tests of this layer share: waiting without sleeping, and the
 //! loopback addresses that the machine has.
+#![expect(unsafe_code, reason = "one test gives up its thread's capabilities")]
 
 use super::clock::Clock;
 use std::io;
@@ -39,4 +40,21 @@ pub(super) fn loopbacks() -> Vec<SocketAddr> {
         Err(error) => eprintln!("IPv6 is not tested here: bind {six}: {error}"),
     }
     found
+}
+
+/// Gives up the calling thread's capabilities: the raw call concerns the
+/// thread alone, unlike the process-wide wrappers of libc's set*id.
+pub(crate) fn give_up_capabilities() {
+    #[repr(C)]
+    struct Header {
+        version: u32,
+        pid: i32,
+    }
+    // _LINUX_CAPABILITY_VERSION_3, capset(2): two sets of three words.
+    let header = Header { version: 0x2008_0522, pid: 0 };
+    let none = [0u32; 6];
+    // SAFETY: both pointers are to live locals of the layout that version 3
+    // asks for, and the call only reads them.
+    let outcome = unsafe { libc::syscall(libc::SYS_capset, &raw const header, &raw const none) };
+    assert_eq!(outcome, 0);
 }

@@ -193,12 +193,13 @@ pub(crate) fn test_items(code: &str) -> Vec<(usize, usize)> {
     found
 }
 
-/// Paths of the files that `source` declares as modules for tests alone, each
-/// as `name.rs` and as the folder `name/`.
+/// Paths of the files that `source` declares as modules for tests alone: the
+/// one that a `path` attribute names, or `name.rs` and the folder `name/`.
 pub(crate) fn test_modules(source: &Source) -> Vec<String> {
     let stem = source.path.trim_end_matches(".rs");
     let folder =
         ["/mod", "/lib", "/main"].iter().find_map(|end| stem.strip_suffix(end)).unwrap_or(stem);
+    let beside = source.path.rsplit_once('/').map_or("", |(folder, _)| folder);
     let mut found = Vec::new();
     for (start, end) in test_items(&source.code) {
         let item = &source.code[start..end];
@@ -208,6 +209,10 @@ pub(crate) fn test_modules(source: &Source) -> Vec<String> {
             let name = names.get(at + 1).map_or("", |(_, name)| *name);
             found.push(format!("{folder}/{name}.rs"));
             found.push(format!("{folder}/{name}/"));
+            let named = source.text[start..end].split_once("#[path = \"");
+            if let Some((path, _)) = named.and_then(|(_, after)| after.split_once('"')) {
+                found.push(format!("{beside}/{path}"));
+            }
         }
     }
     found
@@ -263,5 +268,8 @@ mod tests {
         assert_eq!(test_modules(&beside), ["src/ring/cursor/odd.rs", "src/ring/cursor/odd/"]);
         let above = Source::new("src/ring/mod.rs", "mod even; #[cfg(test)] mod odd { }");
         assert!(test_modules(&above).is_empty());
+        let placed = "#[cfg(test)]\n#[path = \"odd_tests.rs\"]\nmod tests;";
+        let found = test_modules(&Source::new("src/sys/odd.rs", placed));
+        assert_eq!(found.last().map(String::as_str), Some("src/sys/odd_tests.rs"));
     }
 }

@@ -1,3 +1,5 @@
+//! Pacing against streams whose clocks jump, wrap or are missing.
+
 use super::*;
 use crate::client::picture::{Detail, Picture};
 use crate::limits::{PCR_LOOKAHEAD, TS_PACKET};

@@ -1,3 +1,5 @@
+//! Probes found in any split of their stream, and counted exactly.
+
 use super::*;
 use std::time::Duration;
 

@@ -6,9 +6,9 @@ mod file;
 mod urls;
 
 use super::*;
+use crate::options::{TABLE, Transport};
 use crate::protocol::{Join, Policy};
 use crate::reactor::plan::{Listen, Service};
-use crate::sys::options::{TABLE, Transport};
 use std::ffi::OsString;
 use std::time::Duration;
 

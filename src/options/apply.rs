@@ -1,15 +1,14 @@
 //! Setting options on sockets and reading back what the kernel made of them.
-#![expect(unsafe_code, reason = "socket2 lacks five options, and sysconf is a C call")]
 
 use super::table::{Opt, Place, Row, TABLE};
 use super::value::Value;
 use super::{Granted, OptionError, SocketOptions};
 use crate::base::units::format_size;
-use libc::{c_int, c_void, socklen_t};
+use crate::sys::sockopt;
+use libc::c_int;
 use socket2::{Domain, SockRef, TcpKeepalive, Type};
 use std::io;
-use std::mem::{MaybeUninit, size_of};
-use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
+use std::os::fd::{AsFd, BorrowedFd};
 use std::time::Duration;
 
 /// Unanswered keep-alive probes that end a connection.
@@ -193,7 +192,7 @@ impl<'a> Socket<'a> {
             Opt::IncomingCpu => sock.cpu_affinity()? as u32,
             Opt::KeepAlive if sock.keepalive()? => narrow(sock.tcp_keepalive_time()?.as_secs()),
             Opt::KeepAlive => 0,
-            Opt::Backlog => self.backlog_in_force()?,
+            Opt::Backlog => sockopt::backlog(self.inner.as_fd())?,
             Opt::DeferAccept => self.get_number(libc::IPPROTO_TCP, libc::TCP_DEFER_ACCEPT)?,
             Opt::FastOpen => self.get_number(libc::IPPROTO_TCP, libc::TCP_FASTOPEN)?,
             Opt::Ttl if self.v6 => sock.unicast_hops_v6()?,
@@ -256,64 +255,11 @@ impl<'a> Socket<'a> {
     }
 
     fn set_number(&self, level: c_int, name: c_int, number: u32) -> io::Result<()> {
-        let number = c_int::try_from(number).map_err(|_| io::ErrorKind::InvalidInput)?;
-        // SAFETY: the descriptor is borrowed for this call, and the pointer and
-        // length are those of a live `c_int`, which setsockopt(2) only reads.
-        let outcome = unsafe {
-            libc::setsockopt(
-                self.inner.as_raw_fd(),
-                level,
-                name,
-                (&raw const number).cast::<c_void>(),
-                size_of::<c_int>() as socklen_t,
-            )
-        };
-        if outcome == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
+        sockopt::set(self.inner.as_fd(), level, name, number)
     }
 
     fn get_number(&self, level: c_int, name: c_int) -> io::Result<u32> {
-        let mut number: c_int = 0;
-        let mut length = size_of::<c_int>() as socklen_t;
-        // SAFETY: the descriptor is borrowed for this call, and both pointers
-        // are to live locals; getsockopt(2) writes at most `length` bytes.
-        let outcome = unsafe {
-            libc::getsockopt(
-                self.inner.as_raw_fd(),
-                level,
-                name,
-                (&raw mut number).cast::<c_void>(),
-                &raw mut length,
-            )
-        };
-        if outcome != 0 {
-            return Err(io::Error::last_os_error());
-        }
-        Ok(u32::try_from(number).unwrap_or(0))
-    }
-
-    /// `tcpi_sacked` of a listening socket is its largest queue (`tcp_get_info`
-    /// in the kernel's net/ipv4/tcp.c).
-    fn backlog_in_force(&self) -> io::Result<u32> {
-        let mut info = MaybeUninit::<libc::tcp_info>::zeroed();
-        let mut length = size_of::<libc::tcp_info>() as socklen_t;
-        // SAFETY: the descriptor is borrowed for this call, and both pointers
-        // are to live locals; getsockopt(2) writes at most `length` bytes.
-        let outcome = unsafe {
-            libc::getsockopt(
-                self.inner.as_raw_fd(),
-                libc::IPPROTO_TCP,
-                libc::TCP_INFO,
-                info.as_mut_ptr().cast::<c_void>(),
-                &raw mut length,
-            )
-        };
-        if outcome != 0 {
-            return Err(io::Error::last_os_error());
-        }
-        // SAFETY: `tcp_info` is integers alone; all its bytes were zeroed, and
-        // the kernel wrote over some of them.
-        let info = unsafe { info.assume_init() };
-        Ok(info.tcpi_sacked)
+        sockopt::get(self.inner.as_fd(), level, name)
     }
 }
 
@@ -323,13 +269,12 @@ fn narrow(number: impl TryInto<u32>) -> u32 {
 
 /// The kernel takes any CPU number for `SO_INCOMING_CPU`, to no effect.
 fn check_cpu(row: &'static Row, value: &Value) -> Result<(), OptionError> {
-    // SAFETY: sysconf(3) takes a number and touches no memory of ours.
-    let configured = unsafe { libc::sysconf(libc::_SC_NPROCESSORS_CONF) };
-    if configured > 0 && i64::from(value.number()) >= configured {
+    let configured = sockopt::cpus();
+    if configured.is_some_and(|cpus| value.number() >= cpus) {
         return Err(OptionError {
             name: row.name,
             value: value.render(row),
-            reason: format!("no such CPU: this machine has 0 to {}", configured - 1),
+            reason: format!("no such CPU: this machine has 0 to {}", configured.unwrap_or(1) - 1),
         });
     }
     Ok(())

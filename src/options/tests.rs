@@ -1,7 +1,7 @@
-#![expect(unsafe_code, reason = "one test gives up its thread's capabilities")]
 //! Every option on real sockets, and what Linux hands on at accept.
 
 use super::*;
+use crate::sys::testing::give_up_capabilities;
 use socket2::{Domain, Socket, Type};
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener, TcpStream};
 use std::os::fd::AsFd;
@@ -327,23 +327,6 @@ fn defer_accept_has_no_place_where_subscribers_connect() {
         why.to_string().starts_with("defer_accept=5s: a subscriber never speaks first"),
         "{why}"
     );
-}
-
-/// Gives up the calling thread's capabilities: the raw call concerns the
-/// thread alone, unlike the process-wide wrappers of libc's set*id.
-fn give_up_capabilities() {
-    #[repr(C)]
-    struct Header {
-        version: u32,
-        pid: i32,
-    }
-    // _LINUX_CAPABILITY_VERSION_3, capset(2): two sets of three words.
-    let header = Header { version: 0x2008_0522, pid: 0 };
-    let none = [0u32; 6];
-    // SAFETY: both pointers are to live locals of the layout that version 3
-    // asks for, and the call only reads them.
-    let outcome = unsafe { libc::syscall(libc::SYS_capset, &raw const header, &raw const none) };
-    assert_eq!(outcome, 0);
 }
 
 #[test]
