@@ -31,6 +31,9 @@ fn run(command: Command) -> Result<(), Box<dyn Error>> {
         Command::Check { file } => Ok(writeln!(out, "{}", config::run_check(&file)?)?),
         Command::Help(text) => Ok(out.write_all(text.as_bytes())?),
         Command::Version => Ok(writeln!(out, "nearlight {}", env!("CARGO_PKG_VERSION"))?),
-        Command::Demo(_demo) => Err("not yet".into()),
+        Command::Demo(demo) => {
+            drop(out);
+            app::demo::run(&demo)
+        }
     }
 }

@@ -18,7 +18,8 @@ pub fn run(serve: &Serve) -> Result<(), Box<dyn std::error::Error>> {
     // Before any thread starts: the mask is inherited.
     let signals = Signals::new(&[TERMINATE, INTERRUPT])?;
     super::log::start(serve.level)?;
-    let mut shard = prepare(&serve.plan, Some(signals))?;
+    let directory = Arc::new(Directory::default());
+    let mut shard = prepare(&serve.plan, directory, Some(signals))?;
     tell(&shard, &serve.plan)?;
     shard.run()?;
     log::info!("done");
@@ -30,14 +31,18 @@ pub fn run(serve: &Serve) -> Result<(), Box<dyn std::error::Error>> {
 ///
 /// # Errors
 /// As [`run`].
-pub fn prepare(plan: &Plan, signals: Option<Signals>) -> Result<Shard, Box<dyn std::error::Error>> {
+pub fn prepare(
+    plan: &Plan,
+    directory: Arc<Directory>,
+    signals: Option<Signals>,
+) -> Result<Shard, Box<dyn std::error::Error>> {
     if plan.cpus.len() > 1 {
         return Err("--cpus: one core for now; a shard for each of several is to come".into());
     }
     if let Err(why) = raise_nofile() {
         log::warn!("the limit on open files stays as it is: {why}");
     }
-    let shard = Shard::bind(plan, Arc::new(Directory::default()), signals)?;
+    let shard = Shard::bind(plan, directory, signals)?;
     if let Some(cpu) = plan.cpus.first() {
         affinity::pin_to(*cpu)?;
     }
