@@ -10,6 +10,7 @@ pub mod affinity;
 pub mod clock;
 pub mod datagram;
 pub mod error;
+pub mod icmp;
 pub mod interfaces;
 pub mod process;
 pub mod socket;
@@ -17,3 +18,4 @@ pub mod sockopt;
 #[cfg(test)]
 pub(crate) mod testing;
 mod udp_setup;
+pub mod wait;

@@ -1,0 +1,97 @@
+//! Waiting for a handful of descriptors with a deadline in nanoseconds.
+//!
+//! For the blocking clients, which hold few descriptors and sleep to the
+//! moment of their next send; mio rounds timeouts up to whole milliseconds.
+#![expect(
+    unsafe_code,
+    reason = "ppoll, and prctl for the timer slack: std and socket2 have neither"
+)]
+
+use std::io;
+use std::os::fd::{AsRawFd, BorrowedFd};
+use std::time::Duration;
+
+/// Waits until one of `sources` can be read, was closed or has an error to
+/// tell, or until `timeout` has passed; says which. `None` sources are skipped.
+/// A signal ends the wait early, with nothing readable. ppoll(2).
+///
+/// # Errors
+/// The kernel's, which means that it is out of memory.
+pub fn wait_readable<const N: usize>(
+    sources: [Option<BorrowedFd<'_>>; N],
+    timeout: Duration,
+) -> io::Result<[bool; N]> {
+    // poll(2) ignores negative descriptors.
+    let mut entries = sources.map(|source| libc::pollfd {
+        fd: source.map_or(-1, |fd| fd.as_raw_fd()),
+        events: libc::POLLIN,
+        revents: 0,
+    });
+    let limit = libc::timespec {
+        tv_sec: libc::time_t::try_from(timeout.as_secs()).unwrap_or(libc::time_t::MAX),
+        tv_nsec: timeout.subsec_nanos() as _,
+    };
+    // SAFETY: `entries` is an array of N pollfd that lives through the call,
+    // `limit` is a valid timespec, and a null mask leaves signals as they are.
+    let ready = unsafe {
+        libc::ppoll(entries.as_mut_ptr(), N as libc::nfds_t, &raw const limit, std::ptr::null())
+    };
+    if ready < 0 {
+        let error = io::Error::last_os_error();
+        return if error.kind() == io::ErrorKind::Interrupted {
+            Ok([false; N])
+        } else {
+            Err(error)
+        };
+    }
+    Ok(entries.map(|entry| entry.revents != 0))
+}
+
+/// Asks the kernel to wake this thread from timed waits as exactly as it can.
+/// By default it may be 50 µs late, to gather wake-ups. PR_SET_TIMERSLACK in
+/// prctl(2); where it is refused, wake-ups are late and that is measured.
+pub fn wake_exactly() {
+    let nanoseconds: libc::c_ulong = 1;
+    // SAFETY: PR_SET_TIMERSLACK takes one number and touches no memory of ours.
+    unsafe {
+        libc::prctl(libc::PR_SET_TIMERSLACK, nanoseconds);
+    }
+}
+
+/// Sends SIGINT to a child, so that it ends as if by Ctrl-C; kill(2).
+/// The child must not have been waited for: its id might belong to another.
+pub fn interrupt(child: &std::process::Child) {
+    let Ok(id) = libc::pid_t::try_from(child.id()) else {
+        return;
+    };
+    // SAFETY: kill touches no memory; the id is that of a child that we hold
+    // unreaped, so it can't have been given to another process.
+    unsafe {
+        libc::kill(id, libc::SIGINT);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::io::Write;
+    use std::os::fd::AsFd;
+    use std::os::unix::net::UnixStream;
+
+    #[test]
+    fn only_the_readable_one_is_ready() {
+        let (quiet, _keep) = UnixStream::pair().unwrap();
+        let (heard, mut speaker) = UnixStream::pair().unwrap();
+        speaker.write_all(b"x").unwrap();
+        let ready =
+            wait_readable([Some(quiet.as_fd()), None, Some(heard.as_fd())], Duration::from_secs(5));
+        assert_eq!(ready.unwrap(), [false, false, true]);
+    }
+
+    #[test]
+    fn a_timeout_leaves_all_unready() {
+        let (quiet, _keep) = UnixStream::pair().unwrap();
+        let ready = wait_readable([Some(quiet.as_fd())], Duration::from_nanos(1));
+        assert_eq!(ready.unwrap(), [false]);
+    }
+}
