@@ -176,6 +176,32 @@ pub const UDP_ASK: Duration = Duration::from_millis(500);
 /// ... and then shows this often that it is there: thrice in `UDP_SILENCE`.
 pub const UDP_KEEPALIVE: Duration = Duration::from_secs(3);
 
+// --- ping ---------------------------------------------------------------
+
+/// Bytes at the front of every probe: session token and sequence number.
+pub const PROBE_BYTES: usize = 16;
+/// Data bytes of an ICMP or UDP probe over IPv4: 65,535 less two headers.
+pub const PING_SIZE_MAX: usize = DATAGRAM_MAX;
+/// Shortest time between two probes of one kind: below this, one thread that
+/// sleeps between probes can't keep the schedule.
+pub const PING_INTERVAL_MIN: Duration = Duration::from_micros(10);
+/// The same towards addresses of the public internet: what ping(8) allows
+/// everybody.
+pub const PING_INTERVAL_PUBLIC: Duration = Duration::from_millis(2);
+/// Probes of one kind that are remembered, to know their replies and copies
+/// of them: as many as ICMP's 16-bit sequence numbers can tell apart.
+pub const PING_WINDOW: usize = 65_536;
+/// Round-trip times of one kind that are kept for quantiles (8 MiB); longer
+/// runs keep an even choice of them.
+pub const PING_SAMPLES: usize = 1 << 20;
+/// Bytes of one line that the system's `ping` prints; longer ones are cut.
+pub const PING_LINE_BYTES: usize = 1024;
+/// Bytes that a TCP echo port may leave unread before we give it up.
+pub const PING_BACKLOG: usize = 1024 * 1024;
+/// Events of a ping that wait to be fetched; the wire waits for nobody, so
+/// more are dropped, and only the printed lines miss them.
+pub const PING_EVENTS: usize = 1024;
+
 // --- process ------------------------------------------------------------
 
 /// Connections of one shard; the descriptor limit usually comes first.

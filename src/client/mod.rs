@@ -32,6 +32,7 @@ pub mod hist;
 mod http;
 pub mod pace;
 pub mod picture;
+pub mod ping;
 pub mod probe;
 mod publish;
 pub mod report;
