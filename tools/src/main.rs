@@ -1,2 +1,60 @@
-//! lightmeter.
-fn main() {}
+//! lightmeter: latency tools that say what they measured. This file picks the
+//! subcommand; each has a file of its own.
+
+mod args;
+mod out;
+mod ping;
+mod publish;
+mod stop;
+mod subscribe;
+
+use std::process::ExitCode;
+
+const HELP: &str = "\
+lightmeter: measures latency, side by side and honestly
+
+  lightmeter ping [system|icmp|tcp|udp] HOST[:PORT]
+                               round-trip times, all kinds side by side
+  lightmeter publish URL [FILE | - | --demo]
+                               a stream to a server, paced
+  lightmeter subscribe URL     a stream from a server: one-way latency, loss
+
+lightmeter COMMAND --help says more. Exit codes: 0 done, 1 no reply or failed
+while running, 2 wrong usage, no such host or not permitted.
+";
+
+/// What a subcommand comes to.
+pub(crate) const DONE: u8 = 0;
+/// No reply, or failed while running.
+pub(crate) const FAILED: u8 = 1;
+/// Wrong usage, no such host, not permitted.
+pub(crate) const USAGE: u8 = 2;
+
+fn main() -> ExitCode {
+    let mut words = std::env::args_os().skip(1);
+    let command = words.next().unwrap_or_default();
+    ExitCode::from(match command.to_str() {
+        Some("ping") => ping::main(words.collect()),
+        Some("publish") => publish::main(words.collect()),
+        Some("subscribe") => subscribe::main(words.collect()),
+        Some("-h" | "--help" | "help") => {
+            out::text(HELP);
+            DONE
+        }
+        Some("-V" | "--version") => {
+            out::line(concat!("lightmeter ", env!("CARGO_PKG_VERSION")));
+            DONE
+        }
+        Some("") => {
+            eprint!("{HELP}");
+            USAGE
+        }
+        _ => {
+            let command = command.display();
+            eprintln!(
+                "lightmeter: there is no command '{command}'; there are ping, publish, subscribe"
+            );
+            USAGE
+        }
+    })
+}

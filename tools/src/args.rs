@@ -1,0 +1,63 @@
+//! What the subcommands' arguments have in common.
+
+use std::time::Duration;
+
+use lexopt::ValueExt;
+use nearlight::base::units::parse_duration;
+
+/// Reads a duration with a unit, or a plain number of seconds as ping(8) takes.
+///
+/// # Errors
+/// Says what was expected.
+pub(crate) fn duration(text: &str) -> Result<Duration, String> {
+    let plain = !text.is_empty() && text.bytes().all(|b| b.is_ascii_digit() || b == b'.');
+    if plain {
+        parse_duration(&format!("{text}s")).map_err(|error| error.replacen("s'", "'", 1))
+    } else {
+        parse_duration(text)
+    }
+}
+
+/// The value of `option`, read by `read`; errors name the option.
+///
+/// # Errors
+/// There is no value, or `read` refuses it.
+pub(crate) fn value<T>(
+    parser: &mut lexopt::Parser,
+    option: &str,
+    read: fn(&str) -> Result<T, String>,
+) -> Result<T, String> {
+    let text = parser
+        .value()
+        .and_then(|value| value.string())
+        .map_err(|error| format!("{option}: {error}"))?;
+    read(&text).map_err(|error| format!("{option}: {error}"))
+}
+
+/// Reads a whole number above zero.
+///
+/// # Errors
+/// Says what was expected.
+pub(crate) fn count(text: &str) -> Result<u64, String> {
+    match text.parse() {
+        Ok(0) | Err(_) => Err(format!("'{text}' is not a whole number above 0")),
+        Ok(number) => Ok(number),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn durations_have_units_or_are_seconds() {
+        assert_eq!(duration("0.2"), Ok(Duration::from_millis(200)));
+        assert_eq!(duration("20us"), Ok(Duration::from_micros(20)));
+        assert_eq!(duration("3"), Ok(Duration::from_secs(3)));
+        for wrong in ["", "-1", "1.", "fast", "1e3"] {
+            assert!(duration(wrong).is_err(), "{wrong}");
+        }
+        let error = duration("1.2.3").expect_err("two points");
+        assert!(error.starts_with("'1.2.3' is not"), "{error}");
+    }
+}

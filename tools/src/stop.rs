@@ -1,0 +1,62 @@
+//! Ctrl-C, SIGTERM and the end of a set time, as a flag that the measuring
+//! thread looks at.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread::{self, JoinHandle};
+use std::time::Duration;
+
+use nearlight::base::Instant;
+use nearlight::sys::clock::Clock;
+use nearlight::sys::process::Signals;
+
+/// Numbers of signal(7), the same on every Linux.
+const SIGINT: i32 = 2;
+const SIGTERM: i32 = 15;
+
+/// How soon a signal is noticed.
+pub(crate) const LOOK: Duration = Duration::from_millis(50);
+
+/// Whether somebody wants us to end.
+pub(crate) struct Stop {
+    signals: Option<Signals>,
+    flag: Arc<AtomicBool>,
+}
+
+impl Stop {
+    /// Takes over the two signals, in this thread and those it starts later.
+    /// Children that are started later inherit that, so start them before.
+    pub(crate) fn new() -> Self {
+        Self {
+            // Without, the signals end the process as they always do.
+            signals: Signals::new(&[SIGINT, SIGTERM]).ok(),
+            flag: Arc::new(AtomicBool::new(false)),
+        }
+    }
+
+    /// The flag, for other threads.
+    pub(crate) fn flag(&self) -> Arc<AtomicBool> {
+        Arc::clone(&self.flag)
+    }
+
+    /// Sets the flag if a signal has come.
+    pub(crate) fn look(&self) {
+        let signals = self.signals.as_ref();
+        while signals.and_then(Signals::read).is_some() {
+            self.flag.store(true, Ordering::Relaxed);
+        }
+    }
+
+    /// Waits for a thread that looks at the flag, which is set at `until` at
+    /// the latest. `None`: it panicked.
+    pub(crate) fn wait<T>(&self, thread: JoinHandle<T>, until: Option<Instant>) -> Option<T> {
+        while !thread.is_finished() {
+            thread::park_timeout(LOOK);
+            self.look();
+            if until.is_some_and(|until| Clock::now() >= until) {
+                self.flag.store(true, Ordering::Relaxed);
+            }
+        }
+        thread.join().ok()
+    }
+}
