@@ -16,6 +16,7 @@ use crate::reactor::plan::{Listen, Plan, Push, Service};
 use crate::relay::Directory;
 use crate::sys::clock::Clock;
 use crate::sys::process::{self, INTERRUPT, Signals, TERMINATE};
+use log::LevelFilter;
 use std::error::Error;
 use std::io::{self, IsTerminal, Write};
 use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpListener, UdpSocket};
@@ -41,8 +42,7 @@ struct Places {
     publish: SocketAddr,
     subscribe: SocketAddr,
     udp: SocketAddr,
-    tcp_echo: SocketAddr,
-    udp_echo: SocketAddr,
+    echo: SocketAddr,
 }
 
 /// One subscriber, as the table shows it.
@@ -58,9 +58,16 @@ struct Path {
 /// # Errors
 /// What could not be started; or which path brought nothing.
 pub fn run(demo: &Demo) -> Result<(), Box<dyn Error>> {
-    // Before any thread starts: the mask is inherited.
+    // Before the signals are blocked, and those before any thread starts: the
+    // mask is inherited.
+    let pings = Pings::start();
     let signals = Signals::new(&[TERMINATE, INTERRUPT])?;
-    super::log::start(demo.level)?;
+    // Lines about each connection would tear the table.
+    super::log::start(if demo.level == LevelFilter::Info {
+        LevelFilter::Warn
+    } else {
+        demo.level
+    })?;
     let is_terminal = io::stdout().is_terminal();
     let seconds = demo.seconds.unwrap_or(if is_terminal { 0 } else { SECONDS });
     let stop = AtomicBool::new(false);
@@ -73,7 +80,7 @@ pub fn run(demo: &Demo) -> Result<(), Box<dyn Error>> {
         });
         // No answer: the server's own error says why.
         let Ok(places) = places.recv() else { return joined(server) };
-        let outcome = show(&places, seconds, &stop);
+        let outcome = show(&places, &pings, seconds, &stop);
         stop.store(true, Ordering::Relaxed);
         process::raise(TERMINATE);
         joined(server)?;
@@ -96,10 +103,10 @@ fn host(
     let mut shard =
         serve::prepare(&plan, directory, Some(signals)).map_err(|why| why.to_string())?;
     let at: Vec<SocketAddr> = shard.listening().map(|site| site.addr).collect();
-    let [http, publish, subscribe, udp, tcp_echo, udp_echo] = at[..] else {
+    let [http, publish, subscribe, udp, echo, _udp_echo] = at[..] else {
         return Err("not every listener was bound".to_owned());
     };
-    let places = Places { http, publish, subscribe, udp, tcp_echo, udp_echo };
+    let places = Places { http, publish, subscribe, udp, echo };
     told.send(places).map_err(|why| why.to_string())?;
     shard.run().map_err(|why| why.to_string())
 }
@@ -150,7 +157,12 @@ const fn at(port: u16) -> SocketAddr {
 }
 
 /// The client side: publisher, subscribers, table.
-fn show(places: &Places, seconds: u64, stop: &AtomicBool) -> Result<(), Box<dyn Error>> {
+fn show(
+    places: &Places,
+    pings: &Pings,
+    seconds: u64,
+    stop: &AtomicBool,
+) -> Result<(), Box<dyn Error>> {
     introduce(places)?;
     let paths = paths(places)?;
     let publish: Target = format!("tcp://{}", places.publish).parse()?;
@@ -166,11 +178,17 @@ fn show(places: &Places, seconds: u64, stop: &AtomicBool) -> Result<(), Box<dyn 
                 stop.store(true, Ordering::Relaxed);
             }
         });
-        let pings = Pings::start(scope, places.tcp_echo, places.udp_echo, stop);
-        let drawn = draw(&paths, &pings, seconds, stop);
+        let watcher = scope.spawn(|| pings.watch(stop));
+        let drawn = draw(&paths, pings, seconds, stop);
         stop.store(true, Ordering::Relaxed);
+        let _panicked = watcher.join();
         drawn
     })?;
+    let mut out = io::stdout().lock();
+    for line in pings.notes() {
+        writeln!(out, "{line}")?;
+    }
+    drop(out);
     verdict(&paths)
 }
 
@@ -249,10 +267,6 @@ fn draw(paths: &[Path], pings: &Pings, seconds: u64, stop: &AtomicBool) -> io::R
         }
         next = next + pause;
     }
-    let mut out = stdout.lock();
-    for line in pings.notes() {
-        writeln!(out, "{line}")?;
-    }
     Ok(())
 }
 
@@ -263,7 +277,7 @@ fn row(path: &Path) -> Row {
 
 /// What the demo is, and what to paste to see it.
 fn introduce(places: &Places) -> io::Result<()> {
-    let (http, tcp) = (places.http, places.subscribe);
+    let (http, tcp, echo) = (places.http, places.subscribe, places.echo);
     let mut out = io::stdout().lock();
     writeln!(
         out,
@@ -273,7 +287,8 @@ fn introduce(places: &Places) -> io::Result<()> {
          ffplay -fflags nobuffer -flags low_delay -framedrop http://{http}/{STREAM}.ts\n  \
          ffplay -fflags nobuffer -flags low_delay -framedrop udp://@:{PUSH_PORT}\n  \
          curl -N -o live.ts http://{http}/{STREAM}.ts\n  \
-         browser: http://{http}/ lists what is live\n"
+         browser: http://{http}/ lists what is live\n  \
+         lightmeter ping {echo} compares it with the network\n"
     )?;
     out.flush()
 }
