@@ -15,11 +15,13 @@ use crate::protocol::Name;
 use crate::reactor::plan::{Listen, Plan, Push, Service};
 use crate::relay::Directory;
 use crate::sys::clock::Clock;
-use crate::sys::process::{self, INTERRUPT, Signals, TERMINATE};
+use crate::sys::process::{self, INTERRUPT, OWN, Signals, TERMINATE};
+use crate::sys::wait::wait_readable;
 use log::LevelFilter;
 use std::error::Error;
 use std::io::{self, IsTerminal, Write};
 use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpListener, UdpSocket};
+use std::os::fd::AsFd;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::sync_channel;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -62,6 +64,8 @@ pub fn run(demo: &Demo) -> Result<(), Box<dyn Error>> {
     // mask is inherited.
     let pings = Pings::start();
     let signals = Signals::new(&[TERMINATE, INTERRUPT])?;
+    // The server goes last: Ctrl-C ends its clients first.
+    let server_signals = Signals::new(&[OWN])?;
     // Lines about each connection would tear the table.
     super::log::start(if demo.level == LevelFilter::Info {
         LevelFilter::Warn
@@ -74,15 +78,15 @@ pub fn run(demo: &Demo) -> Result<(), Box<dyn Error>> {
     thread::scope(|scope| -> Result<(), Box<dyn Error>> {
         let (told, places) = sync_channel(1);
         let server = scope.spawn(|| {
-            let served = host(demo, signals, told);
+            let served = host(demo, server_signals, told);
             stop.store(true, Ordering::Relaxed);
             served
         });
         // No answer: the server's own error says why.
         let Ok(places) = places.recv() else { return joined(server) };
-        let outcome = show(&places, &pings, seconds, &stop);
+        let outcome = show(&places, &pings, seconds, &signals, &stop);
         stop.store(true, Ordering::Relaxed);
-        process::raise(TERMINATE);
+        process::raise(OWN);
         joined(server)?;
         outcome
     })
@@ -161,6 +165,7 @@ fn show(
     places: &Places,
     pings: &Pings,
     seconds: u64,
+    signals: &Signals,
     stop: &AtomicBool,
 ) -> Result<(), Box<dyn Error>> {
     introduce(places)?;
@@ -179,7 +184,7 @@ fn show(
             }
         });
         let watcher = scope.spawn(|| pings.watch(stop));
-        let drawn = draw(&paths, pings, seconds, stop);
+        let drawn = draw(&paths, pings, seconds, signals, stop);
         stop.store(true, Ordering::Relaxed);
         let _panicked = watcher.join();
         drawn
@@ -194,8 +199,7 @@ fn show(
 
 fn publish_video(target: &Target, token: u64, stop: &AtomicBool) -> ClientResult<()> {
     let mut publisher = Publisher::open(target, &ClientOptions::default(), stop)?;
-    let mut show = Show::default();
-    show.token = Some(token);
+    let show = Show { token: Some(token), ..Show::default() };
     client::publish_picture(&mut publisher, &show, stop)?;
     publisher.finish()
 }
@@ -246,7 +250,13 @@ fn follow(path: &Path, stop: &AtomicBool) -> ClientResult<()> {
 }
 
 /// Draws the table until the time is up or somebody says stop.
-fn draw(paths: &[Path], pings: &Pings, seconds: u64, stop: &AtomicBool) -> io::Result<()> {
+fn draw(
+    paths: &[Path],
+    pings: &Pings,
+    seconds: u64,
+    signals: &Signals,
+    stop: &AtomicBool,
+) -> io::Result<()> {
     let stdout = io::stdout();
     let screen = Screen::detect(&stdout);
     let pause = if screen == Screen::Plain { REPRINT } else { REDRAW };
@@ -256,7 +266,9 @@ fn draw(paths: &[Path], pings: &Pings, seconds: u64, stop: &AtomicBool) -> io::R
     let mut next = start + pause;
     loop {
         let wake = end.map_or(next, |end| end.min(next));
-        let goes_on = client::pace::sleep_until(wake, client::pace::Wait::Sleep, stop);
+        let pause = wake.since(Clock::now());
+        let [told] = wait_readable([Some(signals.as_fd())], pause)?;
+        let goes_on = !told && !stop.load(Ordering::Relaxed);
         let ran = Clock::now().since(start).as_secs();
         let title = format!("nearlight demo, {ran} s: one-way latency per video frame, last byte");
         let mut rows: Vec<Row> = paths.iter().map(row).collect();
