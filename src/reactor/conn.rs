@@ -196,7 +196,9 @@ impl Echo {
     /// # Errors
     /// The connection is broken.
     pub fn turn<S: Socket>(&mut self, socket: &mut S) -> io::Result<Echoed> {
-        if self.from == self.to {
+        // What came while the peer took nothing was told of then, and once.
+        let was_blocked = self.from < self.to;
+        if !was_blocked {
             match socket.recv(&mut self.bytes) {
                 Ok(0) => return Ok(Echoed::Done),
                 Ok(n) => (self.from, self.to) = (0, n),
@@ -214,7 +216,7 @@ impl Echo {
             return Ok(Echoed::Blocked);
         }
         // A short read drained the socket: the next byte is a new event.
-        Ok(if was_full { Echoed::More } else { Echoed::Idle })
+        Ok(if was_full || was_blocked { Echoed::More } else { Echoed::Idle })
     }
 }
 
