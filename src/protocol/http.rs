@@ -41,6 +41,9 @@ pub enum HttpAsk {
         ask: Ask,
         /// Decodes the body.
         body: Body,
+        /// Where `Content-Range` says that the body begins: it continues a
+        /// stream whose parts come in requests of their own.
+        range: Option<u64>,
         /// The client waits for `response::CONTINUE` before it sends the body.
         expect_continue: bool,
         /// Once the body is complete the connection takes another request.

@@ -90,6 +90,8 @@ pub struct Claiming {
     pub settings: Settings,
     /// Its request's body; none on raw TCP.
     pub body: Option<Body>,
+    /// Where in a stream of several requests the body begins.
+    pub range: Option<u64>,
     /// Bytes of the stream that came with the greeting or head.
     pub early: Vec<u8>,
     /// It wants `100 Continue` before it sends.

@@ -31,6 +31,8 @@ pub enum Control {
     Announced {
         /// Its name.
         name: Name,
+        /// The stream. It may be over already: then they get what it was.
+        stream: Key,
     },
     /// Stop accepting, end publishers, flush, close.
     Drain,
@@ -68,8 +70,8 @@ pub fn handle(
                     None => give_back(&name, claim, streams),
                 }
             }
-            Control::Announced { name } => {
-                Desk { turn, streams, sites }.announced(&name, conns);
+            Control::Announced { name, stream } => {
+                Desk { turn, streams, sites }.announced(&name, stream, conns);
             }
             Control::Drain => drain(turn, streams, conns, ports, listeners),
         }

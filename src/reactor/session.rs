@@ -17,7 +17,7 @@ use crate::limits;
 use crate::protocol::http::{Http, HttpAsk, Timeout};
 use crate::protocol::websocket::Inbound;
 use crate::protocol::{Name, Refusal, Sniff, response, wrong_protocol};
-use crate::relay::{Claim, Form, Found, Subscriber};
+use crate::relay::{Claim, Form, Found, Settings, Subscriber};
 use crate::sys::socket::Socket;
 use std::io;
 
@@ -117,12 +117,13 @@ impl Desk<'_> {
     ) -> Acted {
         let site = &self.sites.list[conn.listener];
         match ask {
-            HttpAsk::Publish { name, kind, mut ask, body, expect_continue, keep_alive } => {
+            HttpAsk::Publish { name, kind, mut ask, body, range, expect_continue, keep_alive } => {
                 ask.framing = Some(if kind == Kind::Auto { site.settings.framing } else { kind });
                 let claiming = Claiming {
                     settings: site.settings.lowered(&ask),
                     name,
                     body: Some(body),
+                    range,
                     early: rest.to_vec(),
                     expects_continue: expect_continue,
                     keeps_alive: keep_alive,
@@ -213,6 +214,7 @@ impl Desk<'_> {
             name: name.clone(),
             settings: site.settings.clone(),
             body: None,
+            range: None,
             early: std::mem::take(early),
             expects_continue: false,
             keeps_alive: false,
@@ -254,7 +256,7 @@ impl Desk<'_> {
                 let name = claiming.name.clone();
                 log::info!("{} publishes {name} (epoch {epoch})", conn.peer);
                 let stream = self.streams.open(&name, epoch, &claiming.settings, Transport::Bytes);
-                self.streams.announce(&name, &waiters, self.turn);
+                self.streams.announce(&name, stream, &waiters, self.turn);
                 self.publish(key, conn, claiming, stream)
             }
             Claim::Busy => {
@@ -371,7 +373,7 @@ impl Desk<'_> {
             return self.refuse(conn, Refusal::Draining, "the server is going down");
         }
         if let Some(&stream) = self.streams.names.get(&awaiting.name) {
-            return self.join(key, conn, awaiting, stream);
+            return self.join(key, conn, awaiting, stream, Subscriber::new);
         }
         let is_patient = awaiting.until.is_none_or(|until| until > self.turn.now);
         if !is_patient {
@@ -393,13 +395,15 @@ impl Desk<'_> {
         }
     }
 
-    /// Makes a connection a subscriber of a live stream.
+    /// Makes a connection a subscriber of a live stream; `enter` says whether
+    /// it was here before.
     fn join<S: Socket>(
         &mut self,
         key: Key,
         conn: &mut Conn<S>,
         awaiting: Awaiting,
         stream: Key,
+        enter: fn(&Settings, Kind, Form, Instant) -> Subscriber,
     ) -> Read {
         let Some(fan) = self.streams.fanouts.get_mut(stream) else {
             return Read::Drop;
@@ -416,7 +420,7 @@ impl Desk<'_> {
         if awaiting.http == Some(HttpAnswer::HeadOnly) {
             return Read::Finish;
         }
-        let subscriber = Subscriber::new(&awaiting.settings, kind, awaiting.form, self.turn.now);
+        let subscriber = enter(&awaiting.settings, kind, awaiting.form, self.turn.now);
         let inbound =
             matches!(awaiting.http, Some(HttpAnswer::WebSocket(_))).then(Inbound::default);
         fan.subscribers += 1;
@@ -433,13 +437,21 @@ impl Desk<'_> {
     }
 
     /// A stream that subscribers here wait for is live.
-    pub(super) fn announced<S: Socket>(&mut self, name: &Name, conns: &mut Slab<Conn<S>>) {
+    pub(super) fn announced<S: Socket>(
+        &mut self,
+        name: &Name,
+        stream: Key,
+        conns: &mut Slab<Conn<S>>,
+    ) {
         for key in self.streams.awaited.remove(name).unwrap_or_default() {
             let Some(conn) = conns.get_mut(key).filter(|conn| !conn.is_closing) else {
                 continue;
             };
             if let Some(awaiting) = conn.take_awaiting() {
-                let read = self.subscribe(key, conn, awaiting);
+                let read = match self.streams.fanouts.get(stream) {
+                    Some(_) => self.join(key, conn, awaiting, stream, Subscriber::early),
+                    None => self.subscribe(key, conn, awaiting),
+                };
                 self.go_on(key, conn, read);
             }
         }

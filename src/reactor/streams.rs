@@ -127,9 +127,9 @@ impl Streams {
     }
 
     /// Tells the shards that wait for a stream.
-    pub fn announce(&self, name: &Name, waiters: &[ShardId], turn: &mut Turn) {
+    pub fn announce(&self, name: &Name, stream: Key, waiters: &[ShardId], turn: &mut Turn) {
         if waiters.contains(&self.shard) {
-            turn.ready.control.push_back(Control::Announced { name: name.clone() });
+            turn.ready.control.push_back(Control::Announced { name: name.clone(), stream });
         }
     }
 

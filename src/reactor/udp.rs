@@ -334,7 +334,7 @@ impl Publish {
             log::info!("{source} publishes {} over UDP (epoch {epoch})", self.name);
         }
         let stream = streams.open(&self.name, epoch, &self.settings, Transport::Datagrams);
-        streams.announce(&self.name, &waiters, turn);
+        streams.announce(&self.name, stream, &waiters, turn);
         self.stream = Some(stream);
         if let Some((fan, pool)) = streams.ingest(stream) {
             fan.stream.datagram_space(pool);

@@ -94,6 +94,8 @@ pub struct Subscriber {
     join: Join,
     policy: Policy,
     max_lag: Duration,
+    /// It was here before the stream: any frame will do means the first.
+    is_early: bool,
     /// Raised for `last-key` until it first reaches the head.
     bound: Duration,
     /// Time of the last join or skip.
@@ -116,11 +118,18 @@ impl Subscriber {
             join: settings.join,
             policy: settings.policy_for(kind),
             max_lag: settings.max_lag,
+            is_early: false,
             bound: settings.max_lag,
             since: now,
             checked: now,
             stats: SubscriberStats::default(),
         }
+    }
+
+    /// The same, for one that was here before the stream: where any frame will
+    /// do, it starts at the first.
+    pub fn early(settings: &Settings, kind: Kind, form: Form, now: Instant) -> Self {
+        Self { is_early: true, ..Self::new(settings, kind, form, now) }
     }
 
     /// The next byte of the stream that it will be sent.
@@ -179,7 +188,8 @@ impl Subscriber {
     /// Where a new subscriber starts; `None`: it waits for what comes next.
     fn first_join(&mut self, window: &Window, cut: Cut, now: Instant) -> Option<bool> {
         if cut.anywhere || self.join == Join::Live {
-            self.start_at(window.head(), None, now);
+            let at = if self.is_early { window.floor() } else { window.head() };
+            self.start_at(at, None, now);
             return Some(true);
         }
         let newest = window.newest_join();

@@ -280,7 +280,8 @@ impl Parts<'_, '_, '_> {
             None if is_ts => Kind::Ts,
             None => Kind::Auto,
         };
-        Ok(HttpAsk::Publish { name, kind, ask, body, expect_continue, keep_alive })
+        let range = self.fields.all("content-range").next().and_then(range_start);
+        Ok(HttpAsk::Publish { name, kind, ask, body, range, expect_continue, keep_alive })
     }
 
     fn name(&self) -> Result<(Name, Option<Container>), Denied> {
@@ -301,6 +302,15 @@ fn read_length(text: &str) -> Result<Body, Denied> {
         Ok(bytes) if digits => Ok(Body::length(bytes)),
         _ => Err(bad("Content-Length is not a number of bytes")),
     }
+}
+
+/// Where `Content-Range: bytes FIRST-LAST/*` begins (RFC 9110 14.4). On a
+/// request it has a meaning by private agreement alone (14.5): GStreamer's
+/// souphttpclientsink sends a stream as many PUTs, each saying which part it is.
+fn range_start(value: &[u8]) -> Option<u64> {
+    let text = std::str::from_utf8(value).ok()?;
+    let (first, _rest) = text.trim().strip_prefix("bytes ")?.split_once('-')?;
+    first.parse().ok()
 }
 
 /// The page that a path is of: `None` if it is a stream's, `Some(None)` if it

@@ -73,6 +73,7 @@ fn publishes(kind: Kind, body: Body, expect_continue: bool, keep_alive: bool) ->
         kind,
         ask: Ask::default(),
         body,
+        range: None,
         expect_continue,
         keep_alive,
     }
