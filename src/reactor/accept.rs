@@ -8,7 +8,7 @@ use super::streams::Streams;
 use super::turn::{Alarm, Turn};
 use crate::limits::{ACCEPT_PAUSE, ACCEPTS, CONNECTIONS};
 use crate::options::SocketOptions;
-use crate::sys::socket::{Tcp, TcpListener, is_exhausted};
+use crate::sys::socket::{Socket, Tcp, TcpListener, is_exhausted};
 use mio::unix::SourceFd;
 use mio::{Interest, Registry};
 use std::io;
@@ -174,11 +174,11 @@ fn admit(
 }
 
 /// What a new connection does before it has said anything.
-fn begin(
+pub fn begin<S: Socket>(
     key: Key,
     turn: &mut Turn,
     streams: &mut Streams,
-    conns: &mut Slab<Conn<Tcp>>,
+    conns: &mut Slab<Conn<S>>,
     sites: &Sites,
 ) {
     let Some(conn) = conns.get_mut(key) else {

@@ -13,7 +13,7 @@ use super::udp::Ports;
 use crate::limits::{CONTROL_MESSAGES, DRAIN_TIME};
 use crate::protocol::Name;
 use crate::relay::Claim;
-use crate::sys::socket::Tcp;
+use crate::sys::socket::Socket;
 
 /// One message.
 #[derive(Debug)]
@@ -48,10 +48,10 @@ pub enum Claimer {
 }
 
 /// Handles up to `CONTROL_MESSAGES`.
-pub fn handle(
+pub fn handle<S: Socket>(
     turn: &mut Turn,
     streams: &mut Streams,
-    conns: &mut Slab<Conn<Tcp>>,
+    conns: &mut Slab<Conn<S>>,
     sites: &Sites,
     ports: &mut Ports,
     listeners: &mut Listeners,
@@ -88,10 +88,10 @@ fn give_back(name: &Name, claim: Claim, streams: &Streams) {
 
 /// Goes down: nothing new starts, streams end, and subscribers get the rest.
 /// Asked a second time, it ends at once.
-fn drain(
+fn drain<S: Socket>(
     turn: &mut Turn,
     streams: &mut Streams,
-    conns: &mut Slab<Conn<Tcp>>,
+    conns: &mut Slab<Conn<S>>,
     ports: &mut Ports,
     listeners: &mut Listeners,
 ) {

@@ -93,7 +93,7 @@ impl Shard {
         turn.counters.turns.bump();
         for event in &self.events {
             match Key::of(event.token()) {
-                Some(key) => note(key, event, conns, turn),
+                Some(key) => note(key, Told::of(event), conns, turn),
                 None if event.token() == setup::SIGNALS => heed(signals, turn),
                 None => match setup::source(event.token()) {
                     setup::Source::Listener(n) => listeners.readable(n, turn),
@@ -125,17 +125,39 @@ impl Shard {
     }
 }
 
+/// What the poll says of a connection.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Told {
+    /// There is something to read: bytes, an end or an error.
+    pub readable: bool,
+    /// The kernel takes bytes.
+    pub writable: bool,
+    /// The peer has shut its side.
+    pub read_closed: bool,
+}
+
+impl Told {
+    fn of(event: &Event) -> Self {
+        let read_closed = event.is_read_closed();
+        Self {
+            readable: event.is_readable() || read_closed || event.is_error(),
+            writable: event.is_writable(),
+            read_closed,
+        }
+    }
+}
+
 /// An event of a connection. A writable one does not write: it puts a blocked
 /// subscriber back on its list, so that there is one write path.
-fn note(key: Key, event: &Event, conns: &mut Slab<Conn<Tcp>>, turn: &mut Turn) {
+pub fn note<S>(key: Key, told: Told, conns: &mut Slab<Conn<S>>, turn: &mut Turn) {
     let Some(conn) = conns.get_mut(key) else {
         return;
     };
-    conn.is_read_closed |= event.is_read_closed();
-    if event.is_readable() || event.is_read_closed() || event.is_error() {
+    conn.is_read_closed |= told.read_closed;
+    if told.readable {
         conn.list(key, turn);
     }
-    if event.is_writable() {
+    if told.writable {
         match &mut conn.role {
             Role::Subscriber(subscribed) if subscribed.standing == Standing::Blocked => {
                 subscribed.standing = Standing::Listed;
