@@ -89,6 +89,9 @@ pub const UDP_SUBSCRIBERS: usize = 4096;
 
 /// Default of `max_lag`.
 pub const MAX_LAG: Duration = Duration::from_millis(500);
+/// A stream whose publisher sent a whole request and closed may be continued by
+/// a next one for this long: GStreamer sends each buffer as a PUT of its own.
+pub const PUT_GAP: Duration = Duration::from_secs(1);
 /// Default of `timeout`: a publisher silent for this long is ended.
 pub const PUBLISHER_SILENCE: Duration = Duration::from_secs(10);
 /// Live streams of the process.

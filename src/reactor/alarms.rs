@@ -29,6 +29,7 @@ pub fn fire<S: Socket>(
         match alarm {
             Alarm::Conn(key) => wake_conn(key, turn, streams, conns, sites),
             Alarm::Stream(key) => wake_stream(key, turn, streams),
+            Alarm::Rest(key) => streams.expire(key, turn),
             Alarm::Udp(port) => ports.wake(port, turn, streams),
             Alarm::Accept(listener) => listeners.resume(listener, turn),
             Alarm::Lag => fanout::watch(turn, streams, conns),

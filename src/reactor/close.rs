@@ -37,7 +37,7 @@ fn detach<S>(key: Key, conn: &mut Conn<S>, turn: &mut Turn, streams: &mut Stream
     match &conn.role {
         Role::Subscriber(subscribed) => streams.detach(key, subscribed),
         Role::Publisher(publisher) => streams.end(publisher.stream, turn),
-        Role::Head { held: Some(stream), .. } => streams.end(*stream, turn),
+        Role::Head { held: Some(stream), .. } => streams.rest(*stream, conn.peer.ip(), turn),
         Role::Awaiting(awaiting) => streams.forget(&awaiting.name, key),
         Role::Head { held: None, .. }
         | Role::Greeting { .. }

@@ -146,6 +146,8 @@ pub struct Subscribed {
     pub subscriber: Subscriber,
     /// What a WebSocket says to us.
     pub inbound: Option<Inbound>,
+    /// It has not been sent the head of its response.
+    pub is_unanswered: bool,
     /// On which list it is.
     pub standing: Standing,
     /// On the stream's list of those that are behind, too.

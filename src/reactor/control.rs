@@ -103,6 +103,10 @@ fn drain<S: Socket>(
     turn.timers.arm(turn.now + DRAIN_TIME, Alarm::Drain);
     listeners.close();
     ports.close(turn, streams);
+    let live: Vec<Key> = streams.names.values().copied().collect();
+    for stream in live {
+        streams.end(stream, turn);
+    }
     let keys: Vec<Key> = conns.keys().collect();
     for key in keys {
         let Some(conn) = conns.get_mut(key) else {

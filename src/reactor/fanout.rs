@@ -9,7 +9,9 @@ use super::streams::{Fanout, Streams};
 use super::turn::{Alarm, Turn};
 use super::udp::Ports;
 use crate::base::{Counter, Instant};
+use crate::framing::Kind;
 use crate::limits::{CATCHUP_SENDS, CLOCK_SENDS, FANOUT_SENDS, FANOUT_TIME, LAG_TICK};
+use crate::protocol::response;
 use crate::relay::Verdict;
 use crate::ring::Gather;
 use crate::sys::socket::Socket;
@@ -200,6 +202,7 @@ fn settle<S>(key: Key, served: Served, conn: &mut Conn<S>, fan: &mut Fanout, tur
 
 /// Hands a subscriber's next bytes to the kernel: one call.
 fn serve<S: Socket>(conn: &mut Conn<S>, fan: &mut Fanout, turn: &mut Turn) -> io::Result<Served> {
+    answer(conn, fan);
     if conn.out.is_some() && conn.at_boundary() && !conn.send_queued()? {
         return Ok(Served::Blocked);
     }
@@ -247,6 +250,16 @@ fn serve<S: Socket>(conn: &mut Conn<S>, fan: &mut Fanout, turn: &mut Turn) -> io
         Verdict::Skips { .. } => Served::More,
         Verdict::Close { .. } => Served::Lost,
     })
+}
+
+/// Queues the head of an HTTP response once it is known what the stream is.
+fn answer<S>(conn: &mut Conn<S>, fan: &Fanout) {
+    let Role::Subscriber(subscribed) = &mut conn.role else { return };
+    let kind = fan.stream.kind();
+    if subscribed.is_unanswered && (kind != Kind::Auto || fan.ended.is_some()) {
+        subscribed.is_unanswered = false;
+        conn.queue(&response::stream_head(response::content_type(kind)));
+    }
 }
 
 fn count(verdict: Verdict, skips: &mut Counter, closes: &mut Counter) -> Verdict {

@@ -183,7 +183,8 @@ impl Desk<'_> {
 
     /// A stream that the connection's last request published ends here.
     fn release(&mut self, held: Option<Key>) {
-        if let Some(stream) = held {
+        let Some(stream) = held else { return };
+        if self.streams.fanouts.get(stream).is_some_and(|fan| fan.resting.is_some()) {
             self.streams.end(stream, self.turn);
         }
     }
@@ -231,16 +232,21 @@ impl Desk<'_> {
         held: Option<Key>,
     ) -> Read {
         if let Some(stream) = held {
-            let fan = self.streams.fanouts.get(stream);
-            if fan.is_some_and(|fan| fan.stream.name == claiming.name && fan.ended.is_none()) {
+            let fan = self.streams.fanouts.get_mut(stream).filter(|fan| fan.ended.is_none());
+            if let Some(fan) = fan.filter(|fan| fan.stream.name == claiming.name)
+                && fan.resting.take().is_some()
+            {
                 return self.publish(key, conn, claiming, stream);
             }
             self.release(held);
         }
+        let (name, peer) = (claiming.name.clone(), conn.peer.ip());
+        if let Some(stream) = self.streams.resume(&name, peer, claiming.range, self.turn) {
+            return self.publish(key, conn, claiming, stream);
+        }
         if self.streams.is_draining {
             return self.refuse(conn, Refusal::Draining, "the server is going down");
         }
-        let name = claiming.name.clone();
         let claim = self.streams.directory.claim(&name, self.streams.shard);
         conn.role = Role::Claiming(Box::new(claiming));
         let claimer = Claimer::Conn(key);
@@ -354,6 +360,7 @@ impl Desk<'_> {
         if !keeps_alive {
             return Read::Finish;
         }
+        self.streams.pause(stream, conn.peer.ip(), self.turn);
         let http = Box::new(Http::new(self.turn.now));
         conn.role = Role::Head { http, held: Some(stream) };
         match conn.send_queued() {
@@ -403,24 +410,22 @@ impl Desk<'_> {
         conn: &mut Conn<S>,
         awaiting: Awaiting,
         stream: Key,
-        enter: fn(&Settings, Kind, Form, Instant) -> Subscriber,
+        enter: fn(&Settings, Form, Instant) -> Subscriber,
     ) -> Read {
         let Some(fan) = self.streams.fanouts.get_mut(stream) else {
             return Read::Drop;
         };
         let kind = fan.stream.cut().kind;
-        let answer = awaiting.http.as_ref().map(|http| match http {
-            HttpAnswer::Media => response::stream_head(response::content_type(kind)),
-            HttpAnswer::HeadOnly => response::stream_head(response::content_type(kind)),
-            HttpAnswer::WebSocket(accept) => response::websocket_head(accept),
-        });
-        if let Some(answer) = answer {
-            conn.queue(&answer);
+        match &awaiting.http {
+            Some(HttpAnswer::WebSocket(accept)) => conn.queue(&response::websocket_head(accept)),
+            Some(HttpAnswer::HeadOnly) => {
+                conn.queue(&response::stream_head(response::content_type(kind)));
+                return Read::Finish;
+            }
+            // Its content type is known with the first frames.
+            Some(HttpAnswer::Media) | None => {}
         }
-        if awaiting.http == Some(HttpAnswer::HeadOnly) {
-            return Read::Finish;
-        }
-        let subscriber = enter(&awaiting.settings, kind, awaiting.form, self.turn.now);
+        let subscriber = enter(&awaiting.settings, awaiting.form, self.turn.now);
         let inbound =
             matches!(awaiting.http, Some(HttpAnswer::WebSocket(_))).then(Inbound::default);
         fan.subscribers += 1;
@@ -428,6 +433,7 @@ impl Desk<'_> {
             stream,
             subscriber,
             inbound,
+            is_unanswered: awaiting.http == Some(HttpAnswer::Media),
             standing: Standing::Listed,
             is_behind: false,
         }));

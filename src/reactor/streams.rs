@@ -6,10 +6,12 @@ use super::slab::{Key, Slab};
 use super::turn::{Alarm, Turn};
 use crate::base::{Instant, Position};
 use crate::framing::Transport;
+use crate::limits::PUT_GAP;
 use crate::protocol::Name;
 use crate::relay::{Directory, Settings, ShardId, Stream};
 use crate::ring::Pool;
 use std::collections::{BTreeMap, VecDeque};
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -37,6 +39,8 @@ pub struct Fanout {
     pub udp: Vec<usize>,
     /// Subscribers of every kind on connections.
     pub subscribers: usize,
+    /// Its publisher's request is complete: who may continue it, until when.
+    pub resting: Option<(IpAddr, Instant)>,
     /// When its publisher went; it ends when its subscribers have the rest.
     pub ended: Option<Instant>,
     /// Its UDP sockets have not sent what is new.
@@ -102,6 +106,7 @@ impl Streams {
             behind: Vec::new(),
             udp,
             subscribers: 0,
+            resting: None,
             ended: None,
             is_udp_due: false,
             is_dirty: false,
@@ -157,6 +162,53 @@ impl Streams {
             fan.alarm = Some(at);
             turn.timers.arm(at, Alarm::Stream(key));
         }
+    }
+
+    /// The publisher's request is complete: a next one, on this connection or
+    /// another, may continue the stream.
+    pub fn pause(&mut self, key: Key, peer: IpAddr, turn: &mut Turn) {
+        let Some(fan) = self.fanouts.get_mut(key) else { return };
+        let until = turn.now + fan.stream.settings.timeout;
+        fan.resting = Some((peer, until));
+        turn.timers.arm(until, Alarm::Rest(key));
+    }
+
+    /// The connection of a paused stream is gone: a next request must come soon.
+    pub fn rest(&mut self, key: Key, peer: IpAddr, turn: &mut Turn) {
+        let Some(fan) = self.fanouts.get_mut(key).filter(|fan| fan.resting.is_some()) else {
+            return;
+        };
+        let until = turn.now + PUT_GAP;
+        fan.resting = Some((peer, until));
+        turn.timers.arm(until, Alarm::Rest(key));
+    }
+
+    /// Ends a stream that nobody has continued.
+    pub fn expire(&mut self, key: Key, turn: &mut Turn) {
+        let rest = self.fanouts.get(key).and_then(|fan| fan.resting);
+        if rest.is_some_and(|(_, until)| until <= turn.now) {
+            self.end(key, turn);
+        }
+    }
+
+    /// The resting stream of that name, if `peer` continues it with a request
+    /// whose body begins at byte `range`; one that can't be continued ends.
+    pub fn resume(
+        &mut self,
+        name: &Name,
+        peer: IpAddr,
+        range: Option<u64>,
+        turn: &mut Turn,
+    ) -> Option<Key> {
+        let key = *self.names.get(name)?;
+        let fan = self.fanouts.get_mut(key)?;
+        let (from, _until) = fan.resting?;
+        if from == peer && range == Some(fan.stream.stats.received_bytes) {
+            fan.resting = None;
+            return Some(key);
+        }
+        self.end(key, turn);
+        None
     }
 
     /// The publisher is gone: the name is free, and subscribers get the rest

@@ -97,6 +97,8 @@ pub enum Alarm {
     Conn(Key),
     /// A stream's framing must decide.
     Stream(Key),
+    /// No request has continued a stream.
+    Rest(Key),
     /// A UDP socket's publisher or subscribers may be silent.
     Udp(usize),
     /// A listener may accept again.

@@ -60,11 +60,6 @@ impl Settings {
             wait: ask.wait.map_or(self.wait, |wait| wait.min(limits::WAIT_MAX)),
         }
     }
-
-    /// What happens to a subscriber past max-lag, given how its stream is cut.
-    pub fn policy_for(&self, kind: Kind) -> Policy {
-        self.policy.unwrap_or(if kind == Kind::Raw { Policy::Close } else { Policy::Skip })
-    }
 }
 
 #[cfg(test)]
@@ -80,12 +75,5 @@ mod tests {
         ask.window_bytes = Some(u64::MAX);
         ask.timeout = Some(Duration::MAX);
         assert_eq!(listener.lowered(&ask), listener);
-    }
-
-    #[test]
-    fn raw_can_not_be_skipped_in_by_default() {
-        let settings = Settings::of(&Ask::default());
-        assert_eq!(settings.policy_for(Kind::Raw), Policy::Close);
-        assert_eq!(settings.policy_for(Kind::Ts), Policy::Skip);
     }
 }

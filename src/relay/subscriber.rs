@@ -92,7 +92,7 @@ pub struct Subscriber {
     within: Within,
     form: Form,
     join: Join,
-    policy: Policy,
+    policy: Option<Policy>,
     max_lag: Duration,
     /// It was here before the stream: any frame will do means the first.
     is_early: bool,
@@ -108,7 +108,7 @@ pub struct Subscriber {
 
 impl Subscriber {
     /// A subscriber that has not started.
-    pub fn new(settings: &Settings, kind: Kind, form: Form, now: Instant) -> Self {
+    pub fn new(settings: &Settings, form: Form, now: Instant) -> Self {
         Self {
             cursor: Cursor::new(Position::ZERO),
             place: Place::New,
@@ -116,7 +116,7 @@ impl Subscriber {
             within: Within::default(),
             form,
             join: settings.join,
-            policy: settings.policy_for(kind),
+            policy: settings.policy,
             max_lag: settings.max_lag,
             is_early: false,
             bound: settings.max_lag,
@@ -128,8 +128,8 @@ impl Subscriber {
 
     /// The same, for one that was here before the stream: where any frame will
     /// do, it starts at the first.
-    pub fn early(settings: &Settings, kind: Kind, form: Form, now: Instant) -> Self {
-        Self { is_early: true, ..Self::new(settings, kind, form, now) }
+    pub fn early(settings: &Settings, form: Form, now: Instant) -> Self {
+        Self { is_early: true, ..Self::new(settings, form, now) }
     }
 
     /// The next byte of the stream that it will be sent.
@@ -332,7 +332,7 @@ impl Subscriber {
         if lag <= self.bound || !matches!(self.place, Place::Sending) {
             return Verdict::Fine;
         }
-        if self.policy == Policy::Close {
+        if self.closes(cut) {
             return Verdict::Close { lag };
         }
         self.leave(window, cut, lag, held, now)
@@ -345,13 +345,19 @@ impl Subscriber {
             return Verdict::Fine;
         }
         let lag = self.lag(window, 0, now);
-        if self.policy == Policy::Close {
+        if self.closes(cut) {
             return Verdict::Close { lag };
         }
         match self.leave(window, cut, lag, held, now) {
             Verdict::Fine => Verdict::Close { lag },
             verdict @ (Verdict::Skips { .. } | Verdict::Close { .. }) => verdict,
         }
+    }
+
+    /// Whether it is ended, rather than moved on: so for `raw`, unless asked.
+    fn closes(&self, cut: Cut) -> bool {
+        let usual = if cut.kind == Kind::Raw { Policy::Close } else { Policy::Skip };
+        self.policy.unwrap_or(usual) == Policy::Close
     }
 
     fn leave(
