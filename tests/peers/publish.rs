@@ -122,11 +122,15 @@ pub(crate) fn gst_udp(stage: &Stage) -> Outcome {
     })
 }
 
-/// GStreamer over HTTP: a row of PUTs on one connection.
+/// GStreamer over HTTP: a row of PUTs, each on a connection of its own. Without
+/// tsparse the sink takes mpegtsmux's key frames for stream headers and sends
+/// none of them, to any server.
 pub(crate) fn gst_http(stage: &Stage) -> Outcome {
     check(stage, |server| {
         let to = &server.http;
-        format!("{CAMERA} ! mpegtsmux ! {TEE} ! souphttpclientsink location=http://{to}/live/a.ts")
+        format!(
+            "{CAMERA} ! mpegtsmux ! tsparse ! {TEE} ! souphttpclientsink location=http://{to}/live/a.ts"
+        )
     })
 }
 
