@@ -134,7 +134,13 @@ fn pump<S: Socket>(
         Pumped::More => Read::More,
         Pumped::End => Read::Finish,
         Pumped::Broken => Read::Drop,
-        Pumped::Done(rest) => Desk { turn, streams, sites }.published(key, conn, &rest),
+        Pumped::Done(rest) => {
+            let mut desk = Desk { turn, streams, sites };
+            match desk.published(conn) {
+                Some(read) => read,
+                None => desk.feed(key, conn, &rest),
+            }
+        }
     })
 }
 

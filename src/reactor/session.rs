@@ -16,7 +16,7 @@ use crate::framing::{Kind, Transport};
 use crate::limits;
 use crate::protocol::http::{Http, HttpAsk, Timeout};
 use crate::protocol::websocket::Inbound;
-use crate::protocol::{Name, Refusal, Sniff, response, wrong_protocol};
+use crate::protocol::{Body, Name, Refusal, Sniff, response, wrong_protocol};
 use crate::relay::{Claim, Form, Found, Settings, Subscriber};
 use crate::sys::socket::Socket;
 use std::io;
@@ -51,8 +51,8 @@ pub struct Desk<'a> {
 }
 
 enum Acted {
-    /// The next request may follow.
-    Next,
+    /// The next request may follow, behind so many bytes of the body.
+    Next(usize),
     /// The connection is something else now.
     Ends(Read),
 }
@@ -64,13 +64,16 @@ impl Desk<'_> {
             // A client that pipelines requests and reads no answers waits.
             return Ok(Read::Idle);
         }
+        // A head's worth: who pipelines requests gets no more than a few done
+        // before others have their turn.
         let mut scratch = std::mem::take(&mut self.turn.scratch);
-        let outcome = match conn.socket.recv(&mut scratch) {
+        let space = &mut scratch[..limits::HTTP_HEAD_BYTES];
+        let outcome = match conn.socket.recv(space) {
             Ok(0) => Ok(Read::Drop),
             Ok(len) => {
                 conn.last_seen = self.turn.now;
-                let is_drained = len < scratch.len() && !conn.is_read_closed;
-                let read = self.feed(key, conn, &scratch[..len]);
+                let is_drained = len < space.len() && !conn.is_read_closed;
+                let read = self.feed(key, conn, &space[..len]);
                 Ok(if read == Read::More && is_drained { Read::Idle } else { read })
             }
             Err(why) if why.kind() == io::ErrorKind::WouldBlock => Ok(Read::Idle),
@@ -82,7 +85,7 @@ impl Desk<'_> {
     }
 
     /// Gives a session bytes, however they came.
-    fn feed<S: Socket>(&mut self, key: Key, conn: &mut Conn<S>, bytes: &[u8]) -> Read {
+    pub(super) fn feed<S: Socket>(&mut self, key: Key, conn: &mut Conn<S>, bytes: &[u8]) -> Read {
         let mut rest = bytes;
         loop {
             let (http, held) = match &mut conn.role {
@@ -99,9 +102,11 @@ impl Desk<'_> {
             rest = &rest[used..];
             let Some(ask) = ask else { return Read::More };
             match self.act(key, conn, ask, held, rest) {
-                Acted::Next if rest.is_empty() => return Read::More,
-                Acted::Next => {}
+                Acted::Next(used) => rest = &rest[used..],
                 Acted::Ends(read) => return read,
+            }
+            if rest.is_empty() {
+                return Read::More;
             }
         }
     }
@@ -124,11 +129,11 @@ impl Desk<'_> {
                     name,
                     body: Some(body),
                     range,
-                    early: rest.to_vec(),
+                    early: Vec::new(),
                     expects_continue: expect_continue,
                     keeps_alive: keep_alive,
                 };
-                Acted::Ends(self.claim(key, conn, claiming, held))
+                self.claim(key, conn, claiming, held, rest)
             }
             HttpAsk::Subscribe { name, ask, head_only, websocket } => {
                 self.release(held);
@@ -166,7 +171,7 @@ impl Desk<'_> {
             http.next_request(self.turn.now);
         }
         match conn.send_queued() {
-            Ok(true) => Acted::Next,
+            Ok(true) => Acted::Next(0),
             // What it pipelined behind an answer that it doesn't read is lost.
             Ok(false) => Acted::Ends(Read::Finish),
             Err(_broken) => Acted::Ends(Read::Drop),
@@ -216,54 +221,66 @@ impl Desk<'_> {
             settings: site.settings.clone(),
             body: None,
             range: None,
-            early: std::mem::take(early),
+            early: Vec::new(),
             expects_continue: false,
             keeps_alive: false,
         };
-        self.claim(key, conn, claiming, None)
+        let early = std::mem::take(early);
+        match self.claim(key, conn, claiming, None, &early) {
+            Acted::Ends(read) => read,
+            Acted::Next(_) => Read::More,
+        }
     }
 
-    /// Asks the directory for a name; the answer comes as a message.
+    /// Asks the directory for a name; the answer comes as a message. `early`
+    /// came behind the request.
     fn claim<S: Socket>(
         &mut self,
         key: Key,
         conn: &mut Conn<S>,
-        claiming: Claiming,
+        mut claiming: Claiming,
         held: Option<Key>,
-    ) -> Read {
+        early: &[u8],
+    ) -> Acted {
         if let Some(stream) = held {
             let fan = self.streams.fanouts.get_mut(stream).filter(|fan| fan.ended.is_none());
             if let Some(fan) = fan.filter(|fan| fan.stream.name == claiming.name)
                 && fan.resting.take().is_some()
             {
-                return self.publish(key, conn, claiming, stream);
+                return self.publish(conn, claiming, early, stream);
             }
             self.release(held);
         }
         let (name, peer) = (claiming.name.clone(), conn.peer.ip());
         if let Some(stream) = self.streams.resume(&name, peer, claiming.range, self.turn) {
-            return self.publish(key, conn, claiming, stream);
+            return self.publish(conn, claiming, early, stream);
         }
         if self.streams.is_draining {
-            return self.refuse(conn, Refusal::Draining, "the server is going down");
+            let text = "the server is going down";
+            return Acted::Ends(self.refuse(conn, Refusal::Draining, text));
         }
+        claiming.early = early.to_vec();
         let claim = self.streams.directory.claim(&name, self.streams.shard);
         conn.role = Role::Claiming(Box::new(claiming));
         let claimer = Claimer::Conn(key);
         self.turn.ready.control.push_back(Control::Claimed { claimer, name, claim });
-        Read::Idle
+        Acted::Ends(Read::Idle)
     }
 
     /// The directory has answered a publisher.
     pub(super) fn claimed<S: Socket>(&mut self, key: Key, conn: &mut Conn<S>, claim: Claim) {
-        let Some(claiming) = conn.take_claiming() else { return };
+        let Some(mut claiming) = conn.take_claiming() else { return };
         let read = match claim {
             Claim::Granted { epoch, waiters } => {
                 let name = claiming.name.clone();
                 log::info!("{} publishes {name} (epoch {epoch})", conn.peer);
                 let stream = self.streams.open(&name, epoch, &claiming.settings, Transport::Bytes);
                 self.streams.announce(&name, stream, &waiters, self.turn);
-                self.publish(key, conn, claiming, stream)
+                let early = std::mem::take(&mut claiming.early);
+                match self.publish(conn, claiming, &early, stream) {
+                    Acted::Next(used) => self.feed(key, conn, &early[used..]),
+                    Acted::Ends(read) => read,
+                }
             }
             Claim::Busy => {
                 let text = format!("{} has a live publisher already", claiming.name);
@@ -303,69 +320,72 @@ impl Desk<'_> {
         }
     }
 
-    /// Makes a connection the publisher of a stream, and takes the bytes that
-    /// came with its request.
+    /// Makes a connection the publisher of a stream, and takes of the bytes that
+    /// came with its request what is the body's.
     fn publish<S: Socket>(
         &mut self,
-        key: Key,
         conn: &mut Conn<S>,
         claiming: Claiming,
+        early: &[u8],
         stream: Key,
-    ) -> Read {
-        if claiming.expects_continue && claiming.early.is_empty() {
+    ) -> Acted {
+        let Claiming { body, expects_continue, keeps_alive, .. } = claiming;
+        let mut is_done = body.as_ref().is_some_and(Body::is_done);
+        if expects_continue && early.is_empty() && !is_done {
             conn.queue(response::CONTINUE);
         }
-        let Claiming { body, early, keeps_alive, .. } = claiming;
-        conn.role = Role::Publisher(Box::new(Publisher { stream, body, keeps_alive }));
-        if conn.send_queued().is_err() {
-            return Read::Drop;
-        }
-        let mut early = early.as_slice();
-        while !early.is_empty() {
-            let Role::Publisher(publisher) = &mut conn.role else {
-                return Read::Drop;
-            };
+        let mut publisher = Box::new(Publisher { stream, body, keeps_alive });
+        let mut rest = early;
+        while !rest.is_empty() && !is_done {
             let Some((fan, pool)) = self.streams.ingest(stream) else {
-                return Read::Drop;
+                return Acted::Ends(Read::Drop);
             };
-            let len = fan.stream.copy_in(early, pool);
-            early = &early[len..];
-            match ingest::take(publisher, len, self.turn, self.streams) {
-                Taken::Goes => {}
-                Taken::Done(mut rest) => {
-                    rest.extend_from_slice(early);
-                    return self.published(key, conn, &rest);
+            let len = fan.stream.copy_in(rest, pool);
+            let beyond = match ingest::take(&mut publisher, len, self.turn, self.streams) {
+                Taken::Goes => 0,
+                Taken::Done(beyond) => {
+                    is_done = true;
+                    beyond.len()
                 }
-                Taken::Broken => return Read::Drop,
-            }
+                Taken::Broken => {
+                    conn.role = Role::Publisher(publisher);
+                    return Acted::Ends(Read::Drop);
+                }
+            };
+            rest = &rest[len - beyond..];
+        }
+        conn.role = Role::Publisher(publisher);
+        if is_done {
+            return match self.published(conn) {
+                Some(read) => Acted::Ends(read),
+                None => Acted::Next(early.len() - rest.len()),
+            };
         }
         self.streams.mark_dirty(stream, self.turn);
-        Read::More
+        match conn.send_queued() {
+            Ok(_sent) => Acted::Ends(Read::More),
+            Err(_broken) => Acted::Ends(Read::Drop),
+        }
     }
 
-    /// A publish request is complete; `rest` came after it. The stream lives
-    /// on while the connection does, for the next request may continue it.
-    pub(super) fn published<S: Socket>(
-        &mut self,
-        key: Key,
-        conn: &mut Conn<S>,
-        rest: &[u8],
-    ) -> Read {
+    /// A publish request is complete; `None`: another may follow. The stream
+    /// lives on while the connection does, for the next may continue it.
+    pub(super) fn published<S: Socket>(&mut self, conn: &mut Conn<S>) -> Option<Read> {
         let Role::Publisher(publisher) = &mut conn.role else {
-            return Read::Drop;
+            return Some(Read::Drop);
         };
         let (stream, keeps_alive) = (publisher.stream, publisher.keeps_alive);
         self.streams.mark_dirty(stream, self.turn);
         conn.queue(&response::published(keeps_alive));
         if !keeps_alive {
-            return Read::Finish;
+            return Some(Read::Finish);
         }
         self.streams.pause(stream, conn.peer.ip(), self.turn);
         let http = Box::new(Http::new(self.turn.now));
         conn.role = Role::Head { http, held: Some(stream) };
         match conn.send_queued() {
-            Ok(_sent) => self.feed(key, conn, rest),
-            Err(_broken) => Read::Drop,
+            Ok(_sent) => None,
+            Err(_broken) => Some(Read::Drop),
         }
     }
 
