@@ -1,0 +1,25 @@
+//! End to end: the real binary on port 0, real sockets on loopback. Each test
+//! starts a server of its own, and its name is a promise of the design.
+//!
+//! ```text
+//! server    the child process: its lines, its pages, its memory and CPU
+//! wire      sockets that wait for a condition until a deadline, never a sleep
+//! film      a TS stream made in memory, and checkers that a decoder would like
+//! witness   a live stream whose subscriber must notice nothing of a test
+//! ```
+
+mod command_line;
+mod film;
+mod framings;
+mod hostile;
+mod hostile_http;
+mod lag;
+mod limits;
+mod publish;
+mod server;
+mod shutdown;
+mod subscribe;
+mod turnover;
+mod udp;
+mod wire;
+mod witness;
