@@ -3,13 +3,14 @@
 
 use super::close;
 use super::conn::{Conn, Echoed, Publisher, Role, Standing};
+use super::plan::Service;
 use super::session::{self, Desk};
 use super::site::Sites;
 use super::slab::{Key, Slab};
 use super::streams::Streams;
 use super::turn::Turn;
 use crate::limits::{INGEST_BYTES, INGEST_CALLS, QUEUED_BYTES};
-use crate::protocol::websocket;
+use crate::protocol::{Refusal, Sniff, websocket, wrong_protocol};
 use crate::sys::socket::Socket;
 use std::io;
 
@@ -63,7 +64,7 @@ fn read<S: Socket>(
 ) -> io::Result<Read> {
     match &mut conn.role {
         Role::Publisher(_) => pump(key, conn, turn, streams, sites),
-        Role::Subscriber(_) => listen(conn, turn),
+        Role::Subscriber(_) => listen(conn, turn, sites),
         Role::Echo(echo) => Ok(match echo.turn(&mut conn.socket)? {
             Echoed::Idle if conn.is_read_closed => Read::More,
             Echoed::Idle | Echoed::Blocked => Read::Idle,
@@ -75,6 +76,7 @@ fn read<S: Socket>(
         Role::Claiming(_) => Ok(Read::Idle),
         Role::Awaiting(_) => Ok(match conn.socket.recv(&mut turn.scratch) {
             Ok(0) => Read::Drop,
+            Ok(len) if is_lost(conn, len, turn, sites) => Read::Drop,
             Ok(_) => Read::More,
             Err(why) if why.kind() == io::ErrorKind::WouldBlock => Read::Idle,
             Err(why) => return Err(why),
@@ -188,9 +190,20 @@ pub(super) fn take(
     }
 }
 
+/// Whether the first `len` bytes of the scratch, which a subscriber on raw TCP
+/// has sent, show that it takes the port for one of another protocol.
+fn is_lost<S>(conn: &Conn<S>, len: usize, turn: &mut Turn, sites: &Sites) -> bool {
+    let site = &sites.list[conn.listener];
+    let Service::TcpSubscribe { .. } = site.service else { return false };
+    let Sniff::Wrong(what) = wrong_protocol(&turn.scratch[..len]) else { return false };
+    turn.counters.refuse(Refusal::WrongProtocol);
+    log::warn!("{} refused: {what}; {} sends a raw stream", conn.peer, site.url);
+    true
+}
+
 /// Reads what a subscriber says: a WebSocket's control frames; of others,
 /// nothing that matters.
-fn listen<S: Socket>(conn: &mut Conn<S>, turn: &mut Turn) -> io::Result<Read> {
+fn listen<S: Socket>(conn: &mut Conn<S>, turn: &mut Turn, sites: &Sites) -> io::Result<Read> {
     let Role::Subscriber(subscribed) = &mut conn.role else {
         return Ok(Read::Drop);
     };
@@ -203,7 +216,8 @@ fn listen<S: Socket>(conn: &mut Conn<S>, turn: &mut Turn) -> io::Result<Read> {
         Err(why) => return Err(why),
     };
     let Some(inbound) = &mut subscribed.inbound else {
-        return Ok(Read::More);
+        let lost = is_lost(conn, len, turn, sites);
+        return Ok(if lost { Read::Drop } else { Read::More });
     };
     let mut said = &turn.scratch[..len];
     let mut ends = false;

@@ -8,6 +8,7 @@
 //! and captures, is under `tmp/peers` of the target directory.
 
 mod clip;
+mod demo;
 mod ping;
 mod program;
 mod publish;
@@ -57,6 +58,7 @@ const CHECKS: &[Check] = &[
     ("subscribe: websocket", &["ffmpeg"], subscribe::websocket),
     ("subscribe: push", &["ffmpeg"], subscribe::push),
     ("subscribe: late", &["ffmpeg"], subscribe::late),
+    ("demo: its stream is decoded", &["ffmpeg", "curl"], demo::decodes),
     ("ping: beside the system's", &["ping"], ping::beside_the_systems),
 ];
 
