@@ -44,8 +44,7 @@ fn up_to_last_picture(bytes: &[u8]) -> Outcome<&[u8]> {
     let begins = |packet: &[u8]| {
         let pid = u16::from(packet[1] & 0x1f) << 8 | u16::from(packet[2]);
         packet[1] & 0x40 != 0
-            && pid >= 0x20
-            && pid < 0x1f00
+            && (0x20..0x1f00).contains(&pid)
             && packet[3] & 0x20 != 0
             && packet[4] > 0
     };
