@@ -369,7 +369,9 @@ impl Subscriber {
         now: Instant,
     ) -> Verdict {
         let at = self.cursor.at();
-        let until = match window.leave_from(at) {
+        // A message that has begun goes on to its end.
+        let from = if self.within.at_boundary() { at } else { at + 1 };
+        let until = match window.leave_from(from) {
             Some(until) => until,
             None if cut.anywhere && at >= window.head() => at,
             None => return Verdict::Fine,
