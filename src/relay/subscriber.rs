@@ -231,7 +231,9 @@ impl Subscriber {
         left: Option<Instant>,
         now: Instant,
     ) {
-        if let Some(left) = left {
+        if let Some(left) = left
+            && (at > from || prefix.is_some())
+        {
             self.stats.skips += 1;
             self.stats.skipped_bytes += at.since(from);
             let until = window.arrival(at).unwrap_or(now);
@@ -335,7 +337,11 @@ impl Subscriber {
         if self.closes(cut) {
             return Verdict::Close { lag };
         }
-        self.leave(window, cut, lag, held, now)
+        // Without a place to leave at there is nothing to skip yet.
+        match window.leave_from(self.next_boundary()) {
+            Some(until) => self.leave(window, until, lag, held, now),
+            None => Verdict::Fine,
+        }
     }
 
     /// Its oldest bytes are about to leave the window: it leaves now, whatever
@@ -348,9 +354,10 @@ impl Subscriber {
         if self.closes(cut) {
             return Verdict::Close { lag };
         }
-        match self.leave(window, cut, lag, held, now) {
-            Verdict::Fine => Verdict::Close { lag },
-            verdict @ (Verdict::Skips { .. } | Verdict::Close { .. }) => verdict,
+        let head = cut.anywhere.then(|| window.head());
+        match window.leave_from(self.next_boundary()).or(head) {
+            Some(until) => self.leave(window, until, lag, held, now),
+            None => Verdict::Close { lag },
         }
     }
 
@@ -360,22 +367,22 @@ impl Subscriber {
         self.policy.unwrap_or(usual) == Policy::Close
     }
 
+    /// From where on it may leave: a message that has begun goes on to its end.
+    fn next_boundary(&self) -> Position {
+        let at = self.cursor.at();
+        if self.within.at_boundary() { at } else { at + 1 }
+    }
+
+    /// Goes on to `until` and leaves the stream there.
     fn leave(
         &mut self,
         window: &Window,
-        cut: Cut,
+        until: Position,
         lag: Duration,
         held: &mut usize,
         now: Instant,
     ) -> Verdict {
         let at = self.cursor.at();
-        // A message that has begun goes on to its end.
-        let from = if self.within.at_boundary() { at } else { at + 1 };
-        let until = match window.leave_from(from) {
-            Some(until) => until,
-            None if cut.anywhere && at >= window.head() => at,
-            None => return Verdict::Fine,
-        };
         let arrival = window.arrival(until).unwrap_or(now);
         if until == at && self.at_boundary() {
             self.prefix = None;
