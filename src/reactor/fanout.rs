@@ -70,7 +70,6 @@ pub fn live<S: Socket>(
         let Some(key) = turn.ready.dirty.pop_front() else {
             return;
         };
-        trim(key, turn, streams, conns);
         let Some(fan) = streams.fanouts.get_mut(key) else {
             continue;
         };
@@ -78,7 +77,10 @@ pub fn live<S: Socket>(
         if std::mem::take(&mut fan.is_udp_due) {
             ports.send(fan, turn);
         }
-        if !pass(key, &mut budget, turn, streams, conns) {
+        let is_complete = pass(key, &mut budget, turn, streams, conns);
+        // Not before: whoever keeps up gets all, however little is kept.
+        trim(key, turn, streams, conns);
+        if !is_complete {
             turn.counters.exhausted.fanout.bump();
             turn.ready.dirty.push_back(key);
             continue;
@@ -301,18 +303,23 @@ fn trim<S: Socket>(key: Key, turn: &mut Turn, streams: &mut Streams, conns: &mut
         };
         let cut = fan.stream.cut();
         let mut lost = Vec::new();
-        for &behind in &fan.behind {
-            let Some(conn) = conns.get_mut(behind) else {
+        let unserved = fan.live.iter().take(fan.left);
+        for (nth, &one) in fan.behind.iter().chain(unserved).enumerate() {
+            let Some(conn) = conns.get_mut(one).filter(|conn| !conn.is_closing) else {
                 continue;
             };
             let Role::Subscriber(subscribed) = &mut conn.role else {
                 continue;
             };
+            if nth >= fan.behind.len() && subscribed.is_behind {
+                // It is on both lists, and has been looked at.
+                continue;
+            }
             let subscriber = &mut subscribed.subscriber;
             if subscriber.position() < floor {
                 let verdict = subscriber.evict(fan.stream.window(), cut, &mut fan.held, turn.now);
                 match count(verdict, &mut turn.counters.skips, &mut turn.counters.lag_closes) {
-                    Verdict::Close { .. } => lost.push(behind),
+                    Verdict::Close { .. } => lost.push(one),
                     Verdict::Fine | Verdict::Skips { .. } => {}
                 }
             }

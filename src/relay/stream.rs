@@ -221,7 +221,8 @@ impl Stream {
     /// Whether [`Self::trim`] would drop something; `None` if not, else where
     /// the window will begin.
     pub fn outdated(&self, now: Instant) -> Option<Position> {
-        let second = self.window.second_base()?;
+        // A frame that is still arriving stays whole.
+        let second = self.window.second_base().filter(|at| *at <= self.window.head())?;
         if self.window.len() > self.settings.window_bytes {
             return Some(second);
         }

@@ -111,10 +111,11 @@ impl Window {
         self.segments.get(1).map(SegRef::base)
     }
 
-    /// When the newest frame of the oldest segment arrived.
+    /// When the last byte of the oldest segment arrived; `None` while its frame
+    /// is not complete, or if there is no other segment.
     pub fn oldest_arrival(&self) -> Option<Instant> {
-        let oldest = self.segments.front()?;
-        oldest.frames().last().map(|frame| frame.arrival)
+        let end = self.second_base()?;
+        self.arrival(end - 1)
     }
 
     /// When the newest frame arrived.
