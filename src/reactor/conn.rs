@@ -283,6 +283,15 @@ impl<S> Conn<S> {
         true
     }
 
+    /// True of a subscriber that has all there is for it: nothing will be sent
+    /// to it until its stream goes on.
+    pub fn is_idle(&self) -> bool {
+        let Role::Subscriber(subscribed) = &self.role else {
+            return false;
+        };
+        matches!(subscribed.standing, Standing::Live | Standing::Waiting)
+    }
+
     /// Puts it on the list of readable connections.
     pub fn list(&mut self, key: Key, turn: &mut Turn) {
         if !self.is_listed {

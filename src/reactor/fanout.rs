@@ -11,7 +11,7 @@ use super::udp::Ports;
 use crate::base::{Counter, Instant};
 use crate::framing::Kind;
 use crate::limits::{CATCHUP_SENDS, CLOCK_SENDS, FANOUT_SENDS, FANOUT_TIME, LAG_TICK};
-use crate::protocol::response;
+use crate::protocol::{response, websocket};
 use crate::relay::Verdict;
 use crate::ring::Gather;
 use crate::sys::socket::Socket;
@@ -159,6 +159,7 @@ fn step<S: Socket>(key: Key, turn: &mut Turn, streams: &mut Streams, conns: &mut
     let Role::Subscriber(subscribed) = &conn.role else {
         return;
     };
+    let is_websocket = subscribed.inbound.is_some();
     let Some(fan) = streams.fanouts.get_mut(subscribed.stream) else {
         return;
     };
@@ -168,7 +169,12 @@ fn step<S: Socket>(key: Key, turn: &mut Turn, streams: &mut Streams, conns: &mut
     });
     settle(key, served, conn, fan, turn);
     match served {
-        Served::Over => close::finish(key, conn, turn, streams),
+        Served::Over => {
+            if is_websocket {
+                conn.queue(&websocket::close_frame(websocket::GOING_AWAY));
+            }
+            close::finish(key, conn, turn, streams);
+        }
         Served::Lost => close::drop_now(key, conn, turn, streams),
         Served::Blocked | Served::More => streams.watch(turn),
         Served::AtHead | Served::Waiting => {}
@@ -235,7 +241,8 @@ fn serve<S: Socket>(conn: &mut Conn<S>, fan: &mut Fanout, turn: &mut Turn) -> io
             return Ok(Served::Blocked);
         }
     }
-    if !subscriber.is_at(window.head()) {
+    // Words that waited for the end of a message are next.
+    if !subscriber.is_at(window.head()) || conn.out.is_some() {
         return Ok(Served::More);
     }
     subscriber.reached_head();

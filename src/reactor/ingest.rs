@@ -2,7 +2,7 @@
 //! into the free tail of its stream's ring.
 
 use super::close;
-use super::conn::{Conn, Echoed, Publisher, Role, Standing};
+use super::conn::{Conn, Echoed, Publisher, Role};
 use super::plan::Service;
 use super::session::{self, Desk};
 use super::site::Sites;
@@ -10,7 +10,8 @@ use super::slab::{Key, Slab};
 use super::streams::Streams;
 use super::turn::Turn;
 use crate::limits::{INGEST_BYTES, INGEST_CALLS, QUEUED_BYTES};
-use crate::protocol::{Refusal, Sniff, websocket, wrong_protocol};
+use crate::protocol::websocket::{self, Inbound};
+use crate::protocol::{Refusal, Sniff, wrong_protocol};
 use crate::sys::socket::Socket;
 use std::io;
 
@@ -204,6 +205,7 @@ fn is_lost<S>(conn: &Conn<S>, len: usize, turn: &mut Turn, sites: &Sites) -> boo
 /// Reads what a subscriber says: a WebSocket's control frames; of others,
 /// nothing that matters.
 fn listen<S: Socket>(conn: &mut Conn<S>, turn: &mut Turn, sites: &Sites) -> io::Result<Read> {
+    say(conn)?;
     let Role::Subscriber(subscribed) = &mut conn.role else {
         return Ok(Read::Drop);
     };
@@ -219,40 +221,53 @@ fn listen<S: Socket>(conn: &mut Conn<S>, turn: &mut Turn, sites: &Sites) -> io::
         let lost = is_lost(conn, len, turn, sites);
         return Ok(if lost { Read::Drop } else { Read::More });
     };
-    let mut said = &turn.scratch[..len];
-    let mut ends = false;
-    while !said.is_empty() && !ends {
-        let (used, event) = match inbound.handle_bytes(said) {
-            Ok(answer) => answer,
-            Err(code) => {
-                conn.out.get_or_insert_default().extend(websocket::close_frame(code));
-                ends = true;
-                break;
-            }
-        };
-        said = &said[used..];
-        match event {
-            Some(websocket::Event::Ping(payload)) => {
-                conn.out.get_or_insert_default().extend(websocket::pong(&payload));
-            }
-            Some(websocket::Event::Close(code)) => {
-                conn.out
-                    .get_or_insert_default()
-                    .extend(websocket::close_frame(code.unwrap_or(websocket::NORMAL)));
-                ends = true;
-            }
-            None => {}
-        }
+    let (words, ends) = hear(inbound, &turn.scratch[..len]);
+    if !words.is_empty() {
+        conn.queue(&words);
     }
     if conn.out.as_ref().is_some_and(|out| out.len() > QUEUED_BYTES) {
         return Ok(Read::Drop);
     }
     if ends {
+        if !conn.at_boundary() {
+            // Inside a message a Close would be payload: the end says it.
+            conn.out = None;
+        }
         return Ok(Read::Finish);
     }
-    if conn.out.is_some() && subscribed.standing == Standing::Live {
-        // Between messages, so it can go out at once.
+    say(conn)?;
+    Ok(Read::More)
+}
+
+/// Our answers to what a WebSocket says, and whether it is to end then.
+fn hear(inbound: &mut Inbound, mut said: &[u8]) -> (Vec<u8>, bool) {
+    let mut words = Vec::new();
+    while !said.is_empty() {
+        let (used, event) = match inbound.handle_bytes(said) {
+            Ok(answer) => answer,
+            Err(code) => {
+                words.extend(websocket::close_frame(code));
+                return (words, true);
+            }
+        };
+        said = &said[used..];
+        match event {
+            Some(websocket::Event::Ping(payload)) => words.extend(websocket::pong(&payload)),
+            Some(websocket::Event::Close(code)) => {
+                words.extend(websocket::close_frame(code.unwrap_or(websocket::NORMAL)));
+                return (words, true);
+            }
+            None => {}
+        }
+    }
+    (words, false)
+}
+
+/// Sends what is queued for a subscriber to which no flush may come soon. It
+/// is between messages.
+fn say<S: Socket>(conn: &mut Conn<S>) -> io::Result<()> {
+    if conn.is_idle() {
         conn.send_queued()?;
     }
-    Ok(Read::More)
+    Ok(())
 }

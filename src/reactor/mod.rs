@@ -158,11 +158,13 @@ pub fn note<S>(key: Key, told: Told, conns: &mut Slab<Conn<S>>, turn: &mut Turn)
         conn.list(key, turn);
     }
     if told.writable {
+        let has_words = conn.out.is_some() && conn.is_idle();
         match &mut conn.role {
             Role::Subscriber(subscribed) if subscribed.standing == Standing::Blocked => {
                 subscribed.standing = Standing::Listed;
                 turn.ready.writable.push_back(key);
             }
+            Role::Subscriber(_) if has_words => conn.list(key, turn),
             Role::Subscriber(_) | Role::Publisher(_) | Role::Claiming(_) | Role::Awaiting(_) => {}
             Role::Echo(_) | Role::Closing { .. } => conn.list(key, turn),
             Role::Head { .. } | Role::Greeting { .. } if conn.out.is_some() => conn.list(key, turn),
