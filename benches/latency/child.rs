@@ -1,0 +1,128 @@
+//! The process under test: the server, or a floor. It says where it listens,
+//! and the kernel says what it has used.
+
+use std::error::Error;
+use std::fs;
+use std::io::{BufRead, BufReader};
+use std::net::SocketAddr;
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+use std::time::Duration;
+
+/// A running process that is ended when this is dropped.
+pub(crate) struct Process {
+    child: Child,
+    /// Where it listens, in the order of its arguments.
+    pub(crate) addrs: Vec<SocketAddr>,
+}
+
+impl Process {
+    /// Starts `program` and waits until it listens.
+    ///
+    /// # Errors
+    /// It can't be started, or ends instead of listening.
+    pub(crate) fn start(program: &Path, args: &[String]) -> Result<Self, Box<dyn Error>> {
+        let mut child = Command::new(program)
+            .args(args)
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::inherit())
+            .env("RUST_BACKTRACE", "0")
+            .spawn()
+            .map_err(|why| format!("{}: {why}", program.display()))?;
+        let out = child.stdout.take().expect("stdout is piped");
+        let mut process = Self { child, addrs: Vec::new() };
+        for line in BufReader::new(out).lines() {
+            let line = line?;
+            if line == "ready" {
+                return Ok(process);
+            }
+            let addr = line.strip_prefix("listening ").and_then(address);
+            process.addrs.push(addr.ok_or_else(|| format!("no address in '{line}'"))?);
+        }
+        let status = process.child.wait()?;
+        Err(format!("{} {}: {status} before it was ready", program.display(), args.join(" "))
+            .into())
+    }
+
+    /// The server's release binary of this build.
+    ///
+    /// # Errors
+    /// As [`Self::start`].
+    pub(crate) fn server(args: &[String]) -> Result<Self, Box<dyn Error>> {
+        Self::start(Path::new(env!("CARGO_BIN_EXE_nearlight")), args)
+    }
+
+    /// Its process id.
+    pub(crate) fn id(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// CPU time of all its threads so far, to the nanosecond where the kernel
+    /// keeps schedstat, else in ticks of 10 ms.
+    pub(crate) fn cpu(&self) -> Duration {
+        let tasks = fs::read_dir(format!("/proc/{}/task", self.id())).into_iter().flatten();
+        let nanos: Option<u64> = tasks
+            .flatten()
+            .map(|task| {
+                let text = fs::read_to_string(task.path().join("schedstat")).ok()?;
+                text.split_whitespace().next()?.parse::<u64>().ok()
+            })
+            .sum();
+        nanos.filter(|nanos| *nanos > 0).map_or_else(|| self.ticks(), Duration::from_nanos)
+    }
+
+    fn ticks(&self) -> Duration {
+        let text = fs::read_to_string(format!("/proc/{}/stat", self.id())).unwrap_or_default();
+        // Fields 14 and 15, proc_pid_stat(5); the name before may hold blanks.
+        let after = text.rsplit_once(')').map_or("", |(_, after)| after);
+        let used = after.split_whitespace().skip(11).take(2);
+        Duration::from_millis(10 * used.filter_map(|ticks| ticks.parse::<u64>().ok()).sum::<u64>())
+    }
+
+    /// Its anonymous memory, in bytes.
+    pub(crate) fn anonymous(&self) -> u64 {
+        let text = fs::read_to_string(format!("/proc/{}/status", self.id())).unwrap_or_default();
+        let line = text.lines().find_map(|line| line.strip_prefix("RssAnon:"));
+        let kib = line.and_then(|line| line.split_whitespace().next()?.parse::<u64>().ok());
+        1024 * kib.unwrap_or(0)
+    }
+
+    /// How often its threads gave up the CPU of themselves: wake-ups.
+    pub(crate) fn sleeps(&self) -> u64 {
+        let tasks = fs::read_dir(format!("/proc/{}/task", self.id())).into_iter().flatten();
+        tasks
+            .flatten()
+            .filter_map(|task| {
+                let text = fs::read_to_string(task.path().join("status")).ok()?;
+                let count =
+                    text.lines().find_map(|line| line.strip_prefix("voluntary_ctxt_switches:"));
+                count?.trim().parse::<u64>().ok()
+            })
+            .sum()
+    }
+}
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        // It may be gone already; all it leaves then is its exit status.
+        let _gone = self.child.kill();
+        let _status = self.child.wait();
+    }
+}
+
+/// The address in `tcp://127.0.0.1:1234?key=value`.
+fn address(url: &str) -> Option<SocketAddr> {
+    let (_, rest) = url.split_once("://")?;
+    rest.split(['?', '/']).next()?.parse().ok()
+}
+
+/// What `/proc/stat` says of all CPUs together, in ticks: (stolen, all).
+pub(crate) fn stolen() -> (u64, u64) {
+    let text = fs::read_to_string("/proc/stat").unwrap_or_default();
+    let line = text.lines().next().unwrap_or_default();
+    let fields: Vec<u64> =
+        line.split_whitespace().skip(1).filter_map(|field| field.parse().ok()).collect();
+    // user nice system idle iowait irq softirq steal, proc_stat(5).
+    (fields.get(7).copied().unwrap_or(0), fields.iter().take(8).sum())
+}

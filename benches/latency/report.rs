@@ -1,0 +1,195 @@
+//! Tables: as text, as Markdown, as JSON.
+
+use crate::child;
+use crate::rows::{Arm, Outcome, Setup};
+use crate::stats::Ratio;
+use std::fmt::Write;
+use std::fs;
+use std::time::Duration;
+
+/// How a table is written on stdout.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Format {
+    /// Columns of blanks.
+    Text,
+    /// Columns of bars.
+    Markdown,
+}
+
+const HEADS: [&str; 8] = [
+    "row",
+    "floor p50 / p99 us",
+    "server p50 / p99 us",
+    "server/floor p50",
+    "server/floor p99",
+    "floor/floor p50",
+    "CPU us/frame floor, server",
+    "verdict",
+];
+
+/// A table that is written as its rows come.
+pub(crate) struct Report {
+    setup: Setup,
+    format: Format,
+    stolen: (u64, u64),
+    outcomes: Vec<Outcome>,
+}
+
+impl Report {
+    /// An empty one.
+    pub(crate) fn new(setup: &Setup, format: Format) -> Self {
+        Self { setup: setup.clone(), format, stolen: child::stolen(), outcomes: Vec::new() }
+    }
+
+    /// Writes what comes before the rows.
+    pub(crate) fn begin(&self) {
+        let Setup { load_cpu, server_cpu, cc, rounds, pace } = &self.setup;
+        println!(
+            "load on CPU {load_cpu}, server and floor on CPU {server_cpu}, cc={cc}, {:.0} frames/s, \
+             {rounds} rounds of floor-server-floor, {} frames each after {} of warm-up",
+            1.0 / pace.interval.as_secs_f64(),
+            pace.frames,
+            pace.warm_up,
+        );
+        println!();
+        println!("{}", line(self.format, &HEADS.map(str::to_owned)));
+        if self.format == Format::Markdown {
+            println!("|{}", "---|".repeat(HEADS.len()));
+        }
+    }
+
+    /// Writes a row.
+    pub(crate) fn add(&mut self, outcome: Outcome) {
+        println!("{}", line(self.format, &cells(&outcome)));
+        self.outcomes.push(outcome);
+    }
+
+    /// Writes what comes after the rows.
+    pub(crate) fn end(&self) {
+        println!();
+        println!("{}", self.note());
+    }
+
+    fn note(&self) -> String {
+        let missing: u64 = self.outcomes.iter().map(|o| o.floor.missing + o.server.missing).sum();
+        format!(
+            "Ratios: median over rounds [95 % interval of it]. 'not resolved': the interval meets \
+             that of floor/floor. Frames missing: {missing}. CPU time stolen by the host: {:.2} %.",
+            100.0 * self.steal()
+        )
+    }
+
+    fn steal(&self) -> f64 {
+        let (stolen, all) = child::stolen();
+        (stolen - self.stolen.0) as f64 / (all - self.stolen.1).max(1) as f64
+    }
+
+    /// Everything, for programs. Times in nanoseconds.
+    pub(crate) fn json(&self) -> String {
+        let kernel = fs::read_to_string("/proc/sys/kernel/osrelease").unwrap_or_default();
+        let mut out = String::new();
+        let _infallible = write!(
+            out,
+            "{{\n  \"kernel\": \"{}\",\n  \"cc\": \"{}\",\n  \"rounds\": {},\n  \"frames\": {},\n  \
+             \"interval_ns\": {},\n  \"steal\": {:.5},\n  \"rows\": [",
+            kernel.trim(),
+            self.setup.cc,
+            self.setup.rounds,
+            self.setup.pace.frames,
+            self.setup.pace.interval.as_nanos(),
+            self.steal()
+        );
+        for (n, outcome) in self.outcomes.iter().enumerate() {
+            let Outcome { row, floor, server, floors_p50, floors_p99, p50, p99 } = outcome;
+            let _infallible = write!(
+                out,
+                "{}\n    {{\"row\": \"{}\", \"idle\": \"{}\", \"floor\": {}, \"server\": {}, \
+                 \"p50\": {}, \"p99\": {}, \"floors_p50\": {}, \"floors_p99\": {}}}",
+                if n == 0 { "" } else { "," },
+                row.service.title(),
+                row.idle.word(),
+                arm_json(floor),
+                arm_json(server),
+                ratio_json(*p50),
+                ratio_json(*p99),
+                ratio_json(*floors_p50),
+                ratio_json(*floors_p99),
+            );
+        }
+        out.push_str("\n  ]\n}\n");
+        out
+    }
+}
+
+fn cells(outcome: &Outcome) -> [String; HEADS.len()] {
+    let Outcome { row, floor, server, floors_p50, p50, p99, .. } = outcome;
+    let verdict = match (p50, floors_p50) {
+        (Some(server), Some(floors)) if server.overlaps(floors) => "not resolved",
+        (Some(server), Some(_)) if server.mid > 1.0 => "server is slower",
+        (Some(_), Some(_)) => "server is faster",
+        _ => "too few frames",
+    };
+    [
+        format!("{}, {}", row.service.title(), row.idle.word()),
+        times(floor),
+        times(server),
+        ratio(*p50),
+        ratio(*p99),
+        ratio(*floors_p50),
+        format!("{:.1}, {:.1}", floor.cpu_per_frame(), server.cpu_per_frame()),
+        verdict.to_owned(),
+    ]
+}
+
+/// p50 and p99, or a dash where the samples say nothing about it.
+fn times(arm: &Arm) -> String {
+    format!("{} / {}", micros(arm.hist.quantile(0.5)), micros(arm.hist.quantile(0.99)))
+}
+
+/// A time in microseconds.
+pub(crate) fn micros(time: Option<Duration>) -> String {
+    time.map_or("-".to_owned(), |time| format!("{:.1}", time.as_secs_f64() * 1e6))
+}
+
+/// A ratio and its interval.
+pub(crate) fn ratio(ratio: Option<Ratio>) -> String {
+    ratio.map_or("-".to_owned(), |r| format!("{:.2} [{:.2}-{:.2}]", r.mid, r.low, r.high))
+}
+
+/// One line of a table.
+pub(crate) fn line<const N: usize>(format: Format, cells: &[String; N]) -> String {
+    match format {
+        Format::Markdown => format!("| {} |", cells.join(" | ")),
+        Format::Text => {
+            let widths = [27, 22, 22, 20, 20, 20, 28];
+            let mut out = String::new();
+            for (n, cell) in cells.iter().enumerate() {
+                let width = widths.get(n).copied().unwrap_or(0);
+                let _infallible = write!(out, "{cell:width$}");
+            }
+            out.trim_end().to_owned()
+        }
+    }
+}
+
+fn arm_json(arm: &Arm) -> String {
+    let nanos = |q| {
+        let value = arm.hist.quantile(q);
+        value.map_or("null".to_owned(), |value| value.as_nanos().to_string())
+    };
+    format!(
+        "{{\"p50\": {}, \"p90\": {}, \"p99\": {}, \"p999\": {}, \"count\": {}, \"missing\": {}, \
+         \"cpu_ns_per_frame\": {:.0}}}",
+        nanos(0.5),
+        nanos(0.9),
+        nanos(0.99),
+        nanos(0.999),
+        arm.hist.count(),
+        arm.missing,
+        1000.0 * arm.cpu_per_frame()
+    )
+}
+
+fn ratio_json(ratio: Option<Ratio>) -> String {
+    ratio.map_or("null".to_owned(), |r| format!("[{:.4}, {:.4}, {:.4}]", r.mid, r.low, r.high))
+}

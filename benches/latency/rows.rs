@@ -1,0 +1,180 @@
+//! The rows: server against floor, in alternation. Within a round three runs
+//! follow one another, floor, server, floor, or the same backwards, so that
+//! the server lies between two runs of what it is compared with, and the two
+//! floors tell how well this machine can tell equals apart.
+
+use crate::child::Process;
+use crate::frame::Shape;
+use crate::load::{Load, Pace, Sample};
+use crate::service::{Idle, Service};
+use crate::stats::Ratio;
+use nearlight::client::hist::Hist;
+use nearlight::sys::affinity;
+use std::error::Error;
+use std::thread;
+use std::time::Duration;
+
+/// Where, how often and how long.
+#[derive(Clone, Debug)]
+pub(crate) struct Setup {
+    /// The load generator's core.
+    pub(crate) load_cpu: usize,
+    /// The core of what is measured.
+    pub(crate) server_cpu: usize,
+    /// Congestion control of both ends.
+    pub(crate) cc: String,
+    /// Alternations.
+    pub(crate) rounds: usize,
+    /// Speed and length of a run.
+    pub(crate) pace: Pace,
+}
+
+/// One line of the table.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Row {
+    /// What is asked.
+    pub(crate) service: Service,
+    /// How both wait.
+    pub(crate) idle: Idle,
+}
+
+/// Every row.
+pub(crate) fn rows() -> Vec<Row> {
+    let relay = |shape, subscribers| Service::Relay { shape, subscribers };
+    let spin = [
+        Service::TcpEcho,
+        Service::UdpEcho,
+        relay(Shape::Small, 1),
+        relay(Shape::Small, 10),
+        relay(Shape::Ts, 1),
+        relay(Shape::Ts, 10),
+    ];
+    let block =
+        [Service::TcpEcho, Service::UdpEcho, relay(Shape::Small, 1), relay(Shape::Small, 10)];
+    let spin = spin.into_iter().map(|service| Row { service, idle: Idle::Spin });
+    let block = block.into_iter().map(|service| Row { service, idle: Idle::Block });
+    spin.chain(block).collect()
+}
+
+/// All runs of one arm.
+#[derive(Clone, Default)]
+pub(crate) struct Arm {
+    /// All rounds together.
+    pub(crate) hist: Hist,
+    /// CPU time while frames were counted.
+    pub(crate) cpu: Duration,
+    /// Frames counted, copies not.
+    pub(crate) frames: u64,
+    /// Copies that did not come.
+    pub(crate) missing: u64,
+    p50: Vec<f64>,
+    p99: Vec<f64>,
+}
+
+impl Arm {
+    fn add(&mut self, sample: &Sample, cpu: Duration, frames: u64) {
+        let nanos = |q| sample.hist.quantile(q).map(|value| value.as_nanos() as f64);
+        self.p50.extend(nanos(0.5));
+        self.p99.extend(nanos(0.99));
+        self.hist.merge(&sample.hist);
+        self.cpu += cpu;
+        self.frames += frames;
+        self.missing += sample.missing;
+    }
+
+    /// CPU time per frame, in microseconds.
+    pub(crate) fn cpu_per_frame(&self) -> f64 {
+        self.cpu.as_secs_f64() * 1e6 / self.frames.max(1) as f64
+    }
+}
+
+/// What a row has come to.
+pub(crate) struct Outcome {
+    /// Which row.
+    pub(crate) row: Row,
+    /// Both floor runs of each round.
+    pub(crate) floor: Arm,
+    /// The server's runs.
+    pub(crate) server: Arm,
+    /// Second floor run to first, p50.
+    pub(crate) floors_p50: Option<Ratio>,
+    /// Second floor run to first, p99.
+    pub(crate) floors_p99: Option<Ratio>,
+    /// Server to the mean of the floors around it, p50.
+    pub(crate) p50: Option<Ratio>,
+    /// The same of p99.
+    pub(crate) p99: Option<Ratio>,
+}
+
+/// Measures one row.
+///
+/// # Errors
+/// A process that doesn't start, or a connection that breaks.
+pub(crate) fn measure(row: Row, setup: &Setup) -> Result<Outcome, Box<dyn Error>> {
+    let (mut first, mut second, mut server) = (Arm::default(), Arm::default(), Arm::default());
+    for round in 0..setup.rounds {
+        let is_forward = round % 2 == 0;
+        let (before, after) =
+            if is_forward { (&mut first, &mut second) } else { (&mut second, &mut first) };
+        run(row, false, setup, before)?;
+        run(row, true, setup, &mut server)?;
+        run(row, false, setup, after)?;
+    }
+    let floors_p50 = Ratio::of(quotients(&second.p50, &first.p50));
+    let floors_p99 = Ratio::of(quotients(&second.p99, &first.p99));
+    let p50 = Ratio::of(quotients(&server.p50, &means(&first.p50, &second.p50)));
+    let p99 = Ratio::of(quotients(&server.p99, &means(&first.p99, &second.p99)));
+    let mut floor = first;
+    floor.hist.merge(&second.hist);
+    floor.cpu += second.cpu;
+    floor.frames += second.frames;
+    floor.missing += second.missing;
+    Ok(Outcome { row, floor, server, floors_p50, floors_p99, p50, p99 })
+}
+
+fn quotients(over: &[f64], under: &[f64]) -> Vec<f64> {
+    over.iter().zip(under).map(|(over, under)| over / under).collect()
+}
+
+fn means(one: &[f64], other: &[f64]) -> Vec<f64> {
+    one.iter().zip(other).map(|(one, other)| (one + other) / 2.0).collect()
+}
+
+/// One run in a fresh process: layouts and hash seeds differ from run to run,
+/// and so must not decide.
+fn run(row: Row, is_server: bool, setup: &Setup, arm: &mut Arm) -> Result<(), Box<dyn Error>> {
+    let process = start(row, is_server, setup)?;
+    let (sample, cpu) = loaded(setup, || {
+        let mut load = Load::connect(row.service, &process.addrs, &setup.cc)?;
+        let mut before = Duration::ZERO;
+        let sample = load.run(setup.pace, || before = process.cpu())?;
+        Ok((sample, process.cpu().saturating_sub(before)))
+    })?;
+    arm.add(&sample, cpu, setup.pace.frames);
+    Ok(())
+}
+
+/// Starts the server, or the floor of a row.
+pub(crate) fn start(row: Row, is_server: bool, setup: &Setup) -> Result<Process, Box<dyn Error>> {
+    let Row { service, idle } = row;
+    if is_server {
+        return Process::server(&service.server_args(idle, setup.server_cpu, &setup.cc));
+    }
+    let args = service.floor_args(idle, setup.server_cpu, &setup.cc);
+    Process::start(&std::env::current_exe()?, &args)
+}
+
+/// Runs `work` in a thread that has the load generator's core to itself. A
+/// thread of its own, because children inherit what their parent is pinned to.
+pub(crate) fn loaded<T: Send>(
+    setup: &Setup,
+    work: impl FnOnce() -> std::io::Result<T> + Send,
+) -> Result<T, Box<dyn Error>> {
+    thread::scope(|scope| {
+        let worker = scope.spawn(|| {
+            affinity::pin_to(setup.load_cpu).map_err(std::io::Error::other)?;
+            work()
+        });
+        worker.join().map_err(|_| "the load generator panicked")?.map_err(Into::into)
+    })
+}
