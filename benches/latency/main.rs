@@ -17,7 +17,10 @@
 mod child;
 mod floor;
 mod frame;
+mod lag;
 mod load;
+mod memory;
+mod picture;
 mod report;
 mod rows;
 mod service;
@@ -39,6 +42,8 @@ use std::time::Duration;
 enum Mode {
     Rows,
     Syscalls,
+    IdleMemory,
+    Lag,
 }
 
 /// How.
@@ -104,6 +109,8 @@ fn parse(args: &[String]) -> Result<Option<Options>, String> {
             "--only" => options.only = value()?.to_lowercase(),
             "--json" => options.json = Some(value()?.into()),
             "syscalls" => options.mode = Mode::Syscalls,
+            "idle-memory" => options.mode = Mode::IdleMemory,
+            "lag" => options.mode = Mode::Lag,
             other => return Err(format!("{other}: unknown; the file's head says what there is")),
         }
     }
@@ -119,6 +126,8 @@ fn run(options: &Options) -> Result<(), Box<dyn Error>> {
     match options.mode {
         Mode::Rows => measure(options, &setup),
         Mode::Syscalls => syscalls::run(&setup, options.format),
+        Mode::IdleMemory => memory::run(&setup, options.quick),
+        Mode::Lag => lag::run(&setup, options.quick),
     }
 }
 
