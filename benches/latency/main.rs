@@ -7,7 +7,7 @@
 //! cargo bench --bench latency -- idle-memory       memory and CPU of idle subscribers
 //! cargo bench --bench latency -- lag               slow subscribers beside fast ones
 //! cargo bench --bench latency -- syscalls          system calls per frame (needs strace)
-//!     --rounds N --rate HZ --json FILE --markdown
+//!     --rounds N --seconds S --rate HZ --json FILE --markdown
 //! ```
 //!
 //! The load generator has one core, the process under test another. Without
@@ -52,6 +52,7 @@ struct Options {
     is_bench: bool,
     quick: bool,
     rounds: Option<usize>,
+    seconds: Option<u64>,
     rate: u32,
     only: String,
     json: Option<PathBuf>,
@@ -89,6 +90,7 @@ fn parse(args: &[String]) -> Result<Option<Options>, String> {
         is_bench: false,
         quick: false,
         rounds: None,
+        seconds: None,
         rate: 2000,
         only: String::new(),
         json: None,
@@ -97,7 +99,8 @@ fn parse(args: &[String]) -> Result<Option<Options>, String> {
     let mut args = args.iter();
     while let Some(arg) = args.next() {
         let mut value = || args.next().ok_or_else(|| format!("{arg} needs a value"));
-        let number = |text: &String| text.parse().map_err(|_| format!("{arg} {text}: no number"));
+        let number =
+            |text: &String| text.parse::<u32>().map_err(|_| format!("{arg} {text}: no number"));
         match arg.as_str() {
             "--bench" => options.is_bench = true,
             "--test" => options.is_bench = false,
@@ -105,6 +108,7 @@ fn parse(args: &[String]) -> Result<Option<Options>, String> {
             "--quick" => options.quick = true,
             "--markdown" => options.format = Format::Markdown,
             "--rounds" => options.rounds = Some(number(value()?)? as usize),
+            "--seconds" => options.seconds = Some(u64::from(number(value()?)?)),
             "--rate" => options.rate = number(value()?)?,
             "--only" => options.only = value()?.to_lowercase(),
             "--json" => options.json = Some(value()?.into()),
@@ -164,7 +168,11 @@ fn setup(options: &Options) -> Result<Setup, Box<dyn Error>> {
         server_cpu,
         cc: congestion_control()?,
         rounds: options.rounds.unwrap_or(rounds),
-        pace: Pace::new(options.rate, Duration::from_millis(warm_up), Duration::from_millis(span)),
+        pace: Pace::new(
+            options.rate,
+            Duration::from_millis(warm_up),
+            options.seconds.map_or(Duration::from_millis(span), Duration::from_secs),
+        ),
     })
 }
 
