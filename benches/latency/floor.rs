@@ -7,8 +7,8 @@
 //! listens in the server's words, so that nothing else tells the two apart.
 
 use crate::service::{Idle, Service};
+use nearlight::options::{SocketOptions, Transport};
 use nearlight::sys::affinity;
-use nearlight::sys::options::{SocketOptions, Transport};
 use std::error::Error;
 use std::io::{self, ErrorKind, Read, Write};
 use std::net::{TcpListener, TcpStream, UdpSocket};
