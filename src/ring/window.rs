@@ -137,18 +137,15 @@ impl Window {
     /// The frames from the one that holds the byte at `position` on.
     pub fn spans(&self, position: Position) -> impl Iterator<Item = Span> {
         let first = self.segment_of_frame(position);
-        let mut start = self.frame_start(first);
-        self.segments
-            .iter()
-            .skip(first)
-            .flat_map(|segment| segment.frames().iter())
-            .map(move |frame| {
-                let span =
-                    Span { start, end: frame.end, arrival: frame.arrival, leave: frame.leave };
-                start = frame.end;
-                span
-            })
-            .skip_while(move |span| span.end <= position)
+        let frames = self.segments.get(first).map_or(&[][..], SegRef::frames);
+        let before = frames.partition_point(|frame| frame.end <= position);
+        let mut start =
+            before.checked_sub(1).map_or_else(|| self.frame_start(first), |last| frames[last].end);
+        self.segments.iter().skip(first).flat_map(SegRef::frames).skip(before).map(move |frame| {
+            let span = Span { start, end: frame.end, arrival: frame.arrival, leave: frame.leave };
+            start = frame.end;
+            span
+        })
     }
 
     /// When the byte at `position` arrived; `None` if it has not, or if it is
