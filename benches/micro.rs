@@ -13,7 +13,7 @@
 use nearlight::base::{Instant, Position};
 use nearlight::client::picture::{Detail, Picture};
 use nearlight::framing::{Framing, Kind, Marks, Transport};
-use nearlight::limits::{FLUSH_BYTES, SEGMENT_BYTES};
+use nearlight::limits::{FLUSH_BYTES, PLAIN_SLICES, SEGMENT_BYTES};
 use nearlight::protocol::{Ask, Name};
 use nearlight::reactor::conn::{Conn, Role, Standing, Subscribed};
 use nearlight::reactor::fanout;
@@ -129,7 +129,8 @@ fn roll(pool: &mut Pool, window: &mut Window, tail: &mut Tail) {
 }
 
 fn gather(window: &Window, end: Position, len: usize) {
-    let mut list = Gather::default();
+    let mut slices = [IoSlice::new(&[]); PLAIN_SLICES];
+    let mut list = Gather::over(&mut slices);
     let from = window.floor() + (end.since(window.floor()).saturating_sub(len as u64));
     window.gather(from, end, &mut list);
     black_box(list.slices());

@@ -113,6 +113,9 @@ pub const DATAGRAM_SPACE: usize = 64 * 1024;
 pub const FLUSH_BYTES: usize = 64 * 1024;
 /// Slices of one gather list; IOV_MAX is 1024.
 pub const FLUSH_SLICES: usize = 64;
+/// Slices of a gather list of plain bytes: those of one flush lie in two
+/// segments, and in more only where frames are so small that indexes fill up.
+pub const PLAIN_SLICES: usize = 8;
 /// Bytes of control data that one receive has room for: the GRO stride, the
 /// drop count and a set of timestamps take half of it.
 pub const CONTROL_BYTES: usize = 256;

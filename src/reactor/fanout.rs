@@ -10,12 +10,14 @@ use super::turn::{Alarm, Turn};
 use super::udp::Ports;
 use crate::base::{Counter, Instant};
 use crate::framing::Kind;
-use crate::limits::{CATCHUP_SENDS, CLOCK_SENDS, FANOUT_SENDS, FANOUT_TIME, LAG_TICK};
+use crate::limits::{
+    CATCHUP_SENDS, CLOCK_SENDS, FANOUT_SENDS, FANOUT_TIME, FLUSH_SLICES, LAG_TICK, PLAIN_SLICES,
+};
 use crate::protocol::{response, websocket};
 use crate::relay::Verdict;
 use crate::ring::Gather;
 use crate::sys::socket::Socket;
-use std::io;
+use std::io::{self, IoSlice};
 
 /// What is left of a phase's bound on sends and time.
 struct Budget {
@@ -223,7 +225,15 @@ fn serve<S: Socket>(conn: &mut Conn<S>, fan: &mut Fanout, turn: &mut Turn) -> io
         return Ok(if fan.ended.is_some() { Served::Over } else { Served::Waiting });
     }
     subscriber.plan(window, cut, &mut turn.messages);
-    let mut list = Gather::default();
+    let (mut few, mut many);
+    let slices = if subscriber.flush_slices() <= PLAIN_SLICES {
+        few = [IoSlice::new(&[]); PLAIN_SLICES];
+        &mut few[..]
+    } else {
+        many = [IoSlice::new(&[]); FLUSH_SLICES];
+        &mut many[..]
+    };
+    let mut list = Gather::over(slices);
     subscriber.gather(window, &turn.messages, &mut list);
     let wanted = list.bytes();
     if wanted > 0 {

@@ -12,7 +12,7 @@ use super::turn::{Alarm, Turn};
 use crate::base::{Instant, Position};
 use crate::framing::{Kind, Transport};
 use crate::limits::{
-    CLAIM_PAUSE, DATAGRAM_BYTES, DATAGRAM_MAX, INGEST_CALLS, UDP_PIECES, UDP_SILENCE,
+    CLAIM_PAUSE, DATAGRAM_BYTES, DATAGRAM_MAX, FLUSH_SLICES, INGEST_CALLS, UDP_PIECES, UDP_SILENCE,
     UDP_SUBSCRIBERS,
 };
 use crate::protocol::udp_join::{self, Answer, Joiner};
@@ -499,7 +499,8 @@ impl Flight<'_> {
         let mut at = from;
         let head = self.window.head();
         while at < head {
-            let mut list = Gather::default();
+            let mut slices = [IoSlice::new(&[]); FLUSH_SLICES];
+            let mut list = Gather::over(&mut slices);
             // Where each datagram's slices begin in the list.
             let mut pieces = [(0, 0); UDP_PIECES];
             let mut used = 0;

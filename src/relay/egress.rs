@@ -33,7 +33,7 @@ pub(super) enum Source<'a> {
 }
 
 impl<'a> Source<'a> {
-    pub(super) fn gather(self, from: Position, to: Position, list: &mut Gather<'a>) -> u64 {
+    pub(super) fn gather(self, from: Position, to: Position, list: &mut Gather<'a, '_>) -> u64 {
         match self {
             Self::Window(window) => window.gather(from, to, list),
             Self::Held(held) => ring::gather(held.iter(), from, to, list),
@@ -121,7 +121,12 @@ impl Messages {
         });
     }
 
-    pub(super) fn gather<'a>(&'a self, source: Source<'a>, within: Within, list: &mut Gather<'a>) {
+    pub(super) fn gather<'a>(
+        &'a self,
+        source: Source<'a>,
+        within: Within,
+        list: &mut Gather<'a, '_>,
+    ) {
         for (n, message) in self.list[..self.used].iter().enumerate() {
             let sent = if n == 0 { usize::from(within.head_sent) } else { 0 };
             // A slice for the header, and one per segment of the payload.

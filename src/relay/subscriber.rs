@@ -14,7 +14,7 @@ use super::egress::{Form, Messages, Source, Within};
 use super::settings::Settings;
 use crate::base::{Instant, Position};
 use crate::framing::{Kind, Trim};
-use crate::limits::{FLUSH_BYTES, LEAVING_SEGMENTS};
+use crate::limits::{FLUSH_BYTES, FLUSH_SLICES, LEAVING_SEGMENTS, PLAIN_SLICES};
 use crate::protocol::{Join, Policy, websocket};
 use crate::ring::{Cursor, Gather, JoinPoint, SegRef, Window};
 use std::sync::Arc;
@@ -250,9 +250,23 @@ impl Subscriber {
         }
     }
 
+    /// Slices that a flush can fill: bytes of the ring lie in two segments,
+    /// rarely in more; messages have headers between them.
+    pub const fn flush_slices(&self) -> usize {
+        match self.form {
+            Form::Plain => PLAIN_SLICES,
+            Form::WebSocket => FLUSH_SLICES,
+        }
+    }
+
     /// The next bytes to hand to the kernel: what is there now, at most about
     /// `FLUSH_BYTES`.
-    pub fn gather<'a>(&'a self, window: &'a Window, messages: &'a Messages, list: &mut Gather<'a>) {
+    pub fn gather<'a>(
+        &'a self,
+        window: &'a Window,
+        messages: &'a Messages,
+        list: &mut Gather<'a, '_>,
+    ) {
         let (source, target) = self.source(window);
         if let Some((prefix, sent)) = &self.prefix {
             list.push(prefix.get(*sent..).unwrap_or_default());

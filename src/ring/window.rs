@@ -170,7 +170,7 @@ impl Window {
 
     /// Appends the bytes `[from, to)` to a gather list, one slice per segment,
     /// while it has room; answers how many bytes that is.
-    pub fn gather<'a>(&'a self, from: Position, to: Position, list: &mut Gather<'a>) -> u64 {
+    pub fn gather<'a>(&'a self, from: Position, to: Position, list: &mut Gather<'a, '_>) -> u64 {
         gather(self.segments.iter().skip(self.segment_of(from)), from, to, list)
     }
 
@@ -223,20 +223,22 @@ impl Window {
 }
 
 /// Slices to hand to the kernel in one call, in order.
+///
+/// The array is the caller's, as long as its flush can need: clearing one
+/// costs more than all else here.
 #[derive(Debug)]
-pub struct Gather<'a> {
-    slices: [IoSlice<'a>; crate::limits::FLUSH_SLICES],
+pub struct Gather<'a, 'list> {
+    slices: &'list mut [IoSlice<'a>],
     used: usize,
     bytes: usize,
 }
 
-impl Default for Gather<'_> {
-    fn default() -> Self {
-        Self { slices: [IoSlice::new(&[]); crate::limits::FLUSH_SLICES], used: 0, bytes: 0 }
+impl<'a, 'list> Gather<'a, 'list> {
+    /// An empty list that has room for as many slices as `slices` has.
+    pub const fn over(slices: &'list mut [IoSlice<'a>]) -> Self {
+        Self { slices, used: 0, bytes: 0 }
     }
-}
 
-impl<'a> Gather<'a> {
     /// Appends a slice; answers whether there was room. An empty one takes none.
     pub fn push(&mut self, bytes: &'a [u8]) -> bool {
         if bytes.is_empty() {
@@ -263,7 +265,7 @@ impl<'a> Gather<'a> {
 
     /// Slices that can still be appended.
     pub const fn room(&self) -> usize {
-        crate::limits::FLUSH_SLICES - self.used
+        self.slices.len() - self.used
     }
 }
 
@@ -272,7 +274,7 @@ pub fn gather<'a>(
     segments: impl Iterator<Item = &'a SegRef>,
     from: Position,
     to: Position,
-    list: &mut Gather<'a>,
+    list: &mut Gather<'a, '_>,
 ) -> u64 {
     let mut at = from;
     for segment in segments {
@@ -290,4 +292,68 @@ pub fn gather<'a>(
         at = end;
     }
     at.since(from)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::ring::Pool;
+
+    /// Segments of a few frames each, 1 to 9 bytes long; every seventh frame
+    /// is committed in two parts, so that it spans segments.
+    fn window() -> (Window, Vec<Span>) {
+        let mut pool = Pool::default();
+        let mut window = Window::default();
+        let mut spans = Vec::new();
+        let (mut start, mut tail) = (Position::ZERO, pool.take(Position::ZERO));
+        window.push(tail.reader());
+        for n in 1..=50u64 {
+            let (len, arrival) = (1 + n % 9, Instant::from_nanos(n));
+            let mut rest = len as usize;
+            if n.is_multiple_of(7) {
+                tail.fill(1);
+                tail.commit(1, std::iter::empty());
+                rest -= 1;
+                let next = pool.take(tail.position());
+                window.push(next.reader());
+                drop(std::mem::replace(&mut tail, next).seal());
+            }
+            let leave = n.is_multiple_of(3);
+            let end = start + len;
+            tail.fill(rest);
+            tail.commit(rest, std::iter::once(Frame { end, arrival, leave }));
+            spans.push(Span { start, end, arrival, leave });
+            start = end;
+        }
+        (window, spans)
+    }
+
+    #[test]
+    fn spans_from_any_position_are_those_of_the_frames() {
+        let (mut window, mut spans) = window();
+        for _ in 0..3 {
+            for at in window.floor().0..=window.head().0 {
+                let found: Vec<Span> = window.spans(Position(at)).collect();
+                let wanted: Vec<Span> =
+                    spans.iter().copied().filter(|span| span.end.0 > at).collect();
+                assert_eq!(found, wanted, "from {at}");
+            }
+            window.pop();
+            spans.retain(|span| span.start >= window.first_frame);
+        }
+    }
+
+    #[test]
+    fn a_list_takes_what_it_has_room_for() {
+        let (window, _) = window();
+        let all = window.head().since(window.floor());
+        let mut slices = [IoSlice::new(&[]); 3];
+        let mut list = Gather::over(&mut slices);
+        let gathered = window.gather(window.floor(), window.head(), &mut list);
+        assert!(gathered < all, "three slices of {gathered} bytes hold all {all}");
+        assert_eq!((list.room(), list.bytes() as u64), (0, gathered));
+        assert!(!list.push(b"more"));
+        assert!(list.push(b""), "nothing needs no room");
+        assert_eq!(list.slices().iter().map(|slice| slice.len() as u64).sum::<u64>(), gathered);
+    }
 }
