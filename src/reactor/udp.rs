@@ -37,8 +37,8 @@ pub struct Port {
 
 /// What a UDP socket does.
 pub enum Duty {
-    /// RFC 862.
-    Echo,
+    /// RFC 862, on this port.
+    Echo(u16),
     /// Its datagrams are a stream.
     Publish(Box<Publish>),
     /// It sends a stream.
@@ -133,7 +133,7 @@ impl Duty {
     pub fn sends(&self) -> Option<&Name> {
         match self {
             Self::Send(send) => Some(&send.name),
-            Self::Echo | Self::Publish(_) => None,
+            Self::Echo(_) | Self::Publish(_) => None,
         }
     }
 }
@@ -174,7 +174,7 @@ impl Ports {
             port.is_listed = false;
             let Some(socket) = &port.socket else { continue };
             let has_more = match &mut port.duty {
-                Duty::Echo => echo(socket, turn),
+                Duty::Echo(own) => echo(*own, socket, turn),
                 Duty::Publish(publish) => publish.pump(number, socket, turn, streams),
                 Duty::Send(send) => send.listen(number, socket, turn),
             };
@@ -203,7 +203,7 @@ impl Ports {
             return;
         };
         let next = match &mut port.duty {
-            Duty::Echo => None,
+            Duty::Echo(_) => None,
             Duty::Publish(publish) => publish.expire(turn, streams),
             Duty::Send(send) => send.expire(turn),
         };
@@ -234,7 +234,7 @@ impl Ports {
                     }
                     port.socket = None;
                 }
-                Duty::Echo => port.socket = None,
+                Duty::Echo(_) => port.socket = None,
                 // It still sends what streams have left.
                 Duty::Send(_) => {}
             }
@@ -243,14 +243,13 @@ impl Ports {
 }
 
 /// Sends each datagram back to where it came from; answers whether more wait.
-fn echo(socket: &Udp, turn: &mut Turn) -> bool {
-    let own = socket.local_addr().map(|address| address.port());
+fn echo(own: u16, socket: &Udp, turn: &mut Turn) -> bool {
     for _ in 0..INGEST_CALLS {
         let Ok(received) = socket.recv(&mut turn.scratch) else {
             return false;
         };
         // Two echoes must not talk to each other for ever.
-        if own.as_ref().is_ok_and(|port| *port == received.from.port()) {
+        if received.from.port() == own {
             continue;
         }
         let reply = IoSlice::new(&turn.scratch[..received.len]);
@@ -569,7 +568,7 @@ pub fn duty(site: usize, sites: &Sites, joiner: &Joiner) -> Option<Duty> {
     use super::plan::Service;
     let site = &sites.list[site];
     match &site.service {
-        Service::UdpEcho => Some(Duty::Echo),
+        Service::UdpEcho => Some(Duty::Echo(site.addr.port())),
         Service::UdpPublish { name, .. } => {
             Some(Duty::publish(name.clone(), site.settings.clone()))
         }
