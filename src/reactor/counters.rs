@@ -31,6 +31,10 @@ pub struct Counters {
     /// Datagrams not sent because the kernel had no room (EAGAIN, ENOBUFS) or
     /// refused them.
     pub datagrams_dropped: Counter,
+    /// Tokens sent to those who ask to join over UDP.
+    pub udp_tokens: Counter,
+    /// Datagrams too short to ask for anything.
+    pub udp_ignored: Counter,
     /// Frames larger than a datagram, refused on UDP.
     pub frames_too_large: Counter,
     /// Datagrams that the kernel dropped before we read them (SO_RXQ_OVFL).

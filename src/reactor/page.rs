@@ -113,6 +113,8 @@ fn totals(text: &mut String, counters: &Counters, streams: &Streams) {
         ("sent_bytes", "Bytes sent to TCP subscribers", counters.sent_bytes),
         ("datagrams_sent", "Datagrams sent", counters.datagrams_sent),
         ("datagrams_dropped", "Datagrams the kernel did not take", counters.datagrams_dropped),
+        ("udp_tokens", "Tokens sent to those who ask to join", counters.udp_tokens),
+        ("udp_ignored", "Datagrams too short to ask for anything", counters.udp_ignored),
         ("frames_too_large", "Frames larger than a datagram", counters.frames_too_large),
         ("kernel_drops", "Datagrams lost before they were read", counters.kernel_drops),
         ("skips", "Jumps forward of subscribers", counters.skips),

@@ -397,8 +397,9 @@ impl Egress {
             Answer::Join { epoch }
         };
         match answer {
-            Answer::Ignore => {}
+            Answer::Ignore => turn.counters.udp_ignored.bump(),
             Answer::SendToken(token) => {
+                turn.counters.udp_tokens.bump();
                 let _lost = socket.send_to(&[IoSlice::new(&token)], from);
             }
             Answer::Join { epoch } => self.join(number, from, epoch, turn),
