@@ -7,7 +7,6 @@ use std::collections::BTreeMap;
 pub(crate) const PACKET: usize = 188;
 const VIDEO: u16 = 0x0100;
 const PMT: u16 = 0x1000;
-const NULL: u16 = 0x1FFF;
 
 /// `frames` frames, one block each.
 pub(crate) fn frames(frames: u64) -> Vec<Vec<u8>> {
@@ -85,7 +84,8 @@ impl Decoder {
 
     fn packet(&mut self, packet: &[u8]) {
         let pid = pid(packet);
-        if pid == NULL {
+        // Others, such as stamps, are in no PMT: no decoder looks at them.
+        if ![0, PMT, VIDEO].contains(&pid) {
             return;
         }
         let counter = packet[3] & 0x0F;

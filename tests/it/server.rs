@@ -231,8 +231,16 @@ impl Server {
 
     /// Asks the server to stop.
     pub(crate) fn terminate(&self) {
-        let done = Command::new("kill").args(["-TERM", &self.pid().to_string()]).status();
-        assert!(done.expect("kill is there").success());
+        self.signal("TERM");
+    }
+
+    /// Sends it a signal, by name.
+    pub(crate) fn signal(&self, name: &str) {
+        // A question that is open would be waited for.
+        *self.asking.lock().expect("not poisoned") = None;
+        let kill = format!("kill -{name} {}", self.pid());
+        let done = Command::new("sh").args(["-c", &kill]).status();
+        assert!(done.expect("every system has a shell").success());
     }
 
     /// Waits for its end.

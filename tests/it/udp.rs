@@ -58,6 +58,7 @@ fn bye_with_the_token_leaves() {
         ["tcp://127.0.0.1:0?publish=cam&framing=lines", "udp://127.0.0.1:0?subscribe=cam"];
     let server = Server::start(&listeners);
     let mut publisher = wire::sent(server.at(0), b"zero\n");
+    eventually("it is received", || server.stream("cam", "received_bytes") == Some(5));
     let (leaver, stayer) = (wire::udp(), wire::udp());
     let token = ask(&leaver, server.at(1), &[b'?'; 16]);
     let own = ask(&stayer, server.at(1), &[b'?'; 16]);

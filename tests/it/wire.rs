@@ -85,7 +85,9 @@ pub(crate) fn read_to_end(socket: &mut TcpStream) -> Vec<u8> {
 /// Waits until the peer has ended the connection, however it does.
 pub(crate) fn wait_for_close(socket: &mut TcpStream) {
     let mut sink = [0; 4096];
+    let deadline = Clock::now() + PATIENCE;
     loop {
+        assert!(Clock::now() < deadline, "still open, and still sending");
         match socket.read(&mut sink) {
             Ok(0) => return,
             Ok(_) => {}
