@@ -292,6 +292,11 @@ impl<S> Conn<S> {
         matches!(subscribed.standing, Standing::Live | Standing::Waiting)
     }
 
+    /// True for an HTTP client that was promised to be told of a stream.
+    pub fn awaits_answer(&self) -> bool {
+        matches!(&self.role, Role::Awaiting(awaiting) if awaiting.http.is_some())
+    }
+
     /// Puts it on the list of readable connections.
     pub fn list(&mut self, key: Key, turn: &mut Turn) {
         if !self.is_listed {

@@ -73,7 +73,7 @@ pub fn handle<S: Socket>(
             Control::Announced { name, stream } => {
                 Desk { turn, streams, sites }.announced(&name, stream, conns);
             }
-            Control::Drain => drain(turn, streams, conns, ports, listeners),
+            Control::Drain => drain(turn, streams, conns, sites, ports, listeners),
         }
     }
     turn.counters.exhausted.control.bump();
@@ -92,6 +92,7 @@ fn drain<S: Socket>(
     turn: &mut Turn,
     streams: &mut Streams,
     conns: &mut Slab<Conn<S>>,
+    sites: &Sites,
     ports: &mut Ports,
     listeners: &mut Listeners,
 ) {
@@ -112,7 +113,9 @@ fn drain<S: Socket>(
         let Some(conn) = conns.get_mut(key) else {
             continue;
         };
-        if !matches!(conn.role, Role::Subscriber(_) | Role::Closing { .. }) {
+        if conn.awaits_answer() {
+            Desk { turn, streams, sites }.turn_out(key, conn);
+        } else if !matches!(conn.role, Role::Subscriber(_) | Role::Closing { .. }) {
             close::finish(key, conn, turn, streams);
         }
     }

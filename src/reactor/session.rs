@@ -186,6 +186,12 @@ impl Desk<'_> {
         Read::Finish
     }
 
+    /// Ends the wait of an HTTP client: the server is going down.
+    pub(super) fn turn_out<S>(&mut self, key: Key, conn: &mut Conn<S>) {
+        let read = self.refuse(conn, Refusal::Draining, "the server is going down");
+        self.go_on(key, conn, read);
+    }
+
     /// A stream that the connection's last request published ends here.
     fn release(&mut self, held: Option<Key>) {
         let Some(stream) = held else { return };

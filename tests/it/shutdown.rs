@@ -2,7 +2,7 @@
 //! and nobody can hold it up for more than two seconds.
 
 use crate::server::Server;
-use crate::wire::{self, eventually};
+use crate::wire::{self, Reply, eventually};
 use std::io::{ErrorKind, Write};
 use std::net::TcpStream;
 use std::time::Duration;
@@ -89,6 +89,19 @@ fn nothing_new_starts_on_the_way_down() {
         let refused = TcpStream::connect(server.at(n)).expect_err("nobody listens");
         assert_eq!(refused.kind(), ErrorKind::ConnectionRefused);
     }
+}
+
+#[test]
+fn who_waits_for_a_stream_over_http_is_told_503() {
+    let mut server = Server::start(&[]);
+    let get = wire::request("GET", "/cam?wait=60s", server.http(), "");
+    let mut waiting = wire::sent(server.http(), get.as_bytes());
+    eventually("it waits", || server.connections() == 1);
+    server.terminate();
+    let reply = Reply::read(&mut waiting).expect("an answer");
+    assert_eq!((reply.status, reply.field("retry-after")), (503, Some("1")));
+    drop(waiting);
+    assert_eq!(server.wait().code(), Some(0));
 }
 
 #[test]

@@ -140,7 +140,12 @@ fn a_websocket_ping_is_answered_and_a_close_is_confirmed() {
     assert_eq!(wire::read_exactly(&mut socket, 4), [0x8A, 2, b'h', b'i']);
     socket.write_all(&[0x88, 0x82, 0, 0, 0, 0, 3, 0xE8]).expect("open");
     assert_eq!(wire::read_to_end(&mut socket), [0x88, 2, 3, 0xE8]);
+    let mut last = get(&server, "/cam", fields);
+    assert_eq!(Reply::read(&mut last).expect("an answer").status, 101);
+    server.wait_for_subscribers("cam", 1);
     drop(publisher);
+    // The end of the stream is told, 1001, before that of the connection.
+    assert_eq!(wire::read_to_end(&mut last), [0x88, 2, 3, 0xE9]);
 }
 
 #[test]
