@@ -137,8 +137,11 @@ fn some(
         match socket.accept() {
             Ok((tcp, peer)) => {
                 turn.counters.accepted.bump();
-                let _refused = admit(listener, (tcp, peer), turn, streams, conns, sites, registry)
-                    .map_err(|why| log::warn!("{peer}: {why}"));
+                let given = (tcp, peer);
+                if let Err(why) = admit(listener, given, turn, streams, conns, sites, registry) {
+                    turn.counters.closed.bump();
+                    log::warn!("{peer}: {why}");
+                }
             }
             Err(why) if why.kind() == io::ErrorKind::WouldBlock => return Ok(false),
             Err(why) if is_exhausted(&why) => return Err(why),
