@@ -151,11 +151,13 @@ impl Rules {
         };
         let allowed = self.allows(host);
         if !allowed && !self.listens_on(host) {
+            // `--allow-host` takes no port: a name is good for any.
+            let name = Authority { port: None, ..host.clone() };
             return Err((
                 Refusal::Host,
                 format!(
                     "Host '{host}' is no address that this server listens on (DNS rebinding?); \
-                     ask by address, or start the server with --allow-host {host}"
+                     ask by address, or start the server with --allow-host {name}"
                 ),
             ));
         }

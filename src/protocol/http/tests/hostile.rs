@@ -168,6 +168,12 @@ fn host_names_this_server() {
     {
         assert_eq!(Rules::check_allow_host(text).is_ok(), right, "{text}");
     }
+    let HttpAsk::Refused { text, .. } = ask("GET /metrics HTTP/1.1\r\nHost: evil.example:8080\r\n")
+    else {
+        panic!("a stranger's Host is refused");
+    };
+    // The flag takes no port.
+    assert!(text.ends_with("--allow-host evil.example"), "{text}");
     // Without any Host, as HTTP/1.0 may, and with the target's own.
     is_refused("GET /metrics HTTP/1.0\r\n", Refusal::Host);
     is_refused(
