@@ -111,7 +111,7 @@ pub struct JoinMark {
     pub fresh: Arc<[u8]>,
     /// Sent first to a subscriber that skips to here: for a TS one
     /// adaptation-only packet per PID with `discontinuity_indicator`, then the
-    /// PAT and PMT (DESIGN §4).
+    /// PAT and PMT (`ARCHITECTURE.md`, Frames).
     pub resume: Arc<[u8]>,
 }
 

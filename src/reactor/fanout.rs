@@ -1,6 +1,6 @@
 //! Ring → subscriber sockets: for each stream with something new, everybody
 //! who is at its head; then those that the kernel takes bytes from again;
-//! then those with a burst to catch up on. One write path, [`serve`].
+//! then those with a burst to catch up on. One write path, `serve`.
 
 use super::close;
 use super::conn::{Conn, Role, Standing};

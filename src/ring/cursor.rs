@@ -12,6 +12,11 @@ use std::marker::PhantomData;
 /// let cursor = Cursor::new(Position::ZERO);
 /// std::thread::spawn(move || drop(cursor)); // `*const ()` cannot be sent
 /// ```
+/// It is made where it is used:
+/// ```
+/// # use nearlight::{base::Position, ring::Cursor};
+/// std::thread::spawn(move || drop(Cursor::new(Position::ZERO)));
+/// ```
 #[derive(Debug)]
 pub struct Cursor {
     at: Position,

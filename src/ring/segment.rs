@@ -29,6 +29,21 @@
 //! let segment = pool.take(Position::ZERO).reader();
 //! segment.space(); // no method named `space`
 //! ```
+//! What is allowed, beside them: a slice that is done with, a second reader,
+//! and bytes that go to another thread.
+//! ```
+//! # use nearlight::{base::Position, ring::Pool};
+//! let mut pool = Pool::default();
+//! let mut tail = pool.take(Position::ZERO);
+//! tail.space()[..2].copy_from_slice(b"hi");
+//! tail.fill(2);
+//! tail.commit(2, std::iter::empty());
+//! let second_reader = tail.reader().clone();
+//! let segment = tail.seal();
+//! let read = std::thread::spawn(move || second_reader.bytes(0, 2).to_vec());
+//! assert_eq!(read.join().expect("it only reads"), segment.bytes(0, 2));
+//! pool.give_back(segment); // no slice of it lives
+//! ```
 #![expect(unsafe_code, reason = "memory that one thread appends to while others read its prefix")]
 
 use crate::base::{Instant, Position};
