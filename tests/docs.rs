@@ -1,0 +1,321 @@
+//! Keeps the documents true: what `README.md` quotes is accepted by the program,
+//! what it tabulates is what the program says, links lead somewhere, and what
+//! `ARCHITECTURE.md` names exists.
+
+use nearlight::client::Target;
+use nearlight::config::{self, Command};
+use std::collections::BTreeSet;
+use std::ffi::OsString;
+use std::fs;
+use std::path::Path;
+
+const README_LINES: usize = 200;
+const DOCUMENTS: [&str; 5] =
+    ["README.md", "ARCHITECTURE.md", "CONTRIBUTING.md", "SECURITY.md", "CHANGELOG.md"];
+/// Where lightmeter's commands say in their help what they take.
+const TOOLS: [(&str, &str); 3] = [
+    ("ping", "tools/src/ping/options.rs"),
+    ("publish", "tools/src/publish.rs"),
+    ("subscribe", "tools/src/subscribe.rs"),
+];
+
+fn root() -> &'static Path {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+}
+
+fn read(path: &str) -> String {
+    fs::read_to_string(root().join(path)).unwrap_or_else(|why| panic!("{path}: {why}"))
+}
+
+/// Fails with every complaint, one a line.
+fn expect_none(complaints: &[String]) {
+    assert!(complaints.is_empty(), "{} found:\n{}", complaints.len(), complaints.join("\n"));
+}
+
+/// A text taken apart.
+#[derive(Default)]
+struct Parts<'a> {
+    /// The lines inside fences marked `sh`.
+    shell: Vec<&'a str>,
+    /// What is in no fence.
+    prose: String,
+}
+
+impl<'a> Parts<'a> {
+    fn of(text: &'a str) -> Self {
+        let (mut fence, mut parts) = (None, Self::default());
+        for line in text.lines() {
+            let mark = line.trim_start().strip_prefix("```");
+            match (fence, mark) {
+                (None, Some(kind)) => fence = Some(kind),
+                (Some(_), Some(_)) => fence = None,
+                (Some("sh"), None) => parts.shell.push(line),
+                (Some(_), None) => {}
+                (None, None) => parts.prose.extend([line, "\n"]),
+            }
+        }
+        assert!(fence.is_none(), "a fence is not closed");
+        parts
+    }
+}
+
+/// What stands between backticks in a text without fences.
+fn quoted(prose: &str) -> Vec<&str> {
+    prose.split('`').skip(1).step_by(2).collect()
+}
+
+/// The words of a command line as a POSIX shell splits it, comment left out.
+fn shell_words(line: &str) -> Vec<String> {
+    let (mut words, mut word, mut started, mut quote) = (Vec::new(), String::new(), false, false);
+    for c in line.chars() {
+        match c {
+            '\'' => (quote, started) = (!quote, true),
+            ' ' if !quote => {
+                if std::mem::take(&mut started) {
+                    words.push(std::mem::take(&mut word));
+                }
+            }
+            '#' if !quote && !started => break,
+            c => {
+                assert!(quote || !"&|;<>*?$()\"\\".contains(c), "not quoted for a shell: {line}");
+                word.push(c);
+                started = true;
+            }
+        }
+    }
+    assert!(!quote, "an open quote: {line}");
+    if started {
+        words.push(word);
+    }
+    words
+}
+
+/// Every command line of `program` in the README, as words after its name.
+fn commands(program: &str) -> Vec<Vec<String>> {
+    let text = read("README.md");
+    let parts = Parts::of(&text);
+    let lines = parts.shell.iter().copied().chain(quoted(&parts.prose));
+    let starts = [format!("{program} "), format!("taskset -c 1 {program} ")];
+    let mut found = Vec::new();
+    for line in lines {
+        if let Some(rest) = starts.iter().find_map(|start| line.strip_prefix(start.as_str())) {
+            found.push(shell_words(rest));
+        }
+    }
+    found
+}
+
+#[test]
+fn the_readme_is_short_enough_to_be_read() {
+    let lines = read("README.md").lines().count();
+    assert!(lines <= README_LINES, "README.md:1: {lines} lines, at most {README_LINES}");
+}
+
+#[test]
+fn the_readmes_options_are_the_programs() {
+    let text = read("README.md");
+    let (_, rest) = text.split_once("<!-- options -->\n").expect("the marker before the table");
+    let (table, _) = rest.split_once("<!-- /options -->").expect("the marker after the table");
+    let told = config::options_markdown();
+    let differs = table.lines().zip(told.lines()).find(|(old, new)| old != new);
+    assert!(
+        table == told,
+        "README.md: the options table is not what `nearlight options --markdown` prints; put that \
+         between the markers. First difference: {differs:?}"
+    );
+}
+
+#[test]
+fn every_nearlight_line_of_the_readme_is_accepted() {
+    let lines = commands("nearlight");
+    assert!(lines.iter().filter(|words| words[0] == "serve").count() >= 4, "too few: {lines:?}");
+    let mut complaints = Vec::new();
+    for words in &lines {
+        if let Err(why) = config::parse(words.iter().map(OsString::from)) {
+            complaints.push(format!("README.md: nearlight {}: {why}", words.join(" ")));
+        }
+    }
+    expect_none(&complaints);
+}
+
+#[test]
+fn the_first_command_of_the_readme_is_the_demo() {
+    let text = read("README.md");
+    let shell = Parts::of(&text).shell;
+    let words = shell_words(shell[0]);
+    assert_eq!(words[..4], ["cargo", "run", "--release", "--"]);
+    let parsed = config::parse(words[4..].iter().map(OsString::from));
+    assert!(matches!(parsed, Ok(Command::Demo(_))), "{parsed:?}");
+    assert!(shell[1].starts_with("tests/run ") && root().join("tests/run").is_file());
+}
+
+#[test]
+fn every_lightmeter_line_of_the_readme_has_known_words() {
+    let lines = commands("lightmeter");
+    assert!(lines.len() >= 4, "too few: {lines:?}");
+    let mut complaints = Vec::new();
+    for words in &lines {
+        let Some((_, path)) = TOOLS.iter().find(|(name, _)| *name == words[0]) else {
+            complaints.push(format!("README.md: lightmeter {}: no such command", words[0]));
+            continue;
+        };
+        let source = read(path);
+        let help = source.split("const HELP: &str = \"").nth(1).expect("a help text");
+        let help = &help[..help.find("\";").expect("its end")];
+        let known: BTreeSet<&str> =
+            help.split(|c: char| !c.is_ascii_alphanumeric() && c != '-').collect();
+        for word in &words[1..] {
+            let is_wrong = if word.starts_with('-') {
+                !known.contains(word.as_str())
+            } else {
+                word.contains("://") && word.parse::<Target>().is_err()
+            };
+            if is_wrong {
+                complaints.push(format!("README.md: lightmeter {}: '{word}'", words.join(" ")));
+            }
+        }
+    }
+    expect_none(&complaints);
+}
+
+/// The anchor that a heading gets: lower case, words joined, the rest left out.
+fn anchor(heading: &str) -> String {
+    let kept = heading.chars().filter(|c| c.is_alphanumeric() || " -_".contains(*c));
+    kept.collect::<String>().to_lowercase().replace(' ', "-")
+}
+
+fn has_anchor(path: &str, wanted: &str) -> bool {
+    let text = read(path);
+    let prose = Parts::of(&text).prose;
+    let headings = prose.lines().filter(|line| line.starts_with('#'));
+    headings.map(|line| anchor(line.trim_start_matches('#').trim())).any(|found| found == wanted)
+}
+
+#[test]
+fn links_lead_somewhere() {
+    let mut complaints = Vec::new();
+    let mut count = 0;
+    for document in DOCUMENTS {
+        let text = read(document);
+        let prose = Parts::of(&text).prose;
+        let inline = prose.split("](").skip(1).filter_map(|rest| rest.split(')').next());
+        let listed = prose.lines().filter_map(|line| line.strip_prefix('[')?.split_once("]: "));
+        for target in inline.chain(listed.map(|(_, target)| target)) {
+            if target.starts_with("https://") {
+                continue;
+            }
+            count += 1;
+            let (path, wanted) = target.split_once('#').unwrap_or((target, ""));
+            let path = if path.is_empty() { document } else { path };
+            if !root().join(path).exists() {
+                complaints.push(format!("{document}: link to '{target}': there is no {path}"));
+            } else if !wanted.is_empty() && !has_anchor(path, wanted) {
+                complaints.push(format!("{document}: link to '{target}': no such heading"));
+            }
+        }
+    }
+    assert!(count > 10, "only {count} links found: the search is blind");
+    expect_none(&complaints);
+}
+
+fn is_word(c: char) -> bool {
+    c.is_ascii_alphanumeric() || c == '_'
+}
+
+/// Every word of the source below `folder`.
+fn words_of(folder: &Path, words: &mut BTreeSet<String>) {
+    for entry in fs::read_dir(folder).expect("a folder of the source") {
+        let path = entry.expect("an entry of the folder").path();
+        if path.is_dir() {
+            words_of(&path, words);
+        } else if path.extension().is_some_and(|end| end == "rs") {
+            let text = fs::read_to_string(&path).expect("source is UTF-8");
+            words.extend(text.split(|c| !is_word(c)).map(str::to_owned));
+        }
+    }
+}
+
+/// Whether a quoted word names a file or folder of the project.
+fn is_path(word: &str) -> bool {
+    let tops = ["src/", "tools/", "tests/", "benches/", ".ci/"];
+    let ends = [".md", ".rs", ".toml", ".lock"];
+    let is_plain = word.chars().all(|c| is_word(c) || "./-".contains(c));
+    is_plain
+        && (tops.iter().any(|top| word.starts_with(top))
+            || ends.iter().any(|end| word.ends_with(end)))
+}
+
+/// The parts of `NAME`, `Type` or `Type::item`, if a quoted word is one.
+fn item(word: &str) -> Option<Vec<&str>> {
+    let plain = word.split('<').next().unwrap_or(word);
+    let parts: Vec<&str> = plain.split("::").collect();
+    let is_item = parts.iter().all(|part| !part.is_empty() && part.chars().all(is_word));
+    let is_named = parts.len() > 1 || plain.starts_with(|c: char| c.is_ascii_uppercase());
+    (is_item && is_named).then_some(parts)
+}
+
+#[test]
+fn what_the_architecture_names_exists() {
+    let text = read("ARCHITECTURE.md");
+    let prose = Parts::of(&text).prose;
+    let mut known = BTreeSet::new();
+    words_of(&root().join("src"), &mut known);
+    let (mut complaints, mut count) = (Vec::new(), 0);
+    for word in quoted(&prose) {
+        if is_path(word) {
+            count += 1;
+            if !root().join(word).exists() {
+                complaints.push(format!("ARCHITECTURE.md: `{word}`: there is no such file"));
+            }
+        } else if let Some(parts) = item(word) {
+            count += 1;
+            for part in parts.iter().filter(|part| **part != "nearlight") {
+                if !known.contains(*part) {
+                    complaints.push(format!("ARCHITECTURE.md: `{word}`: nothing is called {part}"));
+                }
+            }
+        }
+    }
+    assert!(count > 100, "only {count} names found: the search is blind");
+    expect_none(&complaints);
+}
+
+/// Each direct dependency has a row that says what for.
+#[test]
+fn every_dependency_is_argued_for() {
+    let architecture = read("ARCHITECTURE.md");
+    let rows: Vec<&str> = architecture.lines().filter(|line| line.starts_with("| `")).collect();
+    let mut complaints = Vec::new();
+    for manifest in ["Cargo.toml", "tools/Cargo.toml"] {
+        let text = read(manifest);
+        let mut is_listing = false;
+        for line in text.lines() {
+            if line.starts_with('[') {
+                is_listing = line.ends_with("dependencies]");
+            } else if let Some((name, _)) = line.split_once(" = ").filter(|_| is_listing) {
+                let cell = format!("`{name}`");
+                let is_told = rows
+                    .iter()
+                    .any(|row| row.split('|').nth(1).is_some_and(|first| first.contains(&cell)));
+                if name != "nearlight" && !is_told {
+                    complaints.push(format!("{manifest}: {name}: no row in ARCHITECTURE.md"));
+                }
+            }
+        }
+    }
+    expect_none(&complaints);
+}
+
+#[test]
+fn the_checks_see_what_is_wrong() {
+    let words = shell_words("serve --listen 'tcp://:1?a=b&c' # why");
+    assert_eq!(words, ["serve", "--listen", "tcp://:1?a=b&c"]);
+    assert_eq!(anchor("What the compiler proves"), "what-the-compiler-proves");
+    assert_eq!(anchor("Bird's eye"), "birds-eye");
+    assert!(is_path("src/ring/mod.rs") && !is_path("scheme://addr") && !is_path("a/b"));
+    assert_eq!(item("Slab::get_mut"), Some(vec!["Slab", "get_mut"]));
+    assert_eq!(item("Gather<'a>"), Some(vec!["Gather"]));
+    assert_eq!(item("max_lag"), None);
+    let parts = Parts::of("a `b`\n```sh\nc\n```\n`d`\n```text\n`e`\n```\n");
+    assert_eq!((parts.shell, quoted(&parts.prose)), (vec!["c"], vec!["b", "d"]));
+}
