@@ -5,9 +5,50 @@ use std::error::Error;
 use std::fs;
 use std::io::{BufRead, BufReader};
 use std::net::SocketAddr;
+use std::ops::Add;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
+
+/// What the scheduler says of threads; nothing where it keeps no schedstat.
+#[derive(Clone, Copy, Default)]
+pub(crate) struct Usage {
+    /// Time on a CPU, to the nanosecond; without schedstat in ticks of 10 ms.
+    pub(crate) cpu: Duration,
+    /// Time spent waiting for a CPU that somebody else had.
+    pub(crate) waited: Duration,
+}
+
+impl Usage {
+    /// Of the calling thread.
+    pub(crate) fn of_this_thread() -> Self {
+        Self::read(Path::new("/proc/thread-self/schedstat"))
+    }
+
+    /// Two numbers of nanoseconds, sched-stats.txt of the kernel.
+    fn read(file: &Path) -> Self {
+        let text = fs::read_to_string(file).unwrap_or_default();
+        let mut nanos = text.split_whitespace().map_while(|field| field.parse().ok());
+        let mut next = || Duration::from_nanos(nanos.next().unwrap_or(0));
+        Self { cpu: next(), waited: next() }
+    }
+
+    /// What was used since `earlier`.
+    pub(crate) fn since(self, earlier: Self) -> Self {
+        Self {
+            cpu: self.cpu.saturating_sub(earlier.cpu),
+            waited: self.waited.saturating_sub(earlier.waited),
+        }
+    }
+}
+
+impl Add for Usage {
+    type Output = Self;
+
+    fn add(self, other: Self) -> Self {
+        Self { cpu: self.cpu + other.cpu, waited: self.waited + other.waited }
+    }
+}
 
 /// A running process that is ended when this is dropped.
 pub(crate) struct Process {
@@ -58,18 +99,17 @@ impl Process {
         self.child.id()
     }
 
-    /// CPU time of all its threads so far, to the nanosecond where the kernel
-    /// keeps schedstat, else in ticks of 10 ms.
-    pub(crate) fn cpu(&self) -> Duration {
+    /// What its threads together have used so far.
+    pub(crate) fn usage(&self) -> Usage {
         let tasks = fs::read_dir(format!("/proc/{}/task", self.id())).into_iter().flatten();
-        let nanos: Option<u64> = tasks
-            .flatten()
-            .map(|task| {
-                let text = fs::read_to_string(task.path().join("schedstat")).ok()?;
-                text.split_whitespace().next()?.parse::<u64>().ok()
-            })
-            .sum();
-        nanos.filter(|nanos| *nanos > 0).map_or_else(|| self.ticks(), Duration::from_nanos)
+        let mut usage = Usage::default();
+        for task in tasks.flatten() {
+            usage = usage + Usage::read(&task.path().join("schedstat"));
+        }
+        if usage.cpu.is_zero() {
+            usage.cpu = self.ticks();
+        }
+        usage
     }
 
     fn ticks(&self) -> Duration {

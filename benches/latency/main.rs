@@ -127,6 +127,9 @@ fn parse(args: &[String]) -> Result<Option<Options>, String> {
 fn run(options: &Options) -> Result<(), Box<dyn Error>> {
     stats::verify()?;
     let setup = setup(options)?;
+    if !options.is_bench {
+        println!("a short run that shows that it works, and measures nothing: --bench measures");
+    }
     match options.mode {
         Mode::Rows => measure(options, &setup),
         Mode::Syscalls => syscalls::run(&setup, options.format),

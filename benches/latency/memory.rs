@@ -54,9 +54,9 @@ fn measure(server: &Process, wanted: usize) -> io::Result<()> {
     connect(&mut conns, wanted - 1, subscribe)?;
     let spread = serve(&mut publisher, &mut conns, 2)?;
     let after = server.anonymous();
-    let (cpu, sleeps) = (server.cpu(), server.sleeps());
+    let (cpu, sleeps) = (server.usage().cpu, server.sleeps());
     std::thread::park_timeout(REST);
-    let (cpu, sleeps) = (server.cpu() - cpu, server.sleeps() - sleeps);
+    let (cpu, sleeps) = (server.usage().cpu - cpu, server.sleeps() - sleeps);
     let again = serve(&mut publisher, &mut conns, 3)?;
 
     let each = after.saturating_sub(before) as f64 / (wanted - 1) as f64;

@@ -1,6 +1,6 @@
 //! Tables: as text, as Markdown, as JSON.
 
-use crate::child;
+use crate::child::{self, Usage};
 use crate::rows::{Arm, Outcome, Setup};
 use crate::stats::Ratio;
 use std::fmt::Write;
@@ -26,6 +26,9 @@ const HEADS: [&str; 8] = [
     "CPU us/frame floor, server",
     "verdict",
 ];
+
+/// Alternations below which nothing is said about a difference.
+const LEAST_ROUNDS: usize = 5;
 
 /// A table that is written as its rows come.
 pub(crate) struct Report {
@@ -60,7 +63,7 @@ impl Report {
 
     /// Writes a row.
     pub(crate) fn add(&mut self, outcome: Outcome) {
-        println!("{}", line(self.format, &cells(&outcome)));
+        println!("{}", line(self.format, &cells(&outcome, self.setup.rounds)));
         self.outcomes.push(outcome);
     }
 
@@ -74,9 +77,21 @@ impl Report {
         let missing: u64 = self.outcomes.iter().map(|o| o.floor.missing + o.server.missing).sum();
         format!(
             "Ratios: median over rounds [95 % interval of it]. 'not resolved': the interval meets \
-             that of floor/floor. Frames missing: {missing}. CPU time stolen by the host: {:.2} %.",
+             that of floor/floor. Frames missing: {missing}.\n\
+             Other programs had the CPU for {:.2} % of the time of the load, for {:.2} % of that \
+             of server and floor; the host took {:.2} %. Slower quantiles than that are theirs.",
+            100.0 * self.waited(|arm| arm.load),
+            100.0 * self.waited(|arm| arm.usage),
             100.0 * self.steal()
         )
+    }
+
+    /// Share of the time of all runs spent waiting for a CPU.
+    fn waited(&self, of: impl Fn(&Arm) -> Usage) -> f64 {
+        let arms = || self.outcomes.iter().flat_map(|outcome| [&outcome.floor, &outcome.server]);
+        let waited: f64 = arms().map(|arm| of(arm).waited.as_secs_f64()).sum();
+        let frames: u64 = arms().map(|arm| arm.frames).sum();
+        waited / (self.setup.pace.interval.as_secs_f64() * frames.max(1) as f64)
     }
 
     fn steal(&self) -> f64 {
@@ -91,13 +106,16 @@ impl Report {
         let _infallible = write!(
             out,
             "{{\n  \"kernel\": \"{}\",\n  \"cc\": \"{}\",\n  \"rounds\": {},\n  \"frames\": {},\n  \
-             \"interval_ns\": {},\n  \"steal\": {:.5},\n  \"rows\": [",
+             \"interval_ns\": {},\n  \"steal\": {:.5},\n  \
+             \"waited_load\": {:.5},\n  \"waited_server\": {:.5},\n  \"rows\": [",
             kernel.trim(),
             self.setup.cc,
             self.setup.rounds,
             self.setup.pace.frames,
             self.setup.pace.interval.as_nanos(),
-            self.steal()
+            self.steal(),
+            self.waited(|arm| arm.load),
+            self.waited(|arm| arm.usage)
         );
         for (n, outcome) in self.outcomes.iter().enumerate() {
             let Outcome { row, floor, server, floors_p50, floors_p99, p50, p99 } = outcome;
@@ -121,9 +139,10 @@ impl Report {
     }
 }
 
-fn cells(outcome: &Outcome) -> [String; HEADS.len()] {
+fn cells(outcome: &Outcome, rounds: usize) -> [String; HEADS.len()] {
     let Outcome { row, floor, server, floors_p50, p50, p99, .. } = outcome;
     let verdict = match (p50, floors_p50) {
+        _ if rounds < LEAST_ROUNDS => "too few rounds",
         (Some(server), Some(floors)) if server.overlaps(floors) => "not resolved",
         (Some(server), Some(_)) if server.mid > 1.0 => "server is slower",
         (Some(_), Some(_)) => "server is faster",

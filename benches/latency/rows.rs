@@ -3,7 +3,7 @@
 //! the server lies between two runs of what it is compared with, and the two
 //! floors tell how well this machine can tell equals apart.
 
-use crate::child::Process;
+use crate::child::{Process, Usage};
 use crate::frame::Shape;
 use crate::load::{Load, Pace, Sample};
 use crate::service::{Idle, Service};
@@ -12,7 +12,6 @@ use nearlight::client::hist::Hist;
 use nearlight::sys::affinity;
 use std::error::Error;
 use std::thread;
-use std::time::Duration;
 
 /// Where, how often and how long.
 #[derive(Clone, Debug)]
@@ -61,8 +60,10 @@ pub(crate) fn rows() -> Vec<Row> {
 pub(crate) struct Arm {
     /// All rounds together.
     pub(crate) hist: Hist,
-    /// CPU time while frames were counted.
-    pub(crate) cpu: Duration,
+    /// Of the process under test while frames were counted.
+    pub(crate) usage: Usage,
+    /// Of the load generator meanwhile.
+    pub(crate) load: Usage,
     /// Frames counted, copies not.
     pub(crate) frames: u64,
     /// Copies that did not come.
@@ -72,19 +73,29 @@ pub(crate) struct Arm {
 }
 
 impl Arm {
-    fn add(&mut self, sample: &Sample, cpu: Duration, frames: u64) {
+    fn add(&mut self, sample: &Sample, (usage, load): (Usage, Usage), frames: u64) {
         let nanos = |q| sample.hist.quantile(q).map(|value| value.as_nanos() as f64);
         self.p50.extend(nanos(0.5));
         self.p99.extend(nanos(0.99));
         self.hist.merge(&sample.hist);
-        self.cpu += cpu;
+        self.usage = self.usage + usage;
+        self.load = self.load + load;
         self.frames += frames;
         self.missing += sample.missing;
     }
 
+    /// Counts the runs of another arm of the same kind; rounds stay its own.
+    fn merge(&mut self, other: &Self) {
+        self.hist.merge(&other.hist);
+        self.usage = self.usage + other.usage;
+        self.load = self.load + other.load;
+        self.frames += other.frames;
+        self.missing += other.missing;
+    }
+
     /// CPU time per frame, in microseconds.
     pub(crate) fn cpu_per_frame(&self) -> f64 {
-        self.cpu.as_secs_f64() * 1e6 / self.frames.max(1) as f64
+        self.usage.cpu.as_secs_f64() * 1e6 / self.frames.max(1) as f64
     }
 }
 
@@ -125,10 +136,7 @@ pub(crate) fn measure(row: Row, setup: &Setup) -> Result<Outcome, Box<dyn Error>
     let p50 = Ratio::of(quotients(&server.p50, &means(&first.p50, &second.p50)));
     let p99 = Ratio::of(quotients(&server.p99, &means(&first.p99, &second.p99)));
     let mut floor = first;
-    floor.hist.merge(&second.hist);
-    floor.cpu += second.cpu;
-    floor.frames += second.frames;
-    floor.missing += second.missing;
+    floor.merge(&second);
     Ok(Outcome { row, floor, server, floors_p50, floors_p99, p50, p99 })
 }
 
@@ -144,13 +152,15 @@ fn means(one: &[f64], other: &[f64]) -> Vec<f64> {
 /// and so must not decide.
 fn run(row: Row, is_server: bool, setup: &Setup, arm: &mut Arm) -> Result<(), Box<dyn Error>> {
     let process = start(row, is_server, setup)?;
-    let (sample, cpu) = loaded(setup, || {
+    let used = || (process.usage(), Usage::of_this_thread());
+    let (sample, usage) = loaded(setup, || {
         let mut load = Load::connect(row.service, &process.addrs, &setup.cc)?;
-        let mut before = Duration::ZERO;
-        let sample = load.run(setup.pace, || before = process.cpu())?;
-        Ok((sample, process.cpu().saturating_sub(before)))
+        let mut before = used();
+        let sample = load.run(setup.pace, || before = used())?;
+        let after = used();
+        Ok((sample, (after.0.since(before.0), after.1.since(before.1))))
     })?;
-    arm.add(&sample, cpu, setup.pace.frames);
+    arm.add(&sample, usage, setup.pace.frames);
     Ok(())
 }
 
