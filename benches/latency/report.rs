@@ -1,7 +1,7 @@
 //! Tables: as text, as Markdown, as JSON.
 
 use crate::child::{self, Usage};
-use crate::rows::{Arm, Outcome, Setup};
+use crate::rows::{Arm, Outcome, QUANTILES, Setup};
 use crate::stats::Ratio;
 use std::fmt::Write;
 use std::fs;
@@ -16,15 +16,16 @@ pub(crate) enum Format {
     Markdown,
 }
 
-const HEADS: [&str; 8] = [
+const HEADS: [&str; 9] = [
     "row",
-    "floor p50 / p99 us",
-    "server p50 / p99 us",
+    "floor p50 / p90 / p99 us",
+    "server p50 / p90 / p99 us",
     "server/floor p50",
+    "server/floor p90",
     "server/floor p99",
     "floor/floor p50",
     "CPU us/frame floor, server",
-    "verdict",
+    "verdict on p50",
 ];
 
 /// Alternations below which nothing is said about a difference.
@@ -118,20 +119,18 @@ impl Report {
             self.waited(|arm| arm.usage)
         );
         for (n, outcome) in self.outcomes.iter().enumerate() {
-            let Outcome { row, floor, server, floors_p50, floors_p99, p50, p99 } = outcome;
+            let Outcome { row, floor, server, server_to_floor, floor_to_floor } = outcome;
             let _infallible = write!(
                 out,
                 "{}\n    {{\"row\": \"{}\", \"idle\": \"{}\", \"floor\": {}, \"server\": {}, \
-                 \"p50\": {}, \"p99\": {}, \"floors_p50\": {}, \"floors_p99\": {}}}",
+                 \"server_to_floor\": {}, \"floor_to_floor\": {}}}",
                 if n == 0 { "" } else { "," },
                 row.service.title(),
                 row.idle.word(),
                 arm_json(floor),
                 arm_json(server),
-                ratio_json(*p50),
-                ratio_json(*p99),
-                ratio_json(*floors_p50),
-                ratio_json(*floors_p99),
+                ratios_json(server_to_floor),
+                ratios_json(floor_to_floor),
             );
         }
         out.push_str("\n  ]\n}\n");
@@ -140,8 +139,8 @@ impl Report {
 }
 
 fn cells(outcome: &Outcome, rounds: usize) -> [String; HEADS.len()] {
-    let Outcome { row, floor, server, floors_p50, p50, p99, .. } = outcome;
-    let verdict = match (p50, floors_p50) {
+    let Outcome { row, floor, server, server_to_floor, floor_to_floor } = outcome;
+    let verdict = match (&server_to_floor[0], &floor_to_floor[0]) {
         _ if rounds < LEAST_ROUNDS => "too few rounds",
         (Some(server), Some(floors)) if server.overlaps(floors) => "not resolved",
         (Some(server), Some(_)) if server.mid > 1.0 => "server is slower",
@@ -152,17 +151,18 @@ fn cells(outcome: &Outcome, rounds: usize) -> [String; HEADS.len()] {
         format!("{}, {}", row.service.title(), row.idle.word()),
         times(floor),
         times(server),
-        ratio(*p50),
-        ratio(*p99),
-        ratio(*floors_p50),
+        ratio(server_to_floor[0]),
+        ratio(server_to_floor[1]),
+        ratio(server_to_floor[2]),
+        ratio(floor_to_floor[0]),
         format!("{:.1}, {:.1}", floor.cpu_per_frame(), server.cpu_per_frame()),
         verdict.to_owned(),
     ]
 }
 
-/// p50 and p99, or a dash where the samples say nothing about it.
+/// Every quantile, or a dash where the samples say nothing about it.
 fn times(arm: &Arm) -> String {
-    format!("{} / {}", micros(arm.hist.quantile(0.5)), micros(arm.hist.quantile(0.99)))
+    QUANTILES.map(|q| micros(arm.hist.quantile(q))).join(" / ")
 }
 
 /// A time in microseconds.
@@ -180,7 +180,7 @@ pub(crate) fn line<const N: usize>(format: Format, cells: &[String; N]) -> Strin
     match format {
         Format::Markdown => format!("| {} |", cells.join(" | ")),
         Format::Text => {
-            let widths = [27, 22, 22, 20, 20, 20, 28];
+            let widths = [27, 26, 27, 19, 19, 19, 19, 28];
             let mut out = String::new();
             for (n, cell) in cells.iter().enumerate() {
                 let width = widths.get(n).copied().unwrap_or(0);
@@ -209,6 +209,10 @@ fn arm_json(arm: &Arm) -> String {
     )
 }
 
-fn ratio_json(ratio: Option<Ratio>) -> String {
-    ratio.map_or("null".to_owned(), |r| format!("[{:.4}, {:.4}, {:.4}]", r.mid, r.low, r.high))
+/// Of p50, p90 and p99: median, lower and upper end.
+fn ratios_json(ratios: &[Option<Ratio>; 3]) -> String {
+    let one = |ratio: Option<Ratio>| {
+        ratio.map_or("null".to_owned(), |r| format!("[{:.4}, {:.4}, {:.4}]", r.mid, r.low, r.high))
+    };
+    format!("[{}]", ratios.map(one).join(", "))
 }

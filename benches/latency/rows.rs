@@ -55,6 +55,9 @@ pub(crate) fn rows() -> Vec<Row> {
     spin.chain(block).collect()
 }
 
+/// The quantiles that are compared.
+pub(crate) const QUANTILES: [f64; 3] = [0.5, 0.9, 0.99];
+
 /// All runs of one arm.
 #[derive(Clone, Default)]
 pub(crate) struct Arm {
@@ -68,15 +71,15 @@ pub(crate) struct Arm {
     pub(crate) frames: u64,
     /// Copies that did not come.
     pub(crate) missing: u64,
-    p50: Vec<f64>,
-    p99: Vec<f64>,
+    /// Of each of [`QUANTILES`], its value in every round.
+    rounds: [Vec<f64>; 3],
 }
 
 impl Arm {
     fn add(&mut self, sample: &Sample, (usage, load): (Usage, Usage), frames: u64) {
-        let nanos = |q| sample.hist.quantile(q).map(|value| value.as_nanos() as f64);
-        self.p50.extend(nanos(0.5));
-        self.p99.extend(nanos(0.99));
+        for (values, q) in self.rounds.iter_mut().zip(QUANTILES) {
+            values.extend(sample.hist.quantile(q).map(|value| value.as_nanos() as f64));
+        }
         self.hist.merge(&sample.hist);
         self.usage = self.usage + usage;
         self.load = self.load + load;
@@ -107,14 +110,10 @@ pub(crate) struct Outcome {
     pub(crate) floor: Arm,
     /// The server's runs.
     pub(crate) server: Arm,
-    /// Second floor run to first, p50.
-    pub(crate) floors_p50: Option<Ratio>,
-    /// Second floor run to first, p99.
-    pub(crate) floors_p99: Option<Ratio>,
-    /// Server to the mean of the floors around it, p50.
-    pub(crate) p50: Option<Ratio>,
-    /// The same of p99.
-    pub(crate) p99: Option<Ratio>,
+    /// Server to the mean of the floors around it, by [`QUANTILES`].
+    pub(crate) server_to_floor: [Option<Ratio>; 3],
+    /// Second floor run to first.
+    pub(crate) floor_to_floor: [Option<Ratio>; 3],
 }
 
 /// Measures one row.
@@ -131,13 +130,15 @@ pub(crate) fn measure(row: Row, setup: &Setup) -> Result<Outcome, Box<dyn Error>
         run(row, true, setup, &mut server)?;
         run(row, false, setup, after)?;
     }
-    let floors_p50 = Ratio::of(quotients(&second.p50, &first.p50));
-    let floors_p99 = Ratio::of(quotients(&second.p99, &first.p99));
-    let p50 = Ratio::of(quotients(&server.p50, &means(&first.p50, &second.p50)));
-    let p99 = Ratio::of(quotients(&server.p99, &means(&first.p99, &second.p99)));
+    let floor_to_floor =
+        std::array::from_fn(|n| Ratio::of(quotients(&second.rounds[n], &first.rounds[n])));
+    let server_to_floor = std::array::from_fn(|n| {
+        let floors = means(&first.rounds[n], &second.rounds[n]);
+        Ratio::of(quotients(&server.rounds[n], &floors))
+    });
     let mut floor = first;
     floor.merge(&second);
-    Ok(Outcome { row, floor, server, floors_p50, floors_p99, p50, p99 })
+    Ok(Outcome { row, floor, server, server_to_floor, floor_to_floor })
 }
 
 fn quotients(over: &[f64], under: &[f64]) -> Vec<f64> {
