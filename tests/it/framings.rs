@@ -67,6 +67,8 @@ fn tcp_audience(listener: &str, first: &'static [u8], payload: &[u8]) -> (Audien
     let mut publisher = None;
     let mut audience = Audience::of(listener, |server| {
         publisher = Some(publish_tcp(first)(server));
+        // Else the WebSocket might come before the stream, and get all of it.
+        server.wait_for_stream("cam", true);
     });
     assert_eq!(wire::read_exactly(&mut audience.tcp, first.len()), first);
     assert_eq!(wire::datagram(&audience.udp), payload);
