@@ -1,7 +1,8 @@
 //! `nearlight serve`: binds everything, says where, and runs.
 
 use super::hints;
-use crate::config::{self, Serve};
+use crate::config::{self, Serve, Usage};
+use crate::protocol::Policy;
 use crate::reactor::Shard;
 use crate::reactor::plan::{Plan, Service};
 use crate::relay::Directory;
@@ -36,9 +37,7 @@ pub fn prepare(
     directory: Arc<Directory>,
     signals: Option<Signals>,
 ) -> Result<Shard, Box<dyn std::error::Error>> {
-    if plan.cpus.len() > 1 {
-        return Err("--cpus: one core for now; a shard for each of several is to come".into());
-    }
+    refuse_what_is_to_come(plan)?;
     if let Err(why) = raise_nofile() {
         log::warn!("the limit on open files stays as it is: {why}");
     }
@@ -47,6 +46,24 @@ pub fn prepare(
         affinity::pin_to(*cpu)?;
     }
     Ok(shard)
+}
+
+/// What the command line has words for and the server does not do yet is
+/// refused, rather than read and forgotten.
+fn refuse_what_is_to_come(plan: &Plan) -> Result<(), Usage> {
+    let refuse = |what: &str| Err(Usage(format!("{what} is not there yet; leave it out")));
+    if plan.cpus.len() > 1 {
+        return refuse("--cpus with several cores (a shard for each)");
+    }
+    for listen in &plan.listeners {
+        if listen.ask.policy == Some(Policy::Wait) {
+            return refuse(&format!("{}: policy=wait", listen.url));
+        }
+        if listen.ask.coalesce.is_some_and(|span| !span.is_zero()) {
+            return refuse(&format!("{}: coalesce", listen.url));
+        }
+    }
+    Ok(())
 }
 
 /// `listening` lines and `ready` on stdout, everything else on stderr.
