@@ -23,6 +23,7 @@ use crate::ring::{Gather, Window};
 use crate::sys::address::Destination;
 use crate::sys::datagram::{Datagram, Outgoing, Received};
 use crate::sys::socket::Udp;
+use std::collections::BTreeMap;
 use std::io::{self, IoSlice};
 use std::net::SocketAddr;
 
@@ -64,7 +65,8 @@ pub struct Egress {
     name: Name,
     joiner: Joiner,
     handshake: bool,
-    subscribers: Vec<Subscriber>,
+    /// In an order that costs a flood of requests a few comparisons each.
+    subscribers: BTreeMap<SocketAddr, Subscriber>,
     /// The epoch that `cursor` is in.
     epoch: u64,
     /// Everything before this has been sent.
@@ -74,7 +76,6 @@ pub struct Egress {
 }
 
 struct Subscriber {
-    address: SocketAddr,
     to: Destination,
     token_epoch: u64,
     last_seen: Instant,
@@ -109,13 +110,15 @@ impl Duty {
 
     /// Sends `name` to those who ask, and to `fixed` at any rate.
     pub fn send(name: Name, joiner: Joiner, handshake: bool, fixed: Option<SocketAddr>) -> Self {
-        let fixed = fixed.map(|address| Subscriber {
-            address,
-            to: Destination::from(address),
-            token_epoch: 0,
-            last_seen: Instant::ZERO,
-            is_fixed: true,
-            state: State::Waits { after: None },
+        let fixed = fixed.map(|address| {
+            let one = Subscriber {
+                to: Destination::from(address),
+                token_epoch: 0,
+                last_seen: Instant::ZERO,
+                is_fixed: true,
+                state: State::Waits { after: None },
+            };
+            (address, one)
         });
         Self::Send(Box::new(Egress {
             name,
@@ -384,14 +387,14 @@ impl Egress {
 
     fn hear(&mut self, number: usize, received: Received, socket: &Udp, turn: &mut Turn) {
         let from = received.from;
-        let known = self.subscribers.iter().position(|known| known.address == from);
-        let joined = known.map(|n| self.subscribers[n].token_epoch);
+        let known = self.subscribers.get_mut(&from);
+        let (is_known, joined) = (known.is_some(), known.as_ref().map(|one| one.token_epoch));
         let epoch = udp_join::epoch(turn.now);
         let bytes = &turn.scratch[..received.len];
         let answer = self.joiner.handle_datagram(bytes, from, epoch, joined);
         let answer = if self.handshake || !matches!(answer, Answer::SendToken(_)) {
             answer
-        } else if known.is_some() {
+        } else if is_known {
             Answer::KeepAlive
         } else {
             Answer::Join { epoch }
@@ -404,15 +407,11 @@ impl Egress {
             }
             Answer::Join { epoch } => self.join(number, from, epoch, turn),
             Answer::KeepAlive => {
-                if let Some(n) = known {
-                    self.subscribers[n].last_seen = turn.now;
+                if let Some(known) = known {
+                    known.last_seen = turn.now;
                 }
             }
-            Answer::Leave => {
-                if let Some(n) = known {
-                    self.subscribers.swap_remove(n);
-                }
-            }
+            Answer::Leave => drop(self.subscribers.remove(&from)),
             Answer::Refused(why) => turn.counters.refuse(why),
         }
     }
@@ -423,14 +422,14 @@ impl Egress {
             return;
         }
         log::info!("{address} joins {} over UDP", self.name);
-        self.subscribers.push(Subscriber {
-            address,
+        let subscriber = Subscriber {
             to: Destination::from(address),
             token_epoch,
             last_seen: turn.now,
             is_fixed: false,
             state: State::Waits { after: self.newest_join },
-        });
+        };
+        self.subscribers.insert(address, subscriber);
         if !self.is_watched {
             self.is_watched = true;
             turn.timers.arm(turn.now + UDP_SILENCE, Alarm::Udp(number));
@@ -440,8 +439,8 @@ impl Egress {
     fn expire(&mut self, turn: &Turn) -> Option<Instant> {
         let is_here =
             |one: &Subscriber| one.is_fixed || turn.now.since(one.last_seen) < UDP_SILENCE;
-        self.subscribers.retain(is_here);
-        let oldest = self.subscribers.iter().filter(|one| !one.is_fixed).map(|one| one.last_seen);
+        self.subscribers.retain(|_, one| is_here(one));
+        let oldest = self.subscribers.values().filter(|one| !one.is_fixed).map(|one| one.last_seen);
         let next = oldest.min().map(|seen| seen + UDP_SILENCE);
         self.is_watched = next.is_some();
         next
@@ -454,7 +453,7 @@ impl Egress {
             self.epoch = fan.stream.epoch;
             self.cursor = window.floor();
             self.newest_join = None;
-            for one in &mut self.subscribers {
+            for one in self.subscribers.values_mut() {
                 one.state = State::Waits { after: None };
             }
         }
@@ -462,12 +461,12 @@ impl Egress {
         self.cursor = window.head();
         let mut flight = Flight { window, cut, socket, out, turn };
         let is_live = |one: &&Subscriber| one.state == State::Live;
-        if self.subscribers.iter().any(|one| one.state == State::Live) {
-            flight.send(from, self.subscribers.iter().filter(is_live));
+        if self.subscribers.values().any(|one| one.state == State::Live) {
+            flight.send(from, self.subscribers.values().filter(is_live));
         }
         let join = window.newest_join();
         self.newest_join = join.map(|join| join.position);
-        for one in &mut self.subscribers {
+        for one in self.subscribers.values_mut() {
             let State::Waits { after } = one.state else {
                 continue;
             };
