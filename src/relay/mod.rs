@@ -10,6 +10,8 @@ pub mod egress;
 pub mod settings;
 pub mod stream;
 pub mod subscriber;
+#[cfg(test)]
+mod tests;
 
 pub use directory::{Claim, Directory, Found, ShardId};
 pub use egress::Form;

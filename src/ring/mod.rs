@@ -20,6 +20,8 @@
 mod cursor;
 mod pool;
 mod segment;
+#[cfg(test)]
+mod tests;
 mod window;
 
 pub use cursor::Cursor;
