@@ -158,10 +158,9 @@ impl Judge {
         }
         let bytes: [u8; PACKET] = packet.try_into().expect("a whole packet");
         if ts::announces(packet) {
-            if self.epoch.is_none()
-                || self.prefix.iter().any(|one| ts::is_table(one) && !ts::announces(one))
-            {
-                return Err("a discontinuity out of place".to_owned());
+            if self.prefix.iter().any(|one| ts::is_table(one) && !ts::announces(one)) {
+                // It was moved on again with nothing sent in between.
+                self.prefix.clear();
             }
             self.prefix.push(bytes);
             return Ok(());
@@ -170,7 +169,7 @@ impl Judge {
         let (id, at) = ((number >> 32) as usize, (number & 0xFFFF_FFFF) as usize * PACKET);
         let original = epochs.get(id).and_then(|epoch| epoch.bytes.get(at..at + PACKET));
         let original = original.ok_or("a packet that was never published")?;
-        let starts_live = self.epoch.is_none() && self.promise.live;
+        let starts_live = self.epoch.is_none() && self.promise.live && self.prefix.is_empty();
         if ts::is_table(packet) && !starts_live {
             let same = (0..PACKET).all(|n| n == 3 || packet[n] == original[n]);
             self.prefix.push(bytes);
@@ -190,7 +189,7 @@ impl Judge {
         let announced = prefix.iter().filter(|one| ts::announces(*one)).count();
         let tables = prefix.len() - announced;
         let epoch = &epochs[id];
-        if self.epoch.is_none() && self.promise.live {
+        if self.epoch.is_none() && self.promise.live && prefix.is_empty() {
             self.epoch = Some(id);
             return Ok(());
         }
@@ -201,7 +200,8 @@ impl Judge {
             return Err(format!("joins at {at} with {tables} tables"));
         }
         let Some(before) = self.epoch.replace(id) else {
-            return if announced == 0 { Ok(()) } else { Err("starts with a jump".to_owned()) };
+            // Or it was moved on before its first byte.
+            return Ok(());
         };
         if announced < 3 {
             return Err(format!("resumes at {at} with {announced} announcements"));
@@ -232,21 +232,27 @@ impl Judge {
         let named = name(self.kind, frame);
         let (id, number) = named.ok_or_else(|| format!("at {}: whose frame?", self.at))?;
         let epoch = epochs.get(id).ok_or("a frame of no epoch")?;
-        let first = number.checked_sub(self.empties).ok_or("more frames than there were")?;
         let start = |n: usize| if n == 0 { 0 } else { epoch.ends[n - 1] };
-        let at = start(first);
-        if !starts_with(&epoch.bytes, at, &expected) {
-            return Err(format!("frame {number} differs from what was published"));
-        }
-        self.empties = 0;
-        if let Some(before) = self.epoch.replace(id) {
-            if before != id || at < self.at {
-                return Err(format!("jumps back, from {before}:{} to {id}:{at}", self.at));
+        // Some of the empty ones may stand before the gap, the rest behind it.
+        let empties = std::mem::take(&mut self.empties);
+        let (before, at) = (0..=empties)
+            .filter_map(|before| Some((before, start(number.checked_sub(empties - before)?))))
+            .find(|(before, at)| {
+                let known = self.epoch.map(|known| &epochs[known].bytes);
+                let left =
+                    known.is_none_or(|bytes| starts_with(bytes, self.at, &expected[..4 * before]));
+                left && starts_with(&epoch.bytes, *at, &expected[4 * before..])
+            })
+            .ok_or_else(|| format!("frame {number} differs from what was published"))?;
+        self.at += 4 * before;
+        if let Some(known) = self.epoch.replace(id) {
+            if known != id || at < self.at {
+                return Err(format!("jumps back, from {known}:{} to {id}:{at}", self.at));
             }
             self.jumped(at)?;
         }
         self.at = at;
-        self.goes_on(expected.len(), handed, epoch)
+        self.goes_on(expected.len() - 4 * before, handed, epoch)
     }
 
     fn raw(&mut self, handed: Instant, epochs: &[Epoch]) -> Verdict {

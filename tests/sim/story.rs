@@ -287,30 +287,23 @@ impl Story {
                 return mismatch("bytes sent", stats.sent_bytes, wire.handed - reader.apart);
             }
             // Where streams are joined anywhere, a jump shows with the next byte.
-            let unseen = at.saturating_sub(judge.known());
-            if self.aloud {
-                eprintln!(
-                    "{}: {stats:?} at {at}, judge at {} known {} gaps {} skipped {} epoch {:?}",
-                    reader.name,
-                    judge.at,
-                    judge.known(),
-                    judge.gaps,
-                    judge.skipped,
-                    judge.epoch
-                );
-            }
-            if judge.epoch.is_some() && stats.skipped_bytes != judge.skipped + unseen as u64 {
+            let unseen = judge.epoch.map_or(0, |_| at.saturating_sub(judge.known()));
+            let (jumps, gaps) = (stats.skips, judge.gaps + u64::from(unseen > 0));
+            let is_blind = jumps > gaps && stats.skipped_bytes > judge.skipped;
+            if judge.epoch.is_some()
+                && !is_blind
+                && stats.skipped_bytes != judge.skipped + unseen as u64
+            {
                 return mismatch("bytes skipped", stats.skipped_bytes, judge.skipped);
             }
             let is_ts = judge.epoch.is_some_and(|epoch| self.epochs[epoch].kind == Kind::Ts);
             if unseen > 0 && is_ts {
                 return mismatch("place", at as u64, judge.known() as u64);
             }
-            // Two jumps with no byte between them look like one.
-            if stats.skips < judge.gaps
-                || (judge.gaps == 0 && stats.skips > 0 && judge.epoch.is_some() && unseen == 0)
-            {
-                return mismatch("skips", stats.skips, judge.gaps);
+            // Two jumps with no byte between them look like one; one before
+            // the first byte is not seen at all.
+            if jumps < gaps {
+                return mismatch("skips", jumps, gaps);
             }
             if reader.pings != reader.pongs {
                 return mismatch("pings", reader.pings, reader.pongs);
@@ -318,7 +311,8 @@ impl Story {
             if reader.is_within() {
                 return Err(format!("{}: part of a message, and no more", reader.name));
             }
-            let whole = judge.epoch.map(|epoch| self.epochs[epoch].whole());
+            let whole = judge.epoch.map(|epoch| &self.epochs[epoch]);
+            let whole = whole.filter(|epoch| !epoch.was_cut).map(Epoch::whole);
             if matches!(reader.pace, Pace::Fast)
                 && whole.is_some_and(|whole| judge.known() != whole)
             {
