@@ -1,0 +1,368 @@
+//! Nothing is allocated for a frame, and nothing is copied that need not be:
+//! the real ingest and fan-out, warmed up, under an allocator that counts.
+//!
+//! One test alone in its binary, and one thread: what is counted is its own.
+#![expect(unsafe_code, reason = "GlobalAlloc is an unsafe trait; this one counts and passes on")]
+
+use nearlight::base::Instant;
+use nearlight::client::picture::{Detail, Picture};
+use nearlight::framing::Kind;
+use nearlight::protocol::http::Rules;
+use nearlight::protocol::{Ask, Name};
+use nearlight::reactor::accept::{self, Listeners};
+use nearlight::reactor::conn::{Conn, Role};
+use nearlight::reactor::plan::Service;
+use nearlight::reactor::site::{Site, Sites};
+use nearlight::reactor::slab::{Key, Slab};
+use nearlight::reactor::streams::Streams;
+use nearlight::reactor::turn::Turn;
+use nearlight::reactor::udp::{Duty, Ports};
+use nearlight::reactor::{Told, alarms, close, control, fanout, ingest, note, session};
+use nearlight::relay::{Directory, Settings};
+use nearlight::sys::socket::{Reuse, Socket, Udp};
+use std::alloc::{GlobalAlloc, Layout, System};
+use std::cell::Cell;
+use std::io::{self, IoSlice};
+use std::net::{Ipv4Addr, SocketAddr};
+use std::sync::Arc;
+
+/// Pieces of frames before counting begins: segments have come round by then.
+const WARM: usize = 4000;
+/// Pieces that are counted.
+const COUNTED: usize = 2000;
+/// Subscribers over raw TCP, and as many over HTTP.
+const SUBSCRIBERS: usize = 3;
+/// TS packets of one piece, as encoders send them.
+const PACKETS: usize = 7 * 188;
+
+thread_local! {
+    static ALLOCATIONS: Cell<u64> = const { Cell::new(0) };
+    static NOW: Cell<u64> = const { Cell::new(1_000_000_000) };
+}
+
+struct Counting;
+
+// SAFETY: everything is passed on to the system's allocator as it came.
+unsafe impl GlobalAlloc for Counting {
+    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
+        ALLOCATIONS.set(ALLOCATIONS.get() + 1);
+        // SAFETY: the caller's promise about `layout`, passed on.
+        unsafe { System.alloc(layout) }
+    }
+
+    unsafe fn realloc(&self, old: *mut u8, layout: Layout, size: usize) -> *mut u8 {
+        ALLOCATIONS.set(ALLOCATIONS.get() + 1);
+        // SAFETY: the caller's promises, passed on.
+        unsafe { System.realloc(old, layout, size) }
+    }
+
+    unsafe fn dealloc(&self, memory: *mut u8, layout: Layout) {
+        // SAFETY: the caller's promises, passed on.
+        unsafe { System.dealloc(memory, layout) }
+    }
+}
+
+#[global_allocator]
+static ALLOCATOR: Counting = Counting;
+
+/// One millisecond of the story is one piece.
+fn clock() -> Instant {
+    Instant::from_nanos(NOW.get())
+}
+
+/// A socket that gives what it was fed and takes everything.
+struct Fake {
+    inbound: Vec<u8>,
+    at: usize,
+    taken: u64,
+}
+
+impl Socket for Fake {
+    fn recv(&mut self, space: &mut [u8]) -> io::Result<usize> {
+        let len = space.len().min(self.inbound.len() - self.at);
+        if len == 0 {
+            return Err(io::ErrorKind::WouldBlock.into());
+        }
+        space[..len].copy_from_slice(&self.inbound[self.at..self.at + len]);
+        self.at += len;
+        Ok(len)
+    }
+
+    fn send(&mut self, slices: &[IoSlice<'_>]) -> io::Result<usize> {
+        let len = slices.iter().map(|slice| slice.len()).sum();
+        self.taken += len as u64;
+        Ok(len)
+    }
+
+    fn unacked(&mut self) -> io::Result<usize> {
+        Ok(0)
+    }
+
+    fn shutdown(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+/// How the stream comes in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Way {
+    Tcp,
+    Length,
+    Chunked,
+    Udp,
+}
+
+/// A server with one stream.
+struct Rig {
+    turn: Turn,
+    streams: Streams,
+    conns: Slab<Conn<Fake>>,
+    sites: Sites,
+    ports: Ports,
+    listeners: Listeners,
+    way: Way,
+    publisher: Option<Key>,
+    subscribers: Vec<Key>,
+    /// Sends the datagrams.
+    sender: std::net::UdpSocket,
+    to: SocketAddr,
+    wire: Vec<u8>,
+}
+
+impl Rig {
+    fn new(way: Way, kind: Kind) -> Self {
+        let addr = SocketAddr::from((Ipv4Addr::LOCALHOST, 8080));
+        let name = Name::parse("live").expect("a name");
+        let settings = Settings::of(&Ask { framing: Some(kind), ..Ask::default() });
+        let site = |service| Site {
+            url: "test".to_owned(),
+            addr,
+            service,
+            settings: settings.clone(),
+            quickack: false,
+        };
+        let publish = Service::TcpPublish { name: name.clone() };
+        let subscribe = Service::TcpSubscribe { name: name.clone() };
+        let list = vec![site(Service::Http), site(publish), site(subscribe)];
+        let any = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
+        let socket = Udp::bind(any, Reuse::No, |_| Ok(())).expect("a port");
+        let to = socket.local_addr().expect("an address");
+        let mut ports = Ports::default();
+        ports.push(socket, Duty::publish(name, settings.clone()));
+        let mut rig = Self {
+            turn: Turn::new(clock),
+            streams: Streams::new(Arc::new(Directory::default()), 0, settings.max_lag),
+            conns: Slab::default(),
+            sites: Sites { list, rules: Rules { allow_hosts: Vec::new(), listen: vec![addr] } },
+            ports,
+            listeners: Listeners::default(),
+            way,
+            publisher: None,
+            subscribers: Vec::new(),
+            sender: std::net::UdpSocket::bind(any).expect("a port"),
+            to,
+            wire: Vec::with_capacity(64 * 1024),
+        };
+        rig.connect();
+        rig
+    }
+
+    fn connect(&mut self) {
+        let head: &[u8] = match self.way {
+            Way::Tcp | Way::Udp => b"",
+            Way::Length => {
+                b"PUT /live HTTP/1.1\r\nHost: 127.0.0.1:8080\r\nContent-Length: 999999999\r\n\r\n"
+            }
+            Way::Chunked => {
+                b"PUT /live HTTP/1.1\r\nHost: 127.0.0.1:8080\r\nTransfer-Encoding: chunked\r\n\r\n"
+            }
+        };
+        if self.way != Way::Udp {
+            let site = if head.is_empty() { 1 } else { 0 };
+            self.publisher = Some(self.open(site, head));
+            self.run();
+        }
+        for _ in 0..SUBSCRIBERS {
+            let tcp = self.open(2, b"");
+            let get = b"GET /live?wait=10s HTTP/1.1\r\nHost: 127.0.0.1:8080\r\n\r\n";
+            let http = self.open(0, get);
+            self.subscribers.extend([tcp, http]);
+        }
+        self.run();
+    }
+
+    fn open(&mut self, site: usize, says: &[u8]) -> Key {
+        let role = session::role(&self.sites.list[site], self.turn.now);
+        let socket = Fake { inbound: Vec::with_capacity(64 * 1024), at: 0, taken: 0 };
+        let peer = SocketAddr::from((Ipv4Addr::LOCALHOST, 9));
+        let key = self.conns.insert(Conn::new(socket, peer, site, role, self.turn.now));
+        accept::begin(key, &mut self.turn, &mut self.streams, &mut self.conns, &self.sites);
+        self.feed(key, says);
+        key
+    }
+
+    /// Bytes arrive on a connection.
+    fn feed(&mut self, key: Key, bytes: &[u8]) {
+        let conn = self.conns.get_mut(key).expect("it lives");
+        assert_eq!(conn.socket.at, conn.socket.inbound.len(), "the server reads everything");
+        conn.socket.inbound.clear();
+        conn.socket.at = 0;
+        conn.socket.inbound.extend_from_slice(bytes);
+        let told = Told { readable: true, writable: true, read_closed: false };
+        note(key, told, &mut self.conns, &mut self.turn);
+    }
+
+    /// A piece of the stream arrives, and everybody gets it.
+    fn publish(&mut self, piece: &[u8]) {
+        NOW.set(NOW.get() + 1_000_000);
+        let mut wire = std::mem::take(&mut self.wire);
+        wire.clear();
+        match self.way {
+            Way::Tcp | Way::Length => wire.extend_from_slice(piece),
+            Way::Chunked => {
+                for shift in [12, 8, 4, 0] {
+                    wire.push(b"0123456789abcdef"[piece.len() >> shift & 15]);
+                }
+                wire.extend_from_slice(b"\r\n");
+                wire.extend_from_slice(piece);
+                wire.extend_from_slice(b"\r\n");
+            }
+            Way::Udp => {}
+        }
+        match self.publisher {
+            Some(key) => self.feed(key, &wire),
+            None => {
+                self.sender.send_to(piece, self.to).expect("loopback takes it");
+                self.ports.readable(0, &mut self.turn);
+            }
+        }
+        self.wire = wire;
+        self.run();
+    }
+
+    /// Turns, until there is nothing to do, in the order of `Shard::run`.
+    fn run(&mut self) {
+        let Self { turn, streams, conns, sites, ports, listeners, .. } = self;
+        loop {
+            turn.read_clock();
+            ports.ingest(turn, streams);
+            ingest::tcp(turn, streams, conns, sites);
+            fanout::live(turn, streams, conns, ports);
+            fanout::resumed(turn, streams, conns);
+            fanout::catchup(turn, streams, conns);
+            control::handle(turn, streams, conns, sites, ports, listeners);
+            alarms::fire(turn, streams, conns, sites, ports, listeners);
+            close::reap(turn, conns);
+            if turn.ready.is_empty() {
+                return;
+            }
+        }
+    }
+
+    fn moved(&self) -> u64 {
+        self.streams.fanouts.iter().map(|fan| fan.stream.stats.moved_bytes).sum()
+    }
+
+    fn taken(&self) -> u64 {
+        let sockets = self.subscribers.iter().filter_map(|key| self.conns.get(*key));
+        sockets.map(|conn| conn.socket.taken).sum()
+    }
+
+    /// Publishes pieces, in turn, as often as asked; answers what it cost.
+    fn cost(&mut self, pieces: &[Vec<u8>], times: usize) -> Cost {
+        let (moved, taken) = (self.moved(), self.taken());
+        let before = ALLOCATIONS.get();
+        let mut sent = 0;
+        for n in 0..times {
+            let piece = &pieces[n % pieces.len()];
+            sent += piece.len() as u64;
+            self.publish(piece);
+        }
+        let allocations = ALLOCATIONS.get() - before;
+        for key in &self.subscribers {
+            let role = self.conns.get(*key).map(|conn| &conn.role);
+            assert!(matches!(role, Some(Role::Subscriber(_))), "{role:?}");
+        }
+        let got = (self.taken() - taken) / self.subscribers.len() as u64;
+        assert_eq!(got, sent, "{:?}: everybody got everything", self.way);
+        Cost { allocations, moved: self.moved() - moved, sent }
+    }
+}
+
+/// What a run of pieces cost.
+#[derive(Debug, PartialEq, Eq)]
+struct Cost {
+    allocations: u64,
+    moved: u64,
+    sent: u64,
+}
+
+/// The test picture, a second at a time: the pieces of its key, and the rest.
+fn seconds(count: u64) -> Vec<[Vec<Vec<u8>>; 2]> {
+    let mut picture = Picture::new(Detail::Full);
+    let mut pieces = |from: u64, to: u64| -> Vec<Vec<u8>> {
+        let mut bytes = Vec::new();
+        (from..to).for_each(|n| picture.frame(n, n * 40, &mut bytes));
+        bytes.chunks(PACKETS).map(<[u8]>::to_vec).collect()
+    };
+    let gop = Picture::IDR_FRAMES;
+    let firsts = (0..count).map(|n| n * gop);
+    firsts.map(|first| [pieces(first, first + 1), pieces(first + 1, first + gop)]).collect()
+}
+
+fn ts_costs_nothing(way: Way, seconds: &[[Vec<Vec<u8>>; 2]]) {
+    let (warm, counted) = seconds.split_at(seconds.len() / 2);
+    let mut rig = Rig::new(way, Kind::Ts);
+    // Subscribers start with the first key.
+    warm[0].iter().flatten().for_each(|piece| rig.publish(piece));
+    for pieces in warm[1..].as_flattened() {
+        rig.cost(pieces, pieces.len());
+    }
+    for [key, rest] in counted {
+        // What is sent first to those who join there is kept: two copies, and
+        // now and then a longer list of join points.
+        let cost = rig.cost(key, key.len());
+        assert!(cost.allocations <= 3, "{way:?}: {} allocations for a key", cost.allocations);
+        let cost = rig.cost(rest, rest.len());
+        assert_eq!(cost.allocations, 0, "{way:?}: allocations for {} pieces", rest.len());
+        // A chunk's header is cut out, which moves the payload behind it, once.
+        let moved = if way == Way::Chunked { cost.sent } else { 0 };
+        assert_eq!(cost.moved, moved, "{way:?}: bytes moved");
+    }
+}
+
+fn frames_cost_nothing(way: Way, kind: Kind, pieces: &[Vec<u8>]) {
+    let mut rig = Rig::new(way, kind);
+    rig.publish(&pieces[0]);
+    rig.cost(pieces, WARM);
+    let cost = rig.cost(pieces, COUNTED);
+    assert_eq!(cost.allocations, 0, "{way:?} {kind:?}: allocations for {COUNTED} pieces");
+    let moved = if way == Way::Chunked { cost.sent } else { 0 };
+    assert_eq!(cost.moved, moved, "{way:?} {kind:?}: bytes moved");
+}
+
+#[test]
+fn nothing_is_allocated_or_copied_for_a_frame() {
+    let seconds = seconds(24);
+    for way in [Way::Tcp, Way::Length, Way::Chunked, Way::Udp] {
+        ts_costs_nothing(way, &seconds);
+    }
+    // Shorter lines fill a segment's index before its bytes, and move it on.
+    let line = [&[b'x'; 128][..], b"\n"].concat();
+    let lines: Vec<Vec<u8>> = (1..20).map(|n| line.repeat(n)).collect();
+    let raw: Vec<Vec<u8>> = (1..20).map(|n| vec![0xEE; n * 70]).collect();
+    for way in [Way::Tcp, Way::Length, Way::Chunked, Way::Udp] {
+        frames_cost_nothing(way, Kind::Lines, &lines);
+    }
+    for way in [Way::Tcp, Way::Length, Way::Chunked] {
+        frames_cost_nothing(way, Kind::Raw, &raw);
+    }
+    frames_cost_nothing(Way::Udp, Kind::Datagram, &raw);
+}
+
+#[test]
+fn the_counter_counts() {
+    let before = ALLOCATIONS.get();
+    drop(std::hint::black_box(Vec::<u8>::with_capacity(1)));
+    assert_eq!(ALLOCATIONS.get() - before, 1);
+}
