@@ -69,9 +69,13 @@ impl Socket for Tcp {
         })
     }
 
-    /// sendmsg(2) with `MSG_DONTWAIT | MSG_NOSIGNAL`. Slices beyond the first
-    /// 1024 (`UIO_MAXIOV`) wait for the next call.
+    /// sendmsg(2) with `MSG_DONTWAIT | MSG_NOSIGNAL`; send(2) for one slice,
+    /// which spares the kernel copying in a header and a list. Slices beyond
+    /// the first 1024 (`UIO_MAXIOV`) wait for the next call.
     fn send(&mut self, slices: &[IoSlice<'_>]) -> io::Result<usize> {
+        if let [only] = slices {
+            return send_one(self.as_fd(), only);
+        }
         let mut message = message();
         // IoSlice has the layout of iovec on Unix (std's promise); the kernel
         // reads through it, and the cast away from const is for its type.
@@ -329,6 +333,15 @@ pub(super) unsafe fn send_message(fd: BorrowedFd<'_>, message: &libc::msghdr) ->
     retried(|| {
         // SAFETY: the caller vouches for the pointers; the call only reads.
         unsafe { libc::sendmsg(fd.as_raw_fd(), message, flags) }
+    })
+}
+
+/// send(2) with `MSG_DONTWAIT | MSG_NOSIGNAL`.
+fn send_one(fd: BorrowedFd<'_>, bytes: &[u8]) -> io::Result<usize> {
+    let flags = libc::MSG_DONTWAIT | libc::MSG_NOSIGNAL;
+    retried(|| {
+        // SAFETY: the kernel reads `len` bytes of memory borrowed for this call.
+        unsafe { libc::send(fd.as_raw_fd(), bytes.as_ptr().cast(), bytes.len(), flags) }
     })
 }
 
