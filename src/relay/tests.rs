@@ -87,7 +87,6 @@ impl Ring {
         let mut bytes: Vec<u8> = list.slices().iter().flat_map(|slice| slice.to_vec()).collect();
         assert_eq!(bytes.len(), list.bytes());
         bytes.truncate(most);
-        drop(list);
         subscriber.sent(bytes.len(), &messages);
         bytes
     }

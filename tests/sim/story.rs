@@ -221,7 +221,7 @@ impl Story {
         }
         let shape = match pace {
             Pace::Fast => Shape { sndbuf: 1 << 20, window: 1 << 20, short: rng.pick(&[0, 0, 5]) },
-            _ => Shape {
+            Pace::Even(_) | Pace::Stalls { .. } | Pace::Dead => Shape {
                 sndbuf: rng.between(500, 60_000),
                 window: rng.between(500, 60_000),
                 short: rng.pick(&[0, 0, 4]),

@@ -160,13 +160,11 @@ impl World {
 
     /// A subscriber's counts and its place, while it is one.
     pub(crate) fn stats(&self, key: Key) -> Option<(SubscriberStats, usize)> {
-        match &self.conns.get(key)?.role {
-            Role::Subscriber(subscribed) => {
-                let subscriber = &subscribed.subscriber;
-                Some((subscriber.stats, subscriber.position().0 as usize))
-            }
-            _other => None,
-        }
+        let Role::Subscriber(subscribed) = &self.conns.get(key)?.role else {
+            return None;
+        };
+        let subscriber = &subscribed.subscriber;
+        Some((subscriber.stats, subscriber.position().0 as usize))
     }
 
     /// Takes every segment that the pool has, and says how many it had to
