@@ -49,6 +49,11 @@ fn wake_conn<S: Socket>(
     let Some(conn) = conns.get_mut(key).filter(|conn| !conn.is_closing) else {
         return;
     };
+    if conn.alarm.is_some_and(|at| at > turn.now) {
+        // A later deadline became a sooner one, and this is what was left: were
+        // it armed again, there would be one more each time.
+        return;
+    }
     conn.alarm = None;
     match session::deadline(conn, streams) {
         Some(at) if at <= turn.now => Desk { turn, streams, sites }.timed_out(key, conn),
