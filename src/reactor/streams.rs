@@ -41,6 +41,8 @@ pub struct Fanout {
     pub subscribers: usize,
     /// Its publisher's request is complete: who may continue it, until when.
     pub resting: Option<(IpAddr, Instant)>,
+    /// The alarm that will next look at `resting`.
+    pub rest_alarm: Option<Instant>,
     /// When its publisher went; it ends when its subscribers have the rest.
     pub ended: Option<Instant>,
     /// Its UDP sockets have not sent what is new.
@@ -51,6 +53,17 @@ pub struct Fanout {
     pub joined: Option<Position>,
     /// The alarm that its framing is armed for.
     pub alarm: Option<Instant>,
+}
+
+impl Fanout {
+    /// Rests until then; one alarm serves a row of requests.
+    fn rest_until(&mut self, peer: IpAddr, until: Instant, key: Key, turn: &mut Turn) {
+        self.resting = Some((peer, until));
+        if self.rest_alarm.is_none_or(|alarm| alarm > until) {
+            self.rest_alarm = Some(until);
+            turn.timers.arm(until, Alarm::Rest(key));
+        }
+    }
 }
 
 /// Every stream of a shard.
@@ -107,6 +120,7 @@ impl Streams {
             udp,
             subscribers: 0,
             resting: None,
+            rest_alarm: None,
             ended: None,
             is_udp_due: false,
             is_dirty: false,
@@ -169,8 +183,7 @@ impl Streams {
     pub fn pause(&mut self, key: Key, peer: IpAddr, turn: &mut Turn) {
         let Some(fan) = self.fanouts.get_mut(key) else { return };
         let until = turn.now + fan.stream.settings.timeout;
-        fan.resting = Some((peer, until));
-        turn.timers.arm(until, Alarm::Rest(key));
+        fan.rest_until(peer, until, key, turn);
     }
 
     /// The connection of a paused stream is gone: a next request must come soon.
@@ -178,16 +191,20 @@ impl Streams {
         let Some(fan) = self.fanouts.get_mut(key).filter(|fan| fan.resting.is_some()) else {
             return;
         };
-        let until = turn.now + PUT_GAP;
-        fan.resting = Some((peer, until));
-        turn.timers.arm(until, Alarm::Rest(key));
+        fan.rest_until(peer, turn.now + PUT_GAP, key, turn);
     }
 
     /// Ends a stream that nobody has continued.
     pub fn expire(&mut self, key: Key, turn: &mut Turn) {
-        let rest = self.fanouts.get(key).and_then(|fan| fan.resting);
-        if rest.is_some_and(|(_, until)| until <= turn.now) {
-            self.end(key, turn);
+        let Some(fan) = self.fanouts.get_mut(key) else { return };
+        if fan.rest_alarm.is_some_and(|at| at > turn.now) {
+            return;
+        }
+        fan.rest_alarm = None;
+        match fan.resting {
+            Some((_, until)) if until <= turn.now => self.end(key, turn),
+            Some((peer, until)) => fan.rest_until(peer, until, key, turn),
+            None => {}
         }
     }
 
