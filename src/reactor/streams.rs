@@ -147,7 +147,8 @@ impl Streams {
 
     /// Tells the shards that wait for a stream.
     pub fn announce(&self, name: &Name, stream: Key, waiters: &[ShardId], turn: &mut Turn) {
-        if waiters.contains(&self.shard) {
+        // Who asked while the claim was on its way is in nobody's answer.
+        if waiters.contains(&self.shard) || self.awaited.contains_key(name) {
             turn.ready.control.push_back(Control::Announced { name: name.clone(), stream });
         }
     }
