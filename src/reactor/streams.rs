@@ -210,7 +210,8 @@ impl Streams {
     }
 
     /// The resting stream of that name, if `peer` continues it with a request
-    /// whose body begins at byte `range`; one that can't be continued ends.
+    /// whose body begins at byte `range`. With one that begins elsewhere it
+    /// starts over: the stream ends. To all other peers the name is taken.
     pub fn resume(
         &mut self,
         name: &Name,
@@ -221,7 +222,10 @@ impl Streams {
         let key = *self.names.get(name)?;
         let fan = self.fanouts.get_mut(key)?;
         let (from, _until) = fan.resting?;
-        if from == peer && range == Some(fan.stream.stats.received_bytes) {
+        if from != peer {
+            return None;
+        }
+        if range == Some(fan.stream.stats.received_bytes) {
             fan.resting = None;
             return Some(key);
         }
