@@ -178,11 +178,14 @@ impl Desk<'_> {
         }
     }
 
-    /// Answers a refusal, and ends the connection when the answer is out.
+    /// Answers a refusal over HTTP, and ends the connection when the answer is
+    /// out. On raw TCP there are no bytes but a stream's.
     fn refuse<S>(&mut self, conn: &mut Conn<S>, why: Refusal, text: &str) -> Read {
         self.turn.counters.refuse(why);
         log::info!("{} refused: {text}", conn.peer);
-        conn.queue(&response::refusal(why, text));
+        if self.sites.list[conn.listener].service == Service::Http {
+            conn.queue(&response::refusal(why, text));
+        }
         Read::Finish
     }
 
