@@ -15,7 +15,8 @@ fn main() -> ExitCode {
         return ExitCode::SUCCESS;
     };
     log::logger().flush();
-    eprintln!("nearlight: {why}");
+    // Not eprintln, which panics where nobody reads.
+    let _unread = writeln!(io::stderr(), "nearlight: {why}");
     let is_usage = why.is::<Usage>();
     ExitCode::from(if is_usage { Usage::EXIT_CODE } else { 1 })
 }

@@ -1,10 +1,13 @@
 //! Log lines off the loop: a bounded queue, and a thread that writes them to
 //! stderr. A full stderr pipe stops that thread, never a stream; what does not
-//! fit in the queue is dropped and counted.
+//! fit in the queue is dropped and counted. Where nobody reads stderr any more,
+//! lines are lost and the server goes on.
 
 use crate::limits::{LOG_FLUSH, LOG_LINES};
+use crate::sys::wait::wait_writable;
 use log::{Level, LevelFilter, Log, Metadata, Record};
 use simple_logger::SimpleLogger;
+use std::os::fd::AsFd;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
 use std::thread;
@@ -61,6 +64,10 @@ pub fn start(level: LevelFilter) -> std::io::Result<()> {
 fn write(level: LevelFilter, queue: &Receiver<Message>) {
     let stderr = SimpleLogger::new().with_level(level).with_utc_timestamps();
     let put = |level: Level, line: &str| {
+        // The logger panics where a write fails.
+        if !wait_writable(std::io::stderr().as_fd()) {
+            return;
+        }
         stderr.log(
             &Record::builder()
                 .level(level)

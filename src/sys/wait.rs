@@ -47,6 +47,23 @@ pub fn wait_readable<const N: usize>(
     Ok(entries.map(|entry| entry.revents != 0))
 }
 
+/// Waits until `sink` takes bytes; false if nobody will ever read them: the
+/// other end of a pipe is closed. poll(2).
+pub fn wait_writable(sink: BorrowedFd<'_>) -> bool {
+    let mut entry = libc::pollfd { fd: sink.as_raw_fd(), events: libc::POLLOUT, revents: 0 };
+    loop {
+        // SAFETY: `entry` is one pollfd that lives through the call; -1 waits
+        // for as long as it takes.
+        let ready = unsafe { libc::poll(&raw mut entry, 1, -1) };
+        if ready >= 0 {
+            return entry.revents & (libc::POLLERR | libc::POLLNVAL) == 0;
+        }
+        if io::Error::last_os_error().kind() != io::ErrorKind::Interrupted {
+            return false;
+        }
+    }
+}
+
 /// Asks the kernel to wake this thread from timed waits as exactly as it can.
 /// By default it may be 50 µs late, to gather wake-ups. PR_SET_TIMERSLACK in
 /// prctl(2); where it is refused, wake-ups are late and that is measured.
@@ -86,6 +103,14 @@ mod tests {
         let ready =
             wait_readable([Some(quiet.as_fd()), None, Some(heard.as_fd())], Duration::from_secs(5));
         assert_eq!(ready.unwrap(), [false, false, true]);
+    }
+
+    #[test]
+    fn a_pipe_without_a_reader_takes_nothing() {
+        let (reader, writer) = std::io::pipe().unwrap();
+        assert!(wait_writable(writer.as_fd()));
+        drop(reader);
+        assert!(!wait_writable(writer.as_fd()));
     }
 
     #[test]

@@ -117,3 +117,26 @@ fn a_second_sigterm_ends_it_at_once() {
     assert!(took < Duration::from_secs(1), "{took:?}");
     let _broken = publisher.write_all(b"late\n");
 }
+
+#[test]
+fn a_server_whose_log_nobody_reads_goes_on() {
+    let mut child = crate::server::nearlight(&["serve", "--listen", "http://127.0.0.1:0"])
+        .stdout(std::process::Stdio::piped())
+        .stderr(std::process::Stdio::piped())
+        .spawn()
+        .expect("it starts");
+    drop(child.stderr.take());
+    let mut lines = std::io::BufReader::new(child.stdout.take().expect("a pipe"));
+    let mut line = String::new();
+    std::io::BufRead::read_line(&mut lines, &mut line).expect("a line");
+    let at = crate::server::address(line.trim().strip_prefix("listening ").expect("where"));
+    for _ in 0..3 {
+        // Refused, and logged so.
+        let reply = crate::wire::ask(at, &crate::wire::request("GET", "/none", at, ""));
+        assert_eq!(reply.status, 404);
+    }
+    std::thread::sleep(std::time::Duration::from_millis(100));
+    assert!(child.try_wait().expect("a child").is_none(), "it has ended");
+    child.kill().expect("it runs");
+    child.wait().expect("it ended");
+}
