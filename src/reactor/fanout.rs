@@ -68,9 +68,12 @@ pub fn live<S: Socket>(
     ports: &mut Ports,
 ) {
     let mut budget = Budget::new(FANOUT_SENDS, turn);
+    // The stream that the budget ran out in: it comes after those that had none
+    // of it, or one that never gets done would keep all the others waiting.
+    let mut cut = None;
     for _ in 0..turn.ready.dirty.len() {
         let Some(key) = turn.ready.dirty.pop_front() else {
-            return;
+            break;
         };
         let Some(fan) = streams.fanouts.get_mut(key) else {
             continue;
@@ -84,7 +87,10 @@ pub fn live<S: Socket>(
         trim(key, turn, streams, conns);
         if !is_complete {
             turn.counters.exhausted.fanout.bump();
-            turn.ready.dirty.push_back(key);
+            match cut {
+                None => cut = Some(key),
+                Some(_) => turn.ready.dirty.push_back(key),
+            }
             continue;
         }
         if let Some(fan) = streams.fanouts.get_mut(key) {
@@ -94,6 +100,7 @@ pub fn live<S: Socket>(
         }
         streams.reap(key);
     }
+    turn.ready.dirty.extend(cut);
 }
 
 /// Serves what is left of a pass over a stream's live subscribers; answers
