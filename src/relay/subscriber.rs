@@ -172,7 +172,8 @@ impl Subscriber {
             Place::Sending | Place::Leaving(_) => return true,
         };
         if cut.anywhere {
-            let to = window.head().max(from);
+            let first = self.first_frame(window).filter(|_| left.is_none());
+            let to = first.unwrap_or_else(|| window.head()).max(from);
             self.resume_at(window, (from, to), None, left, now);
             return true;
         }
@@ -188,7 +189,7 @@ impl Subscriber {
     /// Where a new subscriber starts; `None`: it waits for what comes next.
     fn first_join(&mut self, window: &Window, cut: Cut, now: Instant) -> Option<bool> {
         if cut.anywhere || self.join == Join::Live {
-            let at = if self.is_early { window.floor() } else { window.head() };
+            let at = self.first_frame(window).unwrap_or_else(|| window.head());
             self.start_at(at, None, now);
             return Some(true);
         }
@@ -207,6 +208,11 @@ impl Subscriber {
         let from = newest.map_or(Position::ZERO, |join| join.position + 1);
         self.place = Place::Awaiting { from, left: None };
         None
+    }
+
+    /// The first frame kept, for one that was here before the stream.
+    fn first_frame(&self, window: &Window) -> Option<Position> {
+        window.leave_from(window.floor()).filter(|_| self.is_early)
     }
 
     fn start_at(&mut self, at: Position, prefix: Option<Arc<[u8]>>, now: Instant) {
@@ -426,4 +432,31 @@ impl Subscriber {
 fn as_message(bytes: &[u8]) -> Arc<[u8]> {
     let (head, len) = websocket::header(bytes.len());
     head[..len].iter().chain(bytes).copied().collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::protocol::Ask;
+    use crate::ring::{Frame, Pool};
+
+    const AUTO: Cut = Cut { kind: Kind::Auto, anywhere: false, trim: Trim { front: 0, back: 0 } };
+    const RAW: Cut = Cut { kind: Kind::Raw, anywhere: true, ..AUTO };
+
+    #[test]
+    fn who_was_here_before_gets_the_first_frame_though_it_was_not_known_what_it_is() {
+        let now = Instant::from_nanos(1);
+        let mut tail = Pool::default().take(Position::ZERO);
+        let mut window = Window::default();
+        window.push(tail.reader());
+        let settings = Settings::of(&Ask::default());
+        let mut early = Subscriber::early(&settings, Form::Plain, now);
+        let mut late = Subscriber::new(&settings, Form::Plain, now);
+        assert!(!early.begin(&window, AUTO, now) && !late.begin(&window, AUTO, now));
+        tail.fill(5);
+        let frame = Frame { end: Position(5), arrival: now, leave: true };
+        tail.commit(5, std::iter::once(frame));
+        assert!(early.begin(&window, RAW, now) && late.begin(&window, RAW, now));
+        assert_eq!((early.position(), late.position()), (Position(0), Position(5)));
+    }
 }
