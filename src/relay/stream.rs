@@ -223,7 +223,7 @@ impl Stream {
     pub fn outdated(&self, now: Instant) -> Option<Position> {
         // A frame that is still arriving stays whole.
         let second = self.window.second_base().filter(|at| *at <= self.window.head())?;
-        if self.window.len() > self.settings.window_bytes {
+        if self.window.footprint() > self.settings.window_bytes {
             return Some(second);
         }
         let arrival = self.window.oldest_arrival()?;
@@ -234,7 +234,7 @@ impl Stream {
 
     /// Drops the oldest segment.
     pub fn trim(&mut self, pool: &mut Pool) {
-        if self.window.len() > self.settings.window_bytes {
+        if self.window.footprint() > self.settings.window_bytes {
             self.stats.capped_segments += 1;
         }
         if let Some(segment) = self.window.pop() {

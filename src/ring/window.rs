@@ -3,7 +3,7 @@
 
 use super::segment::{Frame, SegRef};
 use crate::base::{Instant, Position};
-use crate::limits::JOIN_POINTS;
+use crate::limits::{JOIN_POINTS, SEGMENT_BYTES};
 use std::collections::VecDeque;
 use std::io::IoSlice;
 use std::sync::Arc;
@@ -98,6 +98,13 @@ impl Window {
     /// Bytes kept, those of an incomplete frame included.
     pub fn len(&self) -> u64 {
         self.segments.back().map_or(0, |newest| newest.end().since(self.floor))
+    }
+
+    /// Bytes of memory that it takes: a segment is as large when small frames
+    /// have filled its index first.
+    pub fn footprint(&self) -> u64 {
+        let sealed = self.segments.len().saturating_sub(1) as u64 * SEGMENT_BYTES as u64;
+        sealed + self.segments.back().map_or(0, |newest| newest.end().since(newest.base()))
     }
 
     /// True before the first byte.
