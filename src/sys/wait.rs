@@ -107,7 +107,7 @@ mod tests {
 
     #[test]
     fn a_pipe_without_a_reader_takes_nothing() {
-        let (reader, writer) = std::io::pipe().unwrap();
+        let (reader, writer) = io::pipe().unwrap();
         assert!(wait_writable(writer.as_fd()));
         drop(reader);
         assert!(!wait_writable(writer.as_fd()));

@@ -132,10 +132,10 @@ fn a_server_whose_log_nobody_reads_goes_on() {
     let at = crate::server::address(line.trim().strip_prefix("listening ").expect("where"));
     for _ in 0..3 {
         // Refused, and logged so.
-        let reply = crate::wire::ask(at, &crate::wire::request("GET", "/none", at, ""));
+        let reply = wire::ask(at, &wire::request("GET", "/none", at, ""));
         assert_eq!(reply.status, 404);
     }
-    std::thread::sleep(std::time::Duration::from_millis(100));
+    std::thread::sleep(Duration::from_millis(100));
     assert!(child.try_wait().expect("a child").is_none(), "it has ended");
     child.kill().expect("it runs");
     child.wait().expect("it ended");
