@@ -349,7 +349,9 @@ impl Desk<'_> {
             let Some((fan, pool)) = self.streams.ingest(stream) else {
                 return Acted::Ends(Read::Drop);
             };
-            let len = fan.stream.copy_in(rest, pool);
+            // A head's worth: of many small requests in one piece, each would
+            // else copy all that come after it.
+            let len = fan.stream.copy_in(&rest[..rest.len().min(limits::HTTP_HEAD_BYTES)], pool);
             let beyond = match ingest::take(&mut publisher, len, self.turn, self.streams) {
                 Taken::Goes => 0,
                 Taken::Done(beyond) => {
