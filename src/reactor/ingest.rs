@@ -139,10 +139,13 @@ fn pump<S: Socket>(
         Pumped::Broken => Read::Drop,
         Pumped::Done(rest) => {
             let mut desk = Desk { turn, streams, sites };
-            match desk.published(conn) {
+            let read = match desk.published(conn) {
                 Some(read) => read,
                 None => desk.feed(key, conn, &rest),
-            }
+            };
+            // Part of a head is due sooner than a publisher's next bytes.
+            session::arm(key, conn, turn, streams);
+            read
         }
     })
 }
