@@ -134,6 +134,7 @@ fn options_lists_every_socket_option_for_people_and_programs() {
     assert!(json.trim_start().starts_with(['[', '{']), "{json}");
 }
 
+#[cfg(feature = "config")]
 #[test]
 fn check_says_what_is_wrong_with_file_and_line() {
     let dir = std::path::Path::new(env!("CARGO_TARGET_TMPDIR"));

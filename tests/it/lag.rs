@@ -2,7 +2,7 @@
 //! to subscribers that keep up, that read at half the rate, and that don't
 //! read at all.
 
-use crate::film::Decoder;
+use crate::film::{Decoder, PACKET};
 use crate::server::Server;
 use crate::wire::{self, NEVER, eventually};
 use nearlight::base::Instant;
@@ -13,7 +13,7 @@ use nearlight::sys::clock::Clock;
 use std::collections::BTreeSet;
 use std::io::{Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpStream};
-use std::thread;
+use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
 /// Eight seconds: a subscriber at half the rate that never skipped would be
@@ -27,8 +27,9 @@ const SLOW_BYTES: usize = 2500;
 const STEP: Duration = Duration::from_millis(10);
 /// What may be: max-lag, for a join point ahead of one that skips is younger
 /// than that; max-lag again until the next skip; what the reader's own kernel
-/// had taken before, 64 KiB at its rate; and 250 ms for a machine that is busy
-/// with other tests. The design allows for a GOP, one second, besides.
+/// had taken before, 64 KiB at its rate; and 250 ms for sockets and threads.
+/// The design allows for a GOP, one second, besides. What the machine itself
+/// stalls is measured beside it and added.
 const BOUND: Duration = Duration::from_millis(250 + 250 + 262 + 250);
 
 /// What a subscriber got.
@@ -37,6 +38,14 @@ struct Seen {
     decoder: Decoder,
     /// Age of the oldest frame when it was read.
     oldest: Duration,
+    /// How much later than asked for its thread woke, at worst.
+    stall: Duration,
+}
+
+/// Sleeps; answers how much too long.
+fn overslept(until: Instant) -> Duration {
+    sleep_until(until, Wait::Sleep, &NEVER);
+    Clock::now().since(until)
 }
 
 /// Publishes at the frames' times, a stamp behind each; answers every byte.
@@ -49,8 +58,10 @@ fn publish(addr: SocketAddr) -> Vec<u8> {
         let mut bytes = Vec::new();
         picture.frame(seq, 40 * seq, &mut bytes);
         let intended = start + Picture::FRAME_TIME * seq as u32;
-        sleep_until(intended, Wait::Sleep, &NEVER);
-        Stamp { token: TOKEN, seq, intended, sent: Clock::now() }.write_ts(&mut bytes);
+        overslept(intended);
+        // Its age counts from here: a late publisher is not the server's delay.
+        let sent = Clock::now();
+        Stamp { token: TOKEN, seq, intended: sent, sent }.write_ts(&mut bytes);
         socket.write_all(&bytes).expect("it is read");
         all.extend(bytes);
     }
@@ -62,7 +73,12 @@ fn publish(addr: SocketAddr) -> Vec<u8> {
 /// Reads to the end, `step` bytes at a time and at most so many per [`STEP`]
 /// if it is given. The end of a slow one may be a reset: it is not waited for.
 fn watch(mut socket: TcpStream, step: Option<usize>) -> Seen {
-    let mut seen = Seen { bytes: Vec::new(), decoder: Decoder::default(), oldest: Duration::ZERO };
+    let mut seen = Seen {
+        bytes: Vec::new(),
+        decoder: Decoder::default(),
+        oldest: Duration::ZERO,
+        stall: Duration::ZERO,
+    };
     let mut probe = ProbeReader::new(Form::Ts, Some(TOKEN));
     let mut buffer = vec![0; step.unwrap_or(1 << 16)];
     let mut due: Instant = Clock::now();
@@ -78,7 +94,7 @@ fn watch(mut socket: TcpStream, step: Option<usize>) -> Seen {
         if let Some(step) = step {
             // Not a rate on average: what it missed it doesn't catch up on.
             due = Clock::now().max(due) + STEP * len as u32 / step as u32;
-            sleep_until(due, Wait::Sleep, &NEVER);
+            seen.stall = seen.stall.max(overslept(due));
         }
     }
     seen
@@ -93,18 +109,20 @@ fn pictures(film: &[u8]) -> BTreeSet<Vec<u8>> {
 
 #[test]
 fn nobody_falls_further_behind_than_said_and_a_skip_breaks_no_picture() {
-    let listeners = ["tcp://127.0.0.1:0?publish=cam", "tcp://127.0.0.1:0?subscribe=cam"];
-    let server = Server::start_with(&listeners, &["-v", "--max-lag", "250ms"]);
-    let connect = |rcvbuf| wire::connect_small(server.at(1), rcvbuf);
-    let stalled = connect(Some(RCVBUF));
-    let watchers: Vec<_> = [None, Some(SLOW_BYTES)]
-        .into_iter()
-        .flat_map(|step| [step; 4])
-        .map(|step| {
-            let socket = connect(step.map(|_| RCVBUF));
-            thread::spawn(move || (step, watch(socket, step)))
-        })
-        .collect();
+    // Those that keep up may stall with the machine, and lose nothing.
+    let listeners = [
+        "tcp://127.0.0.1:0?publish=cam&max_lag=2s",
+        "tcp://127.0.0.1:0?subscribe=cam&max_lag=250ms",
+        "tcp://127.0.0.1:0?subscribe=cam&max_lag=2s",
+    ];
+    let server = Server::start(&listeners);
+    let stalled = wire::connect_small(server.at(1), Some(RCVBUF));
+    let watcher = |n: usize, rcvbuf, step| {
+        let socket = wire::connect_small(server.at(n), rcvbuf);
+        thread::spawn(move || watch(socket, step))
+    };
+    let slow: Vec<_> = (0..4).map(|_| watcher(1, Some(RCVBUF), Some(SLOW_BYTES))).collect();
+    let fast: Vec<_> = (0..4).map(|_| watcher(2, None, None)).collect();
     eventually("all wait", || server.connections() == 9);
     let to = server.at(0);
     let publisher = thread::spawn(move || publish(to));
@@ -115,26 +133,35 @@ fn nobody_falls_further_behind_than_said_and_a_skip_breaks_no_picture() {
     let after = server.memory();
     assert!(after <= before + 1024, "memory grew from {before} to {after} KiB");
     let film = publisher.join().expect("no panic");
-    let pictures = pictures(&film);
-    let mut skips = 1;
-    for watcher in watchers {
-        let (step, Seen { bytes, decoder, oldest }) = watcher.join().expect("no panic");
-        assert_eq!(decoder.errors, 0, "continuity");
-        assert!(decoder.units.iter().all(|unit| pictures.contains(unit)), "a broken picture");
-        if step.is_none() {
-            assert!(film.ends_with(&bytes[2 * crate::film::PACKET..]), "not the published bytes");
-            assert_eq!(decoder.units.len() as u64, FRAMES - 1);
-            assert_eq!(decoder.jumps, 0);
-            continue;
-        }
-        println!("{} skips, {} pictures, oldest {oldest:?}", decoder.jumps, decoder.units.len());
-        assert!(oldest < BOUND, "{oldest:?} behind");
-        assert!(decoder.jumps >= 2, "{} skips", decoder.jumps);
-        assert!(decoder.units.len() as u64 > FRAMES / 4, "{} pictures", decoder.units.len());
-        skips += decoder.jumps;
+    for seen in join(fast) {
+        assert!(film.ends_with(&seen.bytes[2 * PACKET..]), "not the published bytes");
+        assert_eq!((seen.decoder.errors, seen.decoder.jumps), (0, 0));
+        assert_eq!(seen.decoder.units.len() as u64, FRAMES - 1);
     }
-    assert!(server.metric("skips_total") >= skips, "{skips} skips were seen");
+    let slow = join(slow);
+    assert_kept_up(&slow, &pictures(&film));
+    let skips: u64 = slow.iter().map(|seen| seen.decoder.jumps).sum();
+    // The one that reads nothing leaves too, once.
+    assert!(server.metric("skips_total") > skips, "{skips} skips were seen");
     assert_eq!(server.metric("lag_closes_total"), 0);
     drop(stalled);
     eventually("nothing is kept", || server.connections() == 0);
+}
+
+/// Slow ones are bounded in age, and what they got is whole.
+fn assert_kept_up(slow: &[Seen], pictures: &BTreeSet<Vec<u8>>) {
+    let stall = slow.iter().map(|seen| seen.stall).max().unwrap_or_default();
+    for Seen { decoder, oldest, .. } in slow {
+        let (jumps, units) = (decoder.jumps, &decoder.units);
+        println!("{jumps} skips, {} pictures, oldest {oldest:?}, stall {stall:?}", units.len());
+        assert_eq!(decoder.errors, 0, "continuity");
+        assert!(units.iter().all(|unit| pictures.contains(unit)), "a broken picture");
+        assert!(*oldest < BOUND + 2 * stall, "{oldest:?} behind, stall {stall:?}");
+        assert!(jumps >= 2, "{jumps} skips");
+        assert!(units.len() as u64 > FRAMES / 8, "{} pictures", units.len());
+    }
+}
+
+fn join(watchers: Vec<JoinHandle<Seen>>) -> Vec<Seen> {
+    watchers.into_iter().map(|watcher| watcher.join().expect("no panic")).collect()
 }

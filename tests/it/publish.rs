@@ -131,7 +131,7 @@ fn send_datagrams(server: &Server, send: impl Fn(&[u8])) -> Vec<u8> {
 
 #[test]
 fn udp_ends_when_it_falls_silent() {
-    let (server, mut viewer) = viewed(&["udp://127.0.0.1:0?publish=cam&timeout=1s"]);
+    let (server, mut viewer) = viewed(&["udp://127.0.0.1:0?publish=cam&timeout=2s"]);
     let socket = wire::udp();
     let film = send_datagrams(&server, |datagram| {
         socket.send_to(datagram, server.at(1)).expect("sent");
@@ -142,7 +142,7 @@ fn udp_ends_when_it_falls_silent() {
 #[test]
 fn multicast() {
     let group = Ipv4Addr::new(239, 192, 7, 1);
-    let listener = format!("udp://{group}:0?publish=cam&group={group}&iface=127.0.0.1&timeout=1s");
+    let listener = format!("udp://{group}:0?publish=cam&group={group}&iface=127.0.0.1&timeout=2s");
     let (server, mut viewer) = viewed(&[&listener]);
     let socket = socket2::Socket::from(wire::udp());
     socket.set_multicast_if_v4(&Ipv4Addr::LOCALHOST).expect("loopback");

@@ -109,7 +109,7 @@ fn http_head_has_the_fields_and_no_stream_and_range_is_ignored() {
 #[test]
 fn websocket_messages_are_frames() {
     let server = Server::start(&[PUBLISH]);
-    let target: Target = server.url("ws", "/cam?wait=20s").parse().expect("a URL");
+    let target: Target = server.url("ws", "/cam?wait=20s&join=last-key").parse().expect("a URL");
     let viewer = std::thread::spawn(move || {
         let mut viewer =
             Subscriber::open(&target, &ClientOptions::default(), &NEVER).expect("granted");
@@ -119,9 +119,10 @@ fn websocket_messages_are_frames() {
         assert!(outcome.ended);
         got
     });
-    eventually("it waits", || server.connections() == 1);
     let film = film();
-    publish(&server, &film);
+    let publisher = wire::sent(server.at(0), &film);
+    server.wait_for_subscribers("cam", 1);
+    publisher.shutdown(Shutdown::Write).expect("open");
     assert_joined(&viewer.join().expect("no panic"), &film);
 }
 
