@@ -18,6 +18,9 @@ pub const POOL_SEGMENTS: usize = 64;
 /// Segments that subscribers on their way out of a skipped part may hold, per
 /// stream, beyond the window (8 MiB).
 pub const LEAVING_SEGMENTS: usize = 32;
+/// A subscriber on its way out of a skipped part has this long to take the rest
+/// of its picture; one that drips on holds segments that others need.
+pub const LEAVING_TIME: Duration = Duration::from_secs(60);
 /// Join points remembered per stream, the newest ones: 10 minutes of a
 /// one-second GOP, 12 s of an audio stream with a PES start every 20 ms.
 pub const JOIN_POINTS: usize = 600;
@@ -146,8 +149,6 @@ pub const LAG_TICK: Duration = Duration::from_millis(10);
 
 /// Bytes read from an HTTP client or a greeting at a time.
 pub const SCRATCH_BYTES: usize = 64 * 1024;
-/// Bytes that an echo holds for a peer that does not read.
-pub const ECHO_BYTES: usize = 64 * 1024;
 /// Bytes of a raw TCP greeting that are looked at before it is believed.
 pub const GREETING_BYTES: usize = 16;
 /// Control frames queued for a WebSocket; a peer that pings without reading is

@@ -43,7 +43,7 @@ pub fn prepare(
     }
     let shard = Shard::bind(plan, directory, signals)?;
     if let Some(cpu) = plan.cpus.first() {
-        affinity::pin_to(*cpu)?;
+        affinity::pin_to(*cpu).map_err(|why| Usage(why.to_string()))?;
     }
     Ok(shard)
 }

@@ -3,7 +3,6 @@
 use super::slab::Key;
 use super::turn::Turn;
 use crate::base::Instant;
-use crate::limits;
 use crate::protocol::http::Http;
 use crate::protocol::websocket::Inbound;
 use crate::protocol::{Body, Name};
@@ -167,18 +166,11 @@ pub enum Standing {
     Blocked,
 }
 
-/// An echo's bytes on their way back.
-#[derive(Debug)]
+/// What an echo could not send back yet. A peer that reads what it is sent
+/// costs no memory.
+#[derive(Debug, Default)]
 pub struct Echo {
-    bytes: Box<[u8]>,
-    from: usize,
-    to: usize,
-}
-
-impl Default for Echo {
-    fn default() -> Self {
-        Self { bytes: vec![0; limits::ECHO_BYTES].into_boxed_slice(), from: 0, to: 0 }
-    }
+    rest: Vec<u8>,
 }
 
 /// How an echo's turn ended.
@@ -195,32 +187,38 @@ pub enum Echoed {
 }
 
 impl Echo {
-    /// Reads once and sends it back.
+    /// Reads once, by way of `scratch`, and sends it back.
     ///
     /// # Errors
     /// The connection is broken.
-    pub fn turn<S: Socket>(&mut self, socket: &mut S) -> io::Result<Echoed> {
-        // What came while the peer took nothing was told of then, and once.
-        let was_blocked = self.from < self.to;
-        if !was_blocked {
-            match socket.recv(&mut self.bytes) {
-                Ok(0) => return Ok(Echoed::Done),
-                Ok(n) => (self.from, self.to) = (0, n),
-                Err(why) if why.kind() == io::ErrorKind::WouldBlock => return Ok(Echoed::Idle),
-                Err(why) => return Err(why),
-            }
+    pub fn turn<S: Socket>(&mut self, socket: &mut S, scratch: &mut [u8]) -> io::Result<Echoed> {
+        if !self.rest.is_empty() {
+            let sent = send_some(socket, &self.rest)?;
+            self.rest.drain(..sent);
+            // What came while the peer took nothing was told of then, and once.
+            return Ok(if self.rest.is_empty() { Echoed::More } else { Echoed::Blocked });
         }
-        let was_full = self.to == self.bytes.len();
-        match socket.send(&[IoSlice::new(&self.bytes[self.from..self.to])]) {
-            Ok(n) => self.from += n,
-            Err(why) if why.kind() == io::ErrorKind::WouldBlock => return Ok(Echoed::Blocked),
+        let len = match socket.recv(scratch) {
+            Ok(0) => return Ok(Echoed::Done),
+            Ok(len) => len,
+            Err(why) if why.kind() == io::ErrorKind::WouldBlock => return Ok(Echoed::Idle),
             Err(why) => return Err(why),
-        }
-        if self.from < self.to {
+        };
+        let sent = send_some(socket, &scratch[..len])?;
+        self.rest = scratch[sent..len].to_vec();
+        if !self.rest.is_empty() {
             return Ok(Echoed::Blocked);
         }
         // A short read drained the socket: the next byte is a new event.
-        Ok(if was_full || was_blocked { Echoed::More } else { Echoed::Idle })
+        Ok(if len == scratch.len() { Echoed::More } else { Echoed::Idle })
+    }
+}
+
+/// Sends what the kernel takes, which may be nothing.
+fn send_some<S: Socket>(socket: &mut S, bytes: &[u8]) -> io::Result<usize> {
+    match socket.send(&[IoSlice::new(bytes)]) {
+        Err(why) if why.kind() == io::ErrorKind::WouldBlock => Ok(0),
+        sent => sent,
     }
 }
 

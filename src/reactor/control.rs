@@ -65,7 +65,7 @@ pub fn handle<S: Socket>(
                 ports.claimed(port, claim, turn, streams);
             }
             Control::Claimed { claimer: Claimer::Conn(key), name, claim } => {
-                match conns.get_mut(key).filter(|conn| !conn.is_closing) {
+                match conns.get_mut(key).filter(|conn| matches!(conn.role, Role::Claiming(_))) {
                     Some(conn) => Desk { turn, streams, sites }.claimed(key, conn, claim),
                     None => give_back(&name, claim, streams),
                 }

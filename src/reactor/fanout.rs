@@ -22,22 +22,25 @@ use std::io::{self, IoSlice};
 /// What is left of a phase's bound on sends and time.
 struct Budget {
     sends: usize,
-    until: Instant,
+    /// Counts from the first look at the clock: the turn's own is as old as
+    /// its ingest was long.
+    until: Option<Instant>,
 }
 
 impl Budget {
-    fn new(sends: usize, turn: &Turn) -> Self {
-        Self { sends, until: turn.now + FANOUT_TIME }
+    const fn new(sends: usize) -> Self {
+        Self { sends, until: None }
     }
 
     /// Whether another send may be made; counts it.
     fn take(&mut self, turn: &mut Turn) -> bool {
-        if self.sends == 0 || turn.now > self.until {
+        if self.sends == 0 || self.until.is_some_and(|until| turn.now > until) {
             return false;
         }
         self.sends -= 1;
         if self.sends.is_multiple_of(CLOCK_SENDS) {
             turn.read_clock();
+            self.until.get_or_insert(turn.now + FANOUT_TIME);
         }
         true
     }
@@ -67,7 +70,7 @@ pub fn live<S: Socket>(
     conns: &mut Slab<Conn<S>>,
     ports: &mut Ports,
 ) {
-    let mut budget = Budget::new(FANOUT_SENDS, turn);
+    let mut budget = Budget::new(FANOUT_SENDS);
     // The stream that the budget ran out in: it comes after those that had none
     // of it, or one that never gets done would keep all the others waiting.
     let mut cut = None;
@@ -132,7 +135,7 @@ fn pass<S: Socket>(
 
 /// Subscribers that the kernel takes bytes from again.
 pub fn resumed<S: Socket>(turn: &mut Turn, streams: &mut Streams, conns: &mut Slab<Conn<S>>) {
-    let mut budget = Budget::new(FANOUT_SENDS, turn);
+    let mut budget = Budget::new(FANOUT_SENDS);
     for _ in 0..turn.ready.writable.len() {
         if !budget.take(turn) {
             turn.counters.exhausted.writers.bump();
@@ -147,7 +150,7 @@ pub fn resumed<S: Socket>(turn: &mut Turn, streams: &mut Streams, conns: &mut Sl
 
 /// Bursts: joiners and those that had fallen behind, a piece each.
 pub fn catchup<S: Socket>(turn: &mut Turn, streams: &mut Streams, conns: &mut Slab<Conn<S>>) {
-    let mut budget = Budget::new(CATCHUP_SENDS, turn);
+    let mut budget = Budget::new(CATCHUP_SENDS);
     for _ in 0..turn.ready.catchup.len() {
         if !budget.take(turn) {
             turn.counters.exhausted.catchup.bump();

@@ -66,7 +66,7 @@ fn read<S: Socket>(
     match &mut conn.role {
         Role::Publisher(_) => pump(key, conn, turn, streams, sites),
         Role::Subscriber(_) => listen(conn, turn, sites),
-        Role::Echo(echo) => Ok(match echo.turn(&mut conn.socket)? {
+        Role::Echo(echo) => Ok(match echo.turn(&mut conn.socket, &mut turn.scratch)? {
             Echoed::Idle if conn.is_read_closed => Read::More,
             Echoed::Idle | Echoed::Blocked => Read::Idle,
             Echoed::More => Read::More,

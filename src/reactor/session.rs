@@ -218,7 +218,10 @@ impl Desk<'_> {
                     log::warn!("{} refused: {what}; {} takes a raw stream", conn.peer, site.url);
                     return Read::Drop;
                 }
-                Sniff::Undecided if early.len() < limits::GREETING_BYTES => return Read::More,
+                // Nothing more came in time: then it is no other protocol.
+                Sniff::Undecided if early.len() < limits::GREETING_BYTES && !bytes.is_empty() => {
+                    return Read::More;
+                }
                 Sniff::Undecided | Sniff::Clean => {}
             }
         }
@@ -506,7 +509,8 @@ impl Desk<'_> {
                 Some(Timeout::Idle) => Read::Finish,
                 None => Read::Idle,
             },
-            Role::Greeting { .. } => Read::Drop,
+            Role::Greeting { early, .. } if early.is_empty() => Read::Drop,
+            Role::Greeting { .. } => self.greet(key, conn, &[]),
             Role::Publisher(publisher) => {
                 let fan = self.streams.fanouts.get(publisher.stream);
                 let name = fan.map(|fan| fan.stream.name.to_string()).unwrap_or_default();
@@ -550,7 +554,10 @@ pub(super) fn linger<S: Socket>(conn: &mut Conn<S>, turn: &mut Turn) -> io::Resu
 pub(super) fn deadline<S>(conn: &Conn<S>, streams: &Streams) -> Option<Instant> {
     match &conn.role {
         Role::Head { http, .. } => Some(http.poll_timeout()),
-        Role::Greeting { since, .. } => Some(*since + limits::PUBLISHER_SILENCE),
+        Role::Greeting { early, since } if early.is_empty() => {
+            Some(*since + limits::PUBLISHER_SILENCE)
+        }
+        Role::Greeting { .. } => Some(conn.last_seen + limits::AUTO_HOLD),
         Role::Publisher(publisher) => {
             let fan = streams.fanouts.get(publisher.stream)?;
             Some(conn.last_seen + fan.stream.settings.timeout)

@@ -14,7 +14,7 @@ use super::egress::{Form, Messages, Source, Within};
 use super::settings::Settings;
 use crate::base::{Instant, Position};
 use crate::framing::{Kind, Trim};
-use crate::limits::{FLUSH_BYTES, FLUSH_SLICES, LEAVING_SEGMENTS, PLAIN_SLICES};
+use crate::limits::{FLUSH_BYTES, FLUSH_SLICES, LEAVING_SEGMENTS, LEAVING_TIME, PLAIN_SLICES};
 use crate::protocol::{Join, Policy, websocket};
 use crate::ring::{Cursor, Gather, JoinPoint, SegRef, Window};
 use std::sync::Arc;
@@ -79,6 +79,8 @@ struct Leaving {
     until: Position,
     /// When the first byte that is skipped arrived.
     arrival: Instant,
+    /// When it began to leave.
+    since: Instant,
     held: Vec<SegRef>,
 }
 
@@ -351,6 +353,11 @@ impl Subscriber {
     ) -> Verdict {
         self.checked = now;
         let lag = self.lag(window, unacked, now);
+        if let Place::Leaving(leaving) = &self.place
+            && now.since(leaving.since) > LEAVING_TIME
+        {
+            return Verdict::Close { lag };
+        }
         if lag <= self.bound || !matches!(self.place, Place::Sending) {
             return Verdict::Fine;
         }
@@ -414,7 +421,8 @@ impl Subscriber {
             return Verdict::Close { lag };
         }
         *held += segments.len();
-        self.place = Place::Leaving(Box::new(Leaving { until, arrival, held: segments }));
+        self.place =
+            Place::Leaving(Box::new(Leaving { until, arrival, since: now, held: segments }));
         Verdict::Skips { lag }
     }
 

@@ -94,21 +94,25 @@ unsafe fn notes(header: &libc::msghdr) -> Notes {
     let mut next = unsafe { libc::CMSG_FIRSTHDR(header) };
     // SAFETY: the macros answer null or a whole header within the room, whose
     // alignment the u64s of the room give.
-    while let Some(note) = unsafe { next.as_ref() } {
+    while !next.is_null() {
+        // The pointer, not a reference to the header alone, leads to the data
+        // behind it.
+        // SAFETY: see above.
+        let note = unsafe { next.read() };
         match (note.cmsg_level, note.cmsg_type) {
             (libc::SOL_UDP, libc::UDP_GRO) => {
-                // SAFETY: `note` is a message of this room.
-                let stride = unsafe { number(note) };
+                // SAFETY: `next` is a message of this room.
+                let stride = unsafe { number(next, &note) };
                 found.stride = stride.and_then(|n| usize::try_from(n).ok());
             }
             (libc::SOL_SOCKET, libc::SO_RXQ_OVFL) => {
-                // SAFETY: `note` is a message of this room.
-                found.drops = unsafe { number(note) };
+                // SAFETY: `next` is a message of this room.
+                found.drops = unsafe { number(next, &note) };
             }
             _ => {}
         }
         // SAFETY: as for the first one.
-        next = unsafe { libc::CMSG_NXTHDR(header, note) };
+        next = unsafe { libc::CMSG_NXTHDR(header, next) };
     }
     found
 }
@@ -116,15 +120,16 @@ unsafe fn notes(header: &libc::msghdr) -> Notes {
 /// The 32-bit number that a control message carries, if it has the room.
 ///
 /// # Safety
-/// `note` is followed by as many bytes of data as it says.
-unsafe fn number(note: &libc::cmsghdr) -> Option<u32> {
+/// `at` points at `note` in the control room, followed by as many bytes of data
+/// as it says.
+unsafe fn number(at: *const libc::cmsghdr, note: &libc::cmsghdr) -> Option<u32> {
     // SAFETY: arithmetic on a length.
     let whole = unsafe { libc::CMSG_LEN(size_of::<u32>() as u32) };
     if note.cmsg_len < whole as _ {
         return None;
     }
     // SAFETY: arithmetic on an address.
-    let data = unsafe { libc::CMSG_DATA(note) };
+    let data = unsafe { libc::CMSG_DATA(at) };
     // SAFETY: four bytes of data are there, by the check above (the caller).
     Some(unsafe { data.cast::<u32>().read_unaligned() })
 }
