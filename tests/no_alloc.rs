@@ -260,7 +260,7 @@ impl Rig {
     }
 
     fn moved(&self) -> u64 {
-        self.streams.fanouts.iter().map(|fan| fan.stream.stats.moved_bytes).sum()
+        self.streams.fanouts.iter().map(|fan| fan.stream.moved_bytes()).sum()
     }
 
     fn taken(&self) -> u64 {

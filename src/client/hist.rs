@@ -1,7 +1,5 @@
 //! A latency histogram of fixed size and fine grain, for reports: within 1 %
-//! from one nanosecond to a minute, in 30 KB. The server's own
-//! [`base::Histogram`](crate::base::Histogram) is coarse, so that each
-//! subscriber can have one.
+//! from one nanosecond to a minute, in 30 KB.
 //!
 //! Buckets are log-linear: 128 to each power of two, so that the width of a
 //! bucket is below 1/128 of what it holds.

@@ -62,7 +62,7 @@ fn list(turn: &Turn, streams: &Streams) -> String {
             window.head(),
             window.len(),
             stream.stats.received_bytes,
-            stream.stats.moved_bytes,
+            stream.moved_bytes(),
             age.map_or("null".to_owned(), |age| age.to_string()),
             stream.framing_stats().continuity_errors,
             stream.framing_stats().skipped_bytes,

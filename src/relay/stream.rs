@@ -20,8 +20,9 @@ const LEAST_SPACE: usize = 16 * 1024;
 pub struct StreamStats {
     /// Bytes received from the publisher, before framing.
     pub received_bytes: u64,
-    /// Bytes that a memmove or copy moved in user space.
-    pub moved_bytes: u64,
+    /// Bytes moved or copied in user space up to the segment at hand; see
+    /// [`Stream::moved_bytes`].
+    moved_bytes: u64,
     /// Segments that the byte cap dropped before their time.
     pub capped_segments: u64,
     /// Datagrams that were no part of the stream.
@@ -205,7 +206,7 @@ impl Stream {
             }
             self.apply(step, now);
             let beyond = size - step.skip - step.keep;
-            self.stats.moved_bytes += self.tail.skip(beyond) as u64;
+            self.tail.skip(beyond);
             rest -= size;
         }
     }
@@ -271,7 +272,7 @@ impl Stream {
 
     /// Carries a step out: skips, commits, publishes join points.
     fn apply(&mut self, step: Step, now: Instant) {
-        self.stats.moved_bytes += self.tail.skip(step.skip) as u64;
+        self.tail.skip(step.skip);
         let frames = self.marks.frames.drain(..);
         self.tail.commit(
             step.keep,
@@ -293,10 +294,16 @@ impl Stream {
         let mut next = pool.take(self.tail.position());
         let held = self.tail.held();
         next.space()[..held.len()].copy_from_slice(held);
-        next.fill(held.len());
-        self.stats.moved_bytes += held.len() as u64;
+        let len = held.len();
+        next.fill(len);
+        self.stats.moved_bytes += len as u64 + self.tail.moved();
         self.window.push(next.reader());
         drop(std::mem::replace(&mut self.tail, next).seal());
+    }
+
+    /// Bytes that were moved or copied in user space.
+    pub const fn moved_bytes(&self) -> u64 {
+        self.stats.moved_bytes + self.tail.moved()
     }
 
     /// Whether the publisher's bytes are known to be of this kind.

@@ -199,19 +199,23 @@ impl Idle {
         segment.base = base;
         *segment.state.get_mut() = 0;
         *segment.framed.get_mut() = 0;
-        Tail { segment: self.0, committed: 0, filled: 0, framed: 0 }
+        Tail { segment: self.0, committed: 0, gap: 0, filled: 0, framed: 0, moved: 0 }
     }
 }
 
-/// The one writer of a segment: `committed ≤ filled ≤ SEGMENT_BYTES`.
+/// The one writer of a segment: `committed + gap ≤ filled ≤ SEGMENT_BYTES`.
 ///
-/// Bytes between `committed` and `filled` are *held*: they have arrived, and
-/// the framing has not decided about them.
+/// Bytes between `committed + gap` and `filled` are *held*: they have arrived,
+/// and the framing has not decided about them. The gap is what was thrown away
+/// before them; it is closed when bytes are kept, so that each byte moves once
+/// however many pieces are cut out of a receive.
 pub struct Tail {
     segment: Arc<Segment>,
     committed: usize,
+    gap: usize,
     filled: usize,
     framed: usize,
+    moved: u64,
 }
 
 impl Tail {
@@ -237,6 +241,8 @@ impl Tail {
 
     /// The free memory, to receive into.
     pub fn space(&mut self) -> &mut [u8] {
+        let held = self.filled - self.committed - self.gap;
+        self.close_gap(held);
         let filled = self.filled;
         self.above(filled, SEGMENT_BYTES)
     }
@@ -249,32 +255,50 @@ impl Tail {
 
     /// The bytes held.
     pub fn held(&mut self) -> &mut [u8] {
-        let (committed, filled) = (self.committed, self.filled);
-        self.above(committed, filled)
+        let (start, filled) = (self.committed + self.gap, self.filled);
+        self.above(start, filled)
     }
 
-    /// Throws the first `len` held bytes away and moves the rest down; answers
-    /// how many bytes that moved.
-    pub fn skip(&mut self, len: usize) -> usize {
-        let held = self.held();
-        let rest = held.len() - len;
-        if len > 0 {
-            held.copy_within(len.., 0);
-            self.filled -= len;
+    /// Throws the first `len` held bytes away.
+    pub fn skip(&mut self, len: usize) {
+        assert!(self.committed + self.gap + len <= self.filled, "can't skip more than arrived");
+        self.gap += len;
+        self.forget_gap();
+    }
+
+    /// Bytes that were moved within the segment so far.
+    pub const fn moved(&self) -> u64 {
+        self.moved
+    }
+
+    /// Moves the first `len` held bytes down over the gap, which is then behind
+    /// them; with all that are held, it is gone.
+    fn close_gap(&mut self, len: usize) {
+        if self.gap == 0 || len == 0 {
+            return;
         }
-        if len > 0 { rest } else { 0 }
+        let (committed, gap, filled) = (self.committed, self.gap, self.filled);
+        self.above(committed, filled).copy_within(gap..gap + len, 0);
+        self.moved += len as u64;
+        if committed + gap + len == filled {
+            self.filled -= gap;
+            self.gap = 0;
+        }
     }
 
-    /// Throws away all held bytes but the first `len`.
-    pub fn truncate(&mut self, len: usize) {
-        assert!(self.committed + len <= self.filled, "can't hold more than arrived");
-        self.filled = self.committed + len;
+    /// With nothing held there is no gap, only free memory.
+    fn forget_gap(&mut self) {
+        if self.committed + self.gap == self.filled {
+            self.filled = self.committed;
+            self.gap = 0;
+        }
     }
 
     /// Makes the first `len` held bytes final, and with them the frames that
     /// end in them. Readers see both at once.
     pub fn commit(&mut self, len: usize, frames: impl Iterator<Item = Frame>) {
-        assert!(self.committed + len <= self.filled, "can't commit more than arrived");
+        assert!(self.committed + self.gap + len <= self.filled, "can't commit more than arrived");
+        self.close_gap(len);
         for frame in frames {
             let cell = self.segment.frames[self.framed].get();
             // SAFETY: the entry lies at or above `framed`, where only this
@@ -286,6 +310,7 @@ impl Tail {
         // The bytes first: whoever sees a frame's end sees its bytes.
         self.segment.state.store(self.committed as u32, Ordering::Release);
         self.segment.framed.store(self.framed as u32, Ordering::Release);
+        self.forget_gap();
     }
 
     /// Ends the segment; held bytes are lost (move them on first).
@@ -307,6 +332,6 @@ impl Tail {
 
 impl fmt::Debug for Tail {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "Tail(at {}, {} held)", self.position(), self.filled - self.committed)
+        write!(f, "Tail(at {}, {} held)", self.position(), self.filled - self.committed - self.gap)
     }
 }
