@@ -102,8 +102,8 @@ impl Host {
             return Ok(Self::Default);
         }
         if let Some(inner) = text.strip_prefix('[') {
-            let inner = inner.strip_suffix(']').unwrap_or(inner);
-            return inner.parse::<Ipv6Addr>().map(|ip| Self::Ip(ip.into())).map_err(|_| {
+            let ip = inner.strip_suffix(']').and_then(|inner| inner.parse::<Ipv6Addr>().ok());
+            return ip.map(|ip| Self::Ip(ip.into())).ok_or_else(|| {
                 format!("'{text}' is not an IPv6 address in brackets, such as [::1]")
             });
         }
@@ -281,6 +281,7 @@ mod tests {
         ),
         ("tcp://:65536", "port 65536 is too large: the largest is 65535"),
         ("tcp://::1:80", "write the IPv6 address in brackets: [::1]"),
+        ("tcp://[::1:80", "'[::1' is not an IPv6 address in brackets, such as [::1]"),
         ("tcp://[::g]:80", "'[::g]' is not an IPv6 address in brackets, such as [::1]"),
         (
             "tcp://*:80",
