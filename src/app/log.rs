@@ -8,6 +8,7 @@ use crate::sys::wait::wait_writable;
 use log::{Level, LevelFilter, Log, Metadata, Record};
 use simple_logger::SimpleLogger;
 use std::os::fd::AsFd;
+use std::panic::{self, AssertUnwindSafe};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
 use std::thread;
@@ -64,17 +65,15 @@ pub fn start(level: LevelFilter) -> std::io::Result<()> {
 fn write(level: LevelFilter, queue: &Receiver<Message>) {
     let stderr = SimpleLogger::new().with_level(level).with_utc_timestamps();
     let put = |level: Level, line: &str| {
-        // The logger panics where a write fails.
+        // The logger panics where a write fails: on a full disk, say. The line is
+        // lost then, and nothing else. A pipe without a reader is told before.
         if !wait_writable(std::io::stderr().as_fd()) {
             return;
         }
-        stderr.log(
-            &Record::builder()
-                .level(level)
-                .target("nearlight")
-                .args(format_args!("{line}"))
-                .build(),
-        );
+        let _lost = panic::catch_unwind(AssertUnwindSafe(|| {
+            let args = format_args!("{line}");
+            stderr.log(&Record::builder().level(level).target("nearlight").args(args).build());
+        }));
     };
     for message in queue {
         match message {

@@ -139,3 +139,23 @@ fn a_server_whose_log_nobody_reads_goes_on() {
     child.kill().expect("it runs");
     child.wait().expect("it ended");
 }
+
+#[test]
+fn a_server_whose_log_can_not_be_written_goes_on() {
+    let full = std::fs::File::options().write(true).open("/dev/full").expect("every Linux has it");
+    let mut child = crate::server::nearlight(&["serve", "--listen", "http://127.0.0.1:0"])
+        .stdout(std::process::Stdio::piped())
+        .stderr(full)
+        .spawn()
+        .expect("it starts");
+    let mut lines = std::io::BufReader::new(child.stdout.take().expect("a pipe"));
+    let mut line = String::new();
+    std::io::BufRead::read_line(&mut lines, &mut line).expect("a line");
+    let at = crate::server::address(line.trim().strip_prefix("listening ").expect("where"));
+    for _ in 0..50 {
+        let reply = wire::ask(at, &wire::request("GET", "/none", at, ""));
+        assert_eq!(reply.status, 404);
+    }
+    child.kill().expect("it runs");
+    child.wait().expect("it ended");
+}
