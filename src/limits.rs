@@ -11,6 +11,11 @@ pub const SEGMENT_BYTES: usize = 256 * 1024;
 /// Frames that one segment indexes; a stream of tinier frames than 128 bytes
 /// fills the index first and takes its next segment early.
 pub const SEGMENT_FRAMES: usize = 2048;
+/// Bytes of a page of memory on most machines; larger ones are touched twice.
+pub const PAGE_BYTES: usize = 4096;
+/// Bytes ahead of a stream's end that are touched between turns: what the next
+/// receives bring, and little beside what a segment holds.
+pub const WARM_BYTES: usize = 16 * 1024;
 /// Default of `window_bytes`, bytes of a stream kept at most.
 pub const WINDOW_BYTES: u64 = 64 * 1024 * 1024;
 /// Free segments that a shard's pool keeps for reuse (16 MiB).

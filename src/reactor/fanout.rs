@@ -100,6 +100,7 @@ pub fn live<S: Socket>(
             // Whoever was first is last next time.
             fan.live.rotate_left(usize::from(!fan.live.is_empty()));
             fan.is_dirty = false;
+            fan.stream.warm_up();
         }
         streams.reap(key);
     }
