@@ -90,8 +90,9 @@ pub const UDP_SILENCE: Duration = Duration::from_secs(10);
 pub const UDP_PIECES: usize = 28;
 /// A UDP publisher that was refused its name asks again after this.
 pub const CLAIM_PAUSE: Duration = Duration::from_secs(1);
-/// UDP subscribers of one listener.
-pub const UDP_SUBSCRIBERS: usize = 4096;
+/// UDP subscribers of one listener: a flush goes to all of them in one turn,
+/// and of a video frame that is some 15 datagrams each.
+pub const UDP_SUBSCRIBERS: usize = 128;
 
 // --- relay --------------------------------------------------------------
 
