@@ -14,7 +14,7 @@ use crate::limits::{
     CATCHUP_SENDS, CLOCK_SENDS, FANOUT_SENDS, FANOUT_TIME, FLUSH_SLICES, LAG_TICK, PLAIN_SLICES,
 };
 use crate::protocol::{response, websocket};
-use crate::relay::Verdict;
+use crate::relay::{Subscriber, Verdict};
 use crate::ring::Gather;
 use crate::sys::socket::Socket;
 use std::io::{self, IoSlice};
@@ -231,6 +231,11 @@ fn serve<S: Socket>(conn: &mut Conn<S>, fan: &mut Fanout, turn: &mut Turn) -> io
         return Ok(Served::Lost);
     };
     let subscriber = &mut subscribed.subscriber;
+    if subscriber.minds_queue(turn.now)
+        && let Some(served) = mind_queue(&mut conn.socket, subscriber, fan, turn)?
+    {
+        return Ok(served);
+    }
     let (window, cut) = (fan.stream.window(), fan.stream.cut());
     if !subscriber.begin(window, cut, turn.now) {
         return Ok(if fan.ended.is_some() { Served::Over } else { Served::Waiting });
@@ -267,19 +272,29 @@ fn serve<S: Socket>(conn: &mut Conn<S>, fan: &mut Fanout, turn: &mut Turn) -> io
         return Ok(Served::More);
     }
     subscriber.reached_head();
-    if fan.ended.is_some() {
-        return Ok(Served::Over);
-    }
-    if !subscriber.wants_check(turn.now) {
-        return Ok(Served::AtHead);
-    }
-    let unacked = conn.socket.unacked()?;
+    Ok(if fan.ended.is_some() { Served::Over } else { Served::AtHead })
+}
+
+/// Looks at what the kernel still has for a subscriber; answers if nothing may
+/// be put behind it now.
+fn mind_queue<S: Socket>(
+    socket: &mut S,
+    subscriber: &mut Subscriber,
+    fan: &mut Fanout,
+    turn: &mut Turn,
+) -> io::Result<Option<Served>> {
+    let (window, cut) = (fan.stream.window(), fan.stream.cut());
+    let unacked = socket.unacked()?;
     let verdict = subscriber.check(window, cut, unacked, &mut fan.held, turn.now);
-    Ok(match count(verdict, &mut turn.counters.skips, &mut turn.counters.lag_closes) {
-        Verdict::Fine => Served::AtHead,
-        Verdict::Skips { .. } => Served::More,
-        Verdict::Close { .. } => Served::Lost,
-    })
+    let verdict = count(verdict, &mut turn.counters.skips, &mut turn.counters.lag_closes);
+    if matches!(verdict, Verdict::Close { .. }) {
+        return Ok(Some(Served::Lost));
+    }
+    if !subscriber.is_held_back(window, unacked, turn.now) {
+        return Ok(None);
+    }
+    // The tick looks when it may go on.
+    Ok(Some(if fan.ended.is_some() { Served::Over } else { Served::Blocked }))
 }
 
 /// Queues the head of an HTTP response once it is known what the stream is.
@@ -421,6 +436,11 @@ fn look<S: Socket>(
             log::debug!("subscriber {} of {} skips: {lag:?} behind", conn.peer, fan.stream.name);
         }
         Verdict::Fine => {}
+    }
+    let may_go_on = fan.ended.is_some() || !subscriber.is_held_back(window, unacked, turn.now);
+    if subscriber.has_left() && may_go_on && subscribed.standing == Standing::Blocked {
+        subscribed.standing = Standing::Listed;
+        turn.ready.catchup.push_back(key);
     }
     if is_overdue {
         lost.push(key);

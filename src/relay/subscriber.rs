@@ -102,7 +102,7 @@ pub struct Subscriber {
     bound: Duration,
     /// Time of the last join or skip.
     since: Instant,
-    /// When the kernel's queue was last looked at.
+    /// When it was last found within its bound.
     checked: Instant,
     /// Counts.
     pub stats: SubscriberStats,
@@ -322,22 +322,35 @@ impl Subscriber {
         self.bound = self.max_lag;
     }
 
-    /// Whether the kernel's queue should be looked at although it takes all
-    /// that is sent: at most four times per bound.
-    pub fn wants_check(&self, now: Instant) -> bool {
-        matches!(self.place, Place::Sending) && now.since(self.checked) > self.max_lag / 4
+    /// Whether the kernel's queue must be known before more is put behind it: if
+    /// it has left the stream, and else at most four times per bound, for the
+    /// kernel may take all that is sent and be late with it.
+    pub fn minds_queue(&self, now: Instant) -> bool {
+        self.has_left() || now.since(self.checked) > self.max_lag / 4
+    }
+
+    /// Whether it has left the stream, to resume at a join point ahead.
+    pub fn has_left(&self) -> bool {
+        matches!(self.place, Place::Awaiting { left: Some(_), .. })
+    }
+
+    /// Whether it has left the stream, and what the kernel still has for it is
+    /// so old that what came next would be past its bound again.
+    pub fn is_held_back(&self, window: &Window, unacked: usize, now: Instant) -> bool {
+        self.has_left() && unacked > 0 && self.age(window, unacked, now) > self.max_lag
     }
 
     /// How far behind it is, `unacked` bytes of the kernel's queue included.
     pub fn lag(&self, window: &Window, unacked: usize, now: Instant) -> Duration {
-        if self.is_waiting() {
+        if self.is_waiting() || self.cursor.at() - unacked as u64 >= window.head() {
             return Duration::ZERO;
         }
-        let at = self.cursor.at() - unacked as u64;
-        if at >= window.head() {
-            return Duration::ZERO;
-        }
-        let arrived = window.arrival(at).unwrap_or(self.since);
+        self.age(window, unacked, now)
+    }
+
+    /// For how long the byte `unacked` before the cursor has been due.
+    fn age(&self, window: &Window, unacked: usize, now: Instant) -> Duration {
+        let arrived = window.arrival(self.cursor.at() - unacked as u64).unwrap_or(self.since);
         now.since(arrived.max(self.since))
     }
 
@@ -351,7 +364,6 @@ impl Subscriber {
         held: &mut usize,
         now: Instant,
     ) -> Verdict {
-        self.checked = now;
         let lag = self.lag(window, unacked, now);
         if let Place::Leaving(leaving) = &self.place
             && now.since(leaving.since) > LEAVING_TIME
@@ -359,6 +371,7 @@ impl Subscriber {
             return Verdict::Close { lag };
         }
         if lag <= self.bound || !matches!(self.place, Place::Sending) {
+            self.checked = now;
             return Verdict::Fine;
         }
         if self.closes(cut) {

@@ -252,6 +252,30 @@ fn at_the_head_there_is_nothing_to_skip() {
 }
 
 #[test]
+fn late_by_the_kernel_alone_it_leaves_at_the_next_place_and_waits_for_the_queue() {
+    for (cut, resumed) in [(TS, &b"<jump, tables>key-2 "[..]), (LINES, b"")] {
+        let mut ring = Ring::new();
+        ring.key(b"picture-0 ", 0);
+        let mut subscriber = Subscriber::early(&settings(Join::Auto, None), Form::Plain, at(0));
+        ring.drain(&mut subscriber, cut, at(0));
+        assert!(!subscriber.minds_queue(at(25)) && subscriber.minds_queue(at(26)));
+        assert_eq!(subscriber.check(&ring.window, cut, 8, &mut 0, at(101)), Verdict::Fine);
+        assert!(subscriber.minds_queue(at(101)), "late, with nothing to leave yet");
+        ring.frame(b"picture-1 ", 120);
+        let verdict = subscriber.check(&ring.window, cut, 8, &mut 0, at(120));
+        assert_eq!(verdict, Verdict::Skips { lag: ms(120) });
+        assert!(subscriber.is_held_back(&ring.window, 8, at(120)), "the queue is as late");
+        ring.key(b"key-2 ", 190);
+        assert!(subscriber.is_held_back(&ring.window, 1, at(190)));
+        assert!(!subscriber.is_held_back(&ring.window, 0, at(190)), "the queue is empty");
+        assert_eq!(ring.drain(&mut subscriber, cut, at(190)), resumed);
+        let skipped = if resumed.is_empty() { 16 } else { 10 };
+        assert_eq!((subscriber.stats.skips, subscriber.stats.skipped_bytes), (1, skipped));
+        assert!(!subscriber.minds_queue(at(190)));
+    }
+}
+
+#[test]
 fn last_key_may_be_as_late_as_its_key_until_it_is_at_the_head() {
     let mut ring = Ring::new();
     ring.key(b"picture-0 ", 0);

@@ -4,6 +4,7 @@
 //! than it may be.
 
 use crate::content::{Epoch, Kind};
+use crate::link::Handed;
 use crate::ts::{self, PACKET, Strict};
 use nearlight::base::Instant;
 use nearlight::limits::LAG_TICK;
@@ -27,6 +28,9 @@ pub(crate) struct Promise {
     /// It reads at once whatever comes: it must never miss anything.
     pub(crate) fast: bool,
     pub(crate) joined: Instant,
+    /// Its kernel's queue takes everything: how old it may be when more is put
+    /// behind it.
+    pub(crate) queue: Option<Duration>,
 }
 
 /// The verdict so far.
@@ -71,7 +75,7 @@ impl Judge {
     }
 
     /// The next bytes of a plain stream, all handed over at `handed`.
-    pub(crate) fn bytes(&mut self, bytes: &[u8], handed: Instant, epochs: &[Epoch]) -> Verdict {
+    pub(crate) fn bytes(&mut self, bytes: &[u8], handed: Handed, epochs: &[Epoch]) -> Verdict {
         self.partial.extend_from_slice(bytes);
         match self.kind {
             Kind::Raw => return self.raw(handed, epochs),
@@ -92,7 +96,7 @@ impl Judge {
     }
 
     /// One WebSocket message.
-    pub(crate) fn message(&mut self, payload: &[u8], handed: Instant, epochs: &[Epoch]) -> Verdict {
+    pub(crate) fn message(&mut self, payload: &[u8], handed: Handed, epochs: &[Epoch]) -> Verdict {
         match self.kind {
             Kind::Ts => {
                 if payload.is_empty() || !payload.len().is_multiple_of(PACKET) {
@@ -148,7 +152,7 @@ impl Judge {
         Ok(())
     }
 
-    fn packet(&mut self, packet: &[u8], handed: Instant, epochs: &[Epoch]) -> Verdict {
+    fn packet(&mut self, packet: &[u8], handed: Handed, epochs: &[Epoch]) -> Verdict {
         self.strict.feed(packet).map_err(|why| format!("at {}: {why}", self.at))?;
         if let Some(epoch) = self.epoch
             && self.prefix.is_empty()
@@ -215,7 +219,7 @@ impl Judge {
         self.jumped(at)
     }
 
-    fn frame(&mut self, frame: &[u8], handed: Instant, epochs: &[Epoch]) -> Verdict {
+    fn frame(&mut self, frame: &[u8], handed: Handed, epochs: &[Epoch]) -> Verdict {
         if self.kind == Kind::Len32 && frame == [0; 4] {
             // All of these look alike.
             self.empties += 1;
@@ -255,7 +259,7 @@ impl Judge {
         self.goes_on(expected.len() - 4 * before, handed, epoch)
     }
 
-    fn raw(&mut self, handed: Instant, epochs: &[Epoch]) -> Verdict {
+    fn raw(&mut self, handed: Handed, epochs: &[Epoch]) -> Verdict {
         let all = std::mem::take(&mut self.partial);
         let mut rest = all.as_slice();
         if let Some(id) = self.epoch {
@@ -292,7 +296,7 @@ impl Judge {
     }
 
     /// The next `len` bytes are those that were published.
-    fn goes_on(&mut self, len: usize, handed: Instant, epoch: &Epoch) -> Verdict {
+    fn goes_on(&mut self, len: usize, handed: Handed, epoch: &Epoch) -> Verdict {
         let (start, end) = (self.at, self.at + len);
         self.at = end;
         let arrival = epoch.arrival(end).ok_or("bytes that have not arrived yet")?;
@@ -308,13 +312,18 @@ impl Judge {
                 return Err(what);
             }
         }
-        let age = handed.since(arrival);
-        let gop = if self.kind == Kind::Ts { epoch.gop(handed) } else { Duration::ZERO };
+        let age = handed.at.since(arrival);
+        let gop = if self.kind == Kind::Ts { epoch.gop(handed.at) } else { Duration::ZERO };
         let joins = if self.promise.last_key { gop } else { Duration::ZERO };
         let bound = self.promise.max_lag + gop + joins + LAG_TICK + SLACK;
         if age > bound {
             let what = format!("{start}..{end} handed over {age:?} old, bound {bound:?}");
-            self.late = Some((handed, what));
+            self.late = Some((handed.at, what));
+        }
+        if self.promise.queue.is_some_and(|bound| handed.behind > bound) {
+            // However new it is, what follows must have been left out.
+            let what = format!("{start}..{end} put behind bytes {:?} old", handed.behind);
+            self.late = Some((Instant::from_nanos(u64::MAX), what));
         }
         if self.promise.fast && arrival > self.promise.joined && age > PROMPT {
             return Err(format!("a reader that keeps up got {start}..{end} {age:?} late"));

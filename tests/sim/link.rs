@@ -37,6 +37,14 @@ pub(crate) struct Shape {
     pub(crate) short: usize,
 }
 
+/// How bytes were handed over to the server's kernel.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Handed {
+    pub(crate) at: Instant,
+    /// How long the oldest byte of the kernel's queue had been there then.
+    pub(crate) behind: Duration,
+}
+
 /// Both directions of a connection.
 #[derive(Debug)]
 pub(crate) struct Wire {
@@ -62,12 +70,10 @@ pub(crate) struct Wire {
     pub(crate) torn: bool,
     /// Bytes that `send` took, ever.
     pub(crate) handed: u64,
-    /// When they were: up to which count, at which time.
-    log: VecDeque<(u64, Instant)>,
+    /// When they were: up to which count, and how.
+    log: VecDeque<(u64, Handed)>,
     /// Bytes that the test has read.
     taken: u64,
-    /// When the peer last took a byte.
-    pub(crate) moved: Instant,
 }
 
 /// The test's hold on a wire.
@@ -97,7 +103,6 @@ pub(crate) fn pair(shape: Shape, rng: Rng) -> (FakeSocket, Link) {
         handed: 0,
         log: VecDeque::new(),
         taken: 0,
-        moved: clock::now(),
     };
     let link = Rc::new(RefCell::new(wire));
     (FakeSocket(Rc::clone(&link)), link)
@@ -138,7 +143,7 @@ impl Wire {
 
     /// The peer's program reads up to `most` bytes; answers them with the time
     /// at which they were handed to the server's kernel.
-    pub(crate) fn read(&mut self, most: usize) -> Option<(Vec<u8>, Instant)> {
+    pub(crate) fn read(&mut self, most: usize) -> Option<(Vec<u8>, Handed)> {
         self.flow();
         let &(end, handed) = self.log.front()?;
         let here = (end - self.taken).min(self.peer.len() as u64).min(most as u64) as usize;
@@ -186,8 +191,14 @@ impl Wire {
         let here = self.sndq.len().min(self.shape.window - self.peer.len());
         if here > 0 {
             self.peer.extend(self.sndq.drain(..here));
-            self.moved = clock::now();
         }
+    }
+
+    /// For how long the oldest byte of the server's queue has been there.
+    fn queue_age(&self) -> Duration {
+        let acked = self.handed - self.sndq.len() as u64;
+        let at = self.log.partition_point(|(end, _)| *end <= acked);
+        self.log.get(at).map_or(Duration::ZERO, |(_, handed)| clock::now().since(handed.at))
     }
 
     fn take(&mut self, slices: &[IoSlice<'_>]) -> io::Result<usize> {
@@ -210,6 +221,7 @@ impl Wire {
         if taken == 0 {
             return Err(io::ErrorKind::WouldBlock.into());
         }
+        let behind = self.queue_age();
         let mut rest = taken;
         for slice in slices {
             let here = rest.min(slice.len());
@@ -217,7 +229,7 @@ impl Wire {
             rest -= here;
         }
         self.handed += taken as u64;
-        self.log.push_back((self.handed, clock::now()));
+        self.log.push_back((self.handed, Handed { at: clock::now(), behind }));
         self.flow();
         Ok(taken)
     }

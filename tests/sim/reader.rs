@@ -4,7 +4,7 @@
 use crate::clock;
 use crate::content::Epoch;
 use crate::judge::Judge;
-use crate::link::Link;
+use crate::link::{Handed, Link};
 use crate::rng::Rng;
 use nearlight::base::Instant;
 use nearlight::protocol::websocket;
@@ -140,7 +140,7 @@ impl Reader {
         self.link.borrow_mut().push(&frame);
     }
 
-    fn take(&mut self, bytes: &[u8], handed: Instant, epochs: &[Epoch]) -> Result<(), String> {
+    fn take(&mut self, bytes: &[u8], handed: Handed, epochs: &[Epoch]) -> Result<(), String> {
         if self.state == State::Head || self.form == Form::WebSocket {
             self.buffer.extend_from_slice(bytes);
         }
@@ -167,7 +167,7 @@ impl Reader {
         }
     }
 
-    fn messages(&mut self, handed: Instant, epochs: &[Epoch]) -> Result<(), String> {
+    fn messages(&mut self, handed: Handed, epochs: &[Epoch]) -> Result<(), String> {
         let all = std::mem::take(&mut self.buffer);
         let mut rest = all.as_slice();
         while let Some((head, len)) = message(rest) {

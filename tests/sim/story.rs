@@ -15,6 +15,9 @@ use nearlight::limits::POOL_SEGMENTS;
 use nearlight::protocol::{Ask, Join, Policy};
 use std::time::Duration;
 
+/// Bytes of a send buffer that no reader here fills.
+const DEEP: usize = 1 << 24;
+
 /// A stream of the story.
 struct Plot {
     kind: Kind,
@@ -222,7 +225,8 @@ impl Story {
         let shape = match pace {
             Pace::Fast => Shape { sndbuf: 1 << 20, window: 1 << 20, short: rng.pick(&[0, 0, 5]) },
             Pace::Even(_) | Pace::Stalls { .. } | Pace::Dead => Shape {
-                sndbuf: rng.between(500, 60_000),
+                // Now and then a kernel that takes whatever it is given.
+                sndbuf: if rng.one_in(4) { DEEP } else { rng.between(500, 60_000) },
                 window: rng.between(500, 60_000),
                 short: rng.pick(&[0, 0, 4]),
             },
@@ -230,8 +234,13 @@ impl Story {
         if !plot.is_roomy && matches!(pace, Pace::Fast) {
             pace = Pace::Even(1 << 20);
         }
+        let max_lag = settings.max_lag.unwrap_or(self.max_lag);
+        // Lag counts from the last skip: what is older then may be as old again
+        // before the next, which comes within a quarter.
+        let queue = max_lag * 9 / 4 + Duration::from_millis(50);
         let promise = Promise {
-            max_lag: settings.max_lag.unwrap_or(self.max_lag),
+            max_lag,
+            queue: (shape.sndbuf == DEEP && form != Form::WebSocket).then_some(queue),
             last_key: settings.join == Some(Join::LastKey),
             live: settings.join == Some(Join::Live),
             fast: matches!(pace, Pace::Fast),
