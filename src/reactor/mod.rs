@@ -27,7 +27,7 @@ use accept::Listeners;
 use conn::{Conn, Role, Standing};
 use control::Control;
 use mio::event::Event;
-use mio::{Events, Poll, Token};
+use mio::{Events, Poll};
 use plan::Idle;
 use site::Sites;
 use slab::{Key, Slab};
@@ -179,9 +179,4 @@ fn heed(signals: &Option<Signals>, turn: &mut Turn) {
         log::info!("signal {signal}");
         turn.ready.control.push_back(Control::Drain);
     }
-}
-
-/// Fixed poll tokens, below those of connections.
-pub(crate) const fn fixed(number: usize) -> Token {
-    Token(number)
 }

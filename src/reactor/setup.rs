@@ -1,6 +1,7 @@
 //! From a plan to a shard: every socket bound, every option set and read
 //! back, every source registered with the poll.
 
+use super::Shard;
 use super::accept::Listeners;
 use super::plan::{Listen, Plan, Push, Service};
 use super::site::{Site, Sites};
@@ -8,7 +9,6 @@ use super::slab::Slab;
 use super::streams::Streams;
 use super::turn::Turn;
 use super::udp::{self, Duty, Ports};
-use super::{Shard, fixed};
 use crate::limits::EVENTS;
 use crate::options::Granted;
 use crate::protocol::http::Rules;
@@ -25,7 +25,7 @@ use std::os::fd::{AsFd, AsRawFd, BorrowedFd, RawFd};
 use std::sync::Arc;
 
 /// Signals.
-pub(super) const SIGNALS: Token = fixed(0);
+pub(super) const SIGNALS: Token = Token(0);
 /// Listeners count from here, UDP sockets from `PORTS`.
 const LISTENERS: usize = 1 << 16;
 const PORTS: usize = 2 << 16;
@@ -118,7 +118,7 @@ impl Shard {
                 let fd = socket.as_raw_fd();
                 let at = self.listeners.push(socket, number, listen.socket.clone());
                 self.sites.list.push(site);
-                self.register(fd, fixed(LISTENERS + at))
+                self.register(fd, Token(LISTENERS + at))
             }
             Service::UdpEcho | Service::UdpPublish { .. } | Service::UdpSubscribe { .. } => {
                 let socket = bind_udp(listen)?;
@@ -155,7 +155,7 @@ impl Shard {
         let fd = socket.as_raw_fd();
         let number = self.ports.list.len();
         self.ports.push(socket, duty);
-        self.register(fd, fixed(PORTS + number))
+        self.register(fd, Token(PORTS + number))
     }
 
     fn register(&self, fd: RawFd, token: Token) -> SysResult<()> {

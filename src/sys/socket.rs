@@ -143,14 +143,6 @@ impl Tcp {
         SockRef::from(self).set_linger(Some(Duration::ZERO))
     }
 
-    /// The pending error (`SO_ERROR`), which this clears.
-    ///
-    /// # Errors
-    /// The kernel's, if it can't be asked.
-    pub fn take_error(&self) -> io::Result<Option<io::Error>> {
-        SockRef::from(self).take_error()
-    }
-
     /// Acknowledges at once what has arrived (`TCP_QUICKACK`, tcp(7)). Not
     /// lasting: call it again after each receive.
     ///
