@@ -241,36 +241,24 @@ impl<S> Conn<S> {
 
     /// Takes the wish of a subscriber that waits; its next role comes at once.
     pub fn take_awaiting(&mut self) -> Option<Awaiting> {
-        match std::mem::replace(&mut self.role, Role::BETWEEN) {
-            Role::Awaiting(awaiting) => Some(*awaiting),
-            other @ (Role::Head { .. }
-            | Role::Greeting { .. }
-            | Role::Claiming(_)
-            | Role::Publisher(_)
-            | Role::Subscriber(_)
-            | Role::Echo(_)
-            | Role::Closing { .. }) => {
-                self.role = other;
-                None
-            }
+        if !matches!(self.role, Role::Awaiting(_)) {
+            return None;
         }
+        let Role::Awaiting(awaiting) = std::mem::replace(&mut self.role, Role::BETWEEN) else {
+            return None;
+        };
+        Some(*awaiting)
     }
 
     /// Takes the wish of a publisher that claims; its next role comes at once.
     pub fn take_claiming(&mut self) -> Option<Claiming> {
-        match std::mem::replace(&mut self.role, Role::BETWEEN) {
-            Role::Claiming(claiming) => Some(*claiming),
-            other @ (Role::Head { .. }
-            | Role::Greeting { .. }
-            | Role::Awaiting(_)
-            | Role::Publisher(_)
-            | Role::Subscriber(_)
-            | Role::Echo(_)
-            | Role::Closing { .. }) => {
-                self.role = other;
-                None
-            }
+        if !matches!(self.role, Role::Claiming(_)) {
+            return None;
         }
+        let Role::Claiming(claiming) = std::mem::replace(&mut self.role, Role::BETWEEN) else {
+            return None;
+        };
+        Some(*claiming)
     }
 
     /// True where other bytes may be sent: a subscriber is between messages.
