@@ -24,6 +24,7 @@
 //! | [`framing`] | base | where bytes may be cut; join points |
 //! | [`protocol`] | framing, base | sans-IO sessions, names, refusals |
 //! | [`relay`] | protocol, ring, framing, base | streams, directory; join, lag, skip |
+//! | [`report`] | protocol, framing, base | counters and snapshots, as text |
 //! | [`sys`] | base | sockets, clock, signals: the kernel's door |
 //! | [`options`] | sys, base | socket options as one table |
 //! | [`reactor`] | all above | the event loop, the one user of mio |
@@ -82,6 +83,8 @@ pub mod framing;
 pub mod protocol;
 
 pub mod relay;
+
+pub mod report;
 
 pub mod sys;
 

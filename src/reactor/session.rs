@@ -5,10 +5,10 @@ use super::close;
 use super::conn::{Awaiting, Claiming, Conn, HttpAnswer, Publisher, Role, Standing, Subscribed};
 use super::control::{Claimer, Control};
 use super::ingest::{self, Read, Taken};
-use super::page;
 use super::plan::Service;
 use super::site::{Site, Sites};
 use super::slab::{Key, Slab};
+use super::snapshot;
 use super::streams::Streams;
 use super::turn::{Alarm, Turn};
 use crate::base::Instant;
@@ -18,6 +18,7 @@ use crate::protocol::http::{Http, HttpAsk, Timeout};
 use crate::protocol::websocket::Inbound;
 use crate::protocol::{Body, Name, Refusal, Sniff, response, wrong_protocol};
 use crate::relay::{Claim, Form, Found, Settings, Subscriber};
+use crate::report;
 use crate::sys::socket::Socket;
 use std::io;
 
@@ -149,7 +150,9 @@ impl Desk<'_> {
                 Acted::Ends(self.subscribe(key, conn, awaiting))
             }
             HttpAsk::Page { page, head_only, keep_alive } => {
-                let text = page::answer(page, head_only, keep_alive, self.turn, self.streams);
+                let snapshot = snapshot::take(self.turn, self.streams);
+                let (media_type, body) = report::render(page, &snapshot);
+                let text = response::page(media_type, body.as_bytes(), keep_alive, head_only);
                 self.respond(conn, &text, keep_alive)
             }
             HttpAsk::Preflight { media, keep_alive } => {

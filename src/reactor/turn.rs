@@ -5,11 +5,11 @@
 //! next poll does not sleep: edge-triggered readiness is told once.
 
 use super::control::Control;
-use super::counters::Counters;
 use super::slab::Key;
 use crate::base::Instant;
 use crate::limits::SCRATCH_BYTES;
 use crate::relay::egress::Messages;
+use crate::report::Counters;
 use std::cmp::Reverse;
 use std::collections::{BinaryHeap, VecDeque};
 

@@ -4,7 +4,7 @@ use crate::base::Counter;
 use crate::protocol::Refusal;
 
 /// Counters of one shard.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub struct Counters {
     /// Turns of the loop.
     pub turns: Counter,
@@ -45,12 +45,14 @@ pub struct Counters {
 }
 
 /// How often a phase ran out of its budget and went on in the next turn.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub struct Exhausted {
     /// UDP receive calls on one socket.
     pub udp_ingest: Counter,
     /// Bytes or calls on one TCP publisher.
     pub tcp_ingest: Counter,
+    /// Time of the live fan-out over UDP.
+    pub udp_fanout: Counter,
     /// Sends or time of the live fan-out.
     pub fanout: Counter,
     /// Sends of resumed writers.
@@ -69,10 +71,11 @@ pub struct Exhausted {
 
 impl Exhausted {
     /// Every budget's name and how often it ran out.
-    pub fn rows(&self) -> [(&'static str, u64); 9] {
+    pub fn rows(&self) -> [(&'static str, u64); 10] {
         [
             ("udp_ingest", self.udp_ingest.get()),
             ("tcp_ingest", self.tcp_ingest.get()),
+            ("udp_fanout", self.udp_fanout.get()),
             ("fanout", self.fanout.get()),
             ("writers", self.writers.get()),
             ("catchup", self.catchup.get()),

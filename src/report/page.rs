@@ -1,38 +1,24 @@
-//! The server's own pages: health, metrics, the list of streams.
+//! The server's own pages, made from a snapshot.
 
-use super::counters::Counters;
-use super::streams::{Fanout, Streams};
-use super::turn::Turn;
+use super::{Counters, Snapshot, StreamSnapshot};
 use crate::protocol::http::Page;
-use crate::protocol::response;
 use std::fmt::Write;
 
-/// The response for a page.
-pub(super) fn answer(
-    page: Page,
-    head_only: bool,
-    keep_alive: bool,
-    turn: &Turn,
-    streams: &Streams,
-) -> Vec<u8> {
-    let (content_type, body) = match page {
+/// The media type and the text of a page.
+pub fn render(page: Page, snapshot: &Snapshot) -> (&'static str, String) {
+    match page {
         Page::Healthz => ("text/plain; charset=utf-8", "ok\n".to_owned()),
-        Page::Metrics => ("text/plain; version=0.0.4; charset=utf-8", metrics(turn, streams)),
-        Page::Streams => ("application/json", list(turn, streams)),
-        Page::Root => ("text/plain; charset=utf-8", root(streams)),
-    };
-    response::page(content_type, body.as_bytes(), keep_alive, head_only)
-}
-
-fn fans(streams: &Streams) -> impl Iterator<Item = &Fanout> {
-    streams.names.values().filter_map(|key| streams.fanouts.get(*key))
+        Page::Metrics => ("text/plain; version=0.0.4; charset=utf-8", metrics(snapshot)),
+        Page::Streams => ("application/json", list(&snapshot.streams)),
+        Page::Root => ("text/plain; charset=utf-8", root(&snapshot.streams)),
+    }
 }
 
 /// `GET /`: what lives, for people.
-fn root(streams: &Streams) -> String {
+fn root(streams: &[StreamSnapshot]) -> String {
     let mut text = String::from("nearlight\n\nlive streams:\n");
-    for fan in fans(streams) {
-        let _ = writeln!(text, "  /{} ({} subscribers)", fan.stream.name, fan.subscribers);
+    for stream in streams {
+        let _ = writeln!(text, "  /{} ({} subscribers)", stream.name, stream.subscribers);
     }
     text.push_str("\nsee /api/streams, /metrics, /healthz\n");
     text
@@ -40,12 +26,10 @@ fn root(streams: &Streams) -> String {
 
 /// `GET /api/streams`: an array of the live streams, by name. Names need no
 /// escaping: their grammar has no quote, backslash or control character.
-fn list(turn: &Turn, streams: &Streams) -> String {
+fn list(streams: &[StreamSnapshot]) -> String {
     let mut text = String::from("[");
-    for (n, fan) in fans(streams).enumerate() {
-        let stream = &fan.stream;
-        let window = stream.window();
-        let age = window.newest_arrival().map(|at| turn.now.since(at).as_nanos());
+    for (n, stream) in streams.iter().enumerate() {
+        let age = stream.newest_frame_age.map(|age| age.as_nanos());
         let _ = write!(
             text,
             "{}{{\"name\":\"{}\",\"epoch\":{},\"framing\":\"{}\",\"subscribers\":{},\
@@ -55,17 +39,17 @@ fn list(turn: &Turn, streams: &Streams) -> String {
             if n == 0 { "" } else { "," },
             stream.name,
             stream.epoch,
-            stream.kind().label(),
-            fan.subscribers,
-            fan.waiting.len(),
-            fan.behind.len(),
-            window.head(),
-            window.len(),
-            stream.stats.received_bytes,
-            stream.moved_bytes(),
+            stream.kind.label(),
+            stream.subscribers,
+            stream.waiting,
+            stream.behind,
+            stream.position,
+            stream.window_bytes,
+            stream.received_bytes,
+            stream.moved_bytes,
             age.map_or("null".to_owned(), |age| age.to_string()),
-            stream.framing_stats().continuity_errors,
-            stream.framing_stats().skipped_bytes,
+            stream.continuity_errors,
+            stream.skipped_bytes,
         );
     }
     text.push_str("]\n");
@@ -73,18 +57,19 @@ fn list(turn: &Turn, streams: &Streams) -> String {
 }
 
 /// `GET /metrics`: Prometheus text format 0.0.4.
-fn metrics(turn: &Turn, streams: &Streams) -> String {
+fn metrics(snapshot: &Snapshot) -> String {
     let mut text = String::new();
-    totals(&mut text, &turn.counters, streams);
-    let reasons = turn.counters.refusals().map(|(why, count)| (why.label().to_owned(), count));
+    let counters = &snapshot.counters;
+    totals(&mut text, counters, snapshot);
+    let reasons = counters.refusals().map(|(why, count)| (why.label().to_owned(), count));
     family(&mut text, "refused_total", "Peers and requests refused", "reason", reasons);
-    let phases = turn.counters.exhausted.rows().map(|(phase, count)| (phase.to_owned(), count));
+    let phases = counters.exhausted.rows().map(|(phase, count)| (phase.to_owned(), count));
     family(&mut text, "budget_exhausted_total", "Budgets used up", "phase", phases);
-    let counts = fans(streams).map(|fan| (fan.stream.name.to_string(), fan.subscribers as u64));
+    let streams = snapshot.streams.iter();
+    let counts = streams.map(|stream| (stream.name.to_string(), stream.subscribers as u64));
     family(&mut text, "subscribers", "Subscribers on connections", "stream", counts);
     text
 }
-
 /// One metric with a label.
 fn family(
     text: &mut String,
@@ -101,7 +86,7 @@ fn family(
 }
 
 /// The counters without a label.
-fn totals(text: &mut String, counters: &Counters, streams: &Streams) {
+fn totals(text: &mut String, counters: &Counters, snapshot: &Snapshot) {
     let rows = [
         ("turns", "Turns of the loop", counters.turns),
         ("accepted", "Connections accepted", counters.accepted),
@@ -119,7 +104,7 @@ fn totals(text: &mut String, counters: &Counters, streams: &Streams) {
         ("kernel_drops", "Datagrams lost before they were read", counters.kernel_drops),
         ("skips", "Jumps forward of subscribers", counters.skips),
         ("lag_closes", "Subscribers ended for their lag", counters.lag_closes),
-        ("segments_allocated", "Ring segments allocated", streams.pool.allocated),
+        ("segments_allocated", "Ring segments allocated", snapshot.segments_allocated),
     ];
     for (name, help, counter) in rows {
         let count = counter.get();

@@ -1,0 +1,58 @@
+//! What a server says of itself: counters, and snapshots of its streams, as
+//! text for people, JSON and Prometheus metrics.
+//!
+//! A shard fills a [`Snapshot`], which costs it as much as its streams are
+//! many; making text of one is no affair of the loop.
+
+mod counters;
+mod page;
+
+pub use counters::{Counters, Exhausted};
+pub use page::render;
+
+use crate::base::{Counter, Position};
+use crate::framing::Kind;
+use crate::protocol::Name;
+use std::time::Duration;
+
+/// One shard, at one moment.
+#[derive(Clone, Debug)]
+pub struct Snapshot {
+    /// What it has counted.
+    pub counters: Counters,
+    /// Ring segments that it had to allocate.
+    pub segments_allocated: Counter,
+    /// Its live streams, by name.
+    pub streams: Vec<StreamSnapshot>,
+}
+
+/// One live stream, at one moment.
+#[derive(Clone, Debug)]
+pub struct StreamSnapshot {
+    /// Its name.
+    pub name: Name,
+    /// Number of this life of it.
+    pub epoch: u64,
+    /// How its frames are found.
+    pub kind: Kind,
+    /// Subscribers on connections.
+    pub subscribers: usize,
+    /// Those of them that wait for a join point.
+    pub waiting: usize,
+    /// Those of them that are not at its head.
+    pub behind: usize,
+    /// End of its newest frame.
+    pub position: Position,
+    /// Bytes kept.
+    pub window_bytes: u64,
+    /// Bytes received from its publisher.
+    pub received_bytes: u64,
+    /// Bytes moved or copied in user space.
+    pub moved_bytes: u64,
+    /// How long ago its newest frame arrived.
+    pub newest_frame_age: Option<Duration>,
+    /// Packets that did not follow the one before on their PID.
+    pub continuity_errors: u64,
+    /// Bytes that were no part of the stream.
+    pub skipped_bytes: u64,
+}
