@@ -86,13 +86,24 @@ pub const TOKEN_TIME: Duration = Duration::from_secs(30);
 pub const JOIN_REQUEST_BYTES: usize = 16;
 /// A UDP subscriber that says nothing for this long is gone.
 pub const UDP_SILENCE: Duration = Duration::from_secs(10);
-/// Datagrams gathered before they are handed over, to each destination in turn.
-pub const UDP_PIECES: usize = 28;
+/// Datagrams of one stretch of a stream: what the kernel cuts apart in one
+/// piece (64, `UDP_MAX_SEGMENTS` before 6.x) and an IP packet holds, 49 of
+/// [`DATAGRAM_BYTES`]; and no longer a burst to one receiver than its buffer
+/// takes (212,992 bytes by default, twice what this is charged there).
+pub const UDP_PIECES: usize = 44;
+/// Largest datagrams that the kernel is asked to cut: what an Ethernet packet
+/// of 1500 bytes holds behind IPv6 and UDP headers. It refuses to cut what the
+/// path would break up again.
+pub const GSO_STRIDE: usize = 1452;
+/// Datagrams handed over in one call to all receivers together: some 100 us
+/// where the kernel cuts them, so that the phase's time can be kept.
+pub const UDP_CALL: usize = 128;
+/// Sending datagrams yields after this long, half of the fan-out's time.
+pub const UDP_TIME: Duration = Duration::from_micros(125);
 /// A UDP publisher that was refused its name asks again after this.
 pub const CLAIM_PAUSE: Duration = Duration::from_secs(1);
-/// UDP subscribers of one listener: a flush goes to all of them in one turn,
-/// and of a video frame that is some 15 datagrams each.
-pub const UDP_SUBSCRIBERS: usize = 128;
+/// UDP subscribers of one listener: some 2 MiB of addresses and cursors.
+pub const UDP_SUBSCRIBERS: usize = 16_384;
 
 // --- relay --------------------------------------------------------------
 
@@ -128,9 +139,9 @@ pub const PLAIN_SLICES: usize = 8;
 /// Bytes of control data that one receive has room for: the GRO stride, the
 /// drop count and a set of timestamps take half of it.
 pub const CONTROL_BYTES: usize = 256;
-/// Datagrams handed to the kernel in one call: enough that the call itself
-/// costs nothing per datagram; `UIO_MAXIOV`, 1024, is the kernel's own bound.
-pub const DATAGRAM_BATCH: usize = 64;
+/// Headers handed to the kernel in one call: enough that the call itself costs
+/// nothing per datagram, few enough to be done in 150 us.
+pub const DATAGRAM_BATCH: usize = 32;
 /// Fan-out yields after this many sends ...
 pub const FANOUT_SENDS: usize = 32;
 /// ... or this long.

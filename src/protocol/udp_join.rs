@@ -63,6 +63,12 @@ pub struct Joiner {
     outer: Sha1,
 }
 
+/// Whether a datagram, from where an address alone is trusted, says that it
+/// leaves.
+pub fn is_bye(bytes: &[u8]) -> bool {
+    bytes.len() >= JOIN_REQUEST_BYTES && bytes.starts_with(BYE)
+}
+
 /// The epoch that `now` lies in.
 pub fn epoch(now: Instant) -> u64 {
     now.as_nanos() / TOKEN_TIME.as_nanos() as u64

@@ -12,6 +12,7 @@ use crate::base::{Counter, Instant};
 use crate::framing::Kind;
 use crate::limits::{
     CATCHUP_SENDS, CLOCK_SENDS, FANOUT_SENDS, FANOUT_TIME, FLUSH_SLICES, LAG_TICK, PLAIN_SLICES,
+    UDP_TIME,
 };
 use crate::protocol::{response, websocket};
 use crate::relay::{Subscriber, Verdict};
@@ -71,6 +72,7 @@ pub fn live<S: Socket>(
     ports: &mut Ports,
 ) {
     let mut budget = Budget::new(FANOUT_SENDS);
+    let datagrams_until = turn.now + UDP_TIME;
     // The stream that the budget ran out in: it comes after those that had none
     // of it, or one that never gets done would keep all the others waiting.
     let mut cut = None;
@@ -82,14 +84,23 @@ pub fn live<S: Socket>(
             continue;
         };
         wake_waiting(fan, turn, conns);
-        if std::mem::take(&mut fan.is_udp_due) {
-            ports.send(fan, turn);
+        if fan.is_udp_due {
+            fan.is_udp_due = !ports.send(fan, turn, datagrams_until);
+            if fan.is_udp_due {
+                turn.counters.exhausted.udp_fanout.bump();
+            }
         }
+        let is_sent = !fan.is_udp_due;
         let is_complete = pass(key, &mut budget, turn, streams, conns);
         // Not before: whoever keeps up gets all, however little is kept.
         trim(key, turn, streams, conns);
-        if !is_complete {
+        if let Some(fan) = streams.fanouts.get_mut(key).filter(|_| is_complete) {
+            // Whoever was first is last next time.
+            fan.live.rotate_left(usize::from(!fan.live.is_empty()));
+        } else {
             turn.counters.exhausted.fanout.bump();
+        }
+        if !is_complete || !is_sent {
             match cut {
                 None => cut = Some(key),
                 Some(_) => turn.ready.dirty.push_back(key),
@@ -97,8 +108,6 @@ pub fn live<S: Socket>(
             continue;
         }
         if let Some(fan) = streams.fanouts.get_mut(key) {
-            // Whoever was first is last next time.
-            fan.live.rotate_left(usize::from(!fan.live.is_empty()));
             fan.is_dirty = false;
             fan.stream.warm_up();
         }

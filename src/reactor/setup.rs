@@ -147,7 +147,8 @@ impl Shard {
             // `ttl` is a socket option, set above.
             socket.multicast_out(None, push.iface.as_deref())?;
         }
-        let duty = Duty::send(push.name.clone(), joiner.clone(), true, Some(push.to));
+        let max_lag = Settings::of(&push.ask).max_lag;
+        let duty = Duty::push(push.name.clone(), joiner.clone(), push.to, max_lag);
         self.add_port(socket, duty)
     }
 

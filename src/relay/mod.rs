@@ -5,6 +5,7 @@
 //! then, what a stream keeps ([`stream`]), who owns a name ([`directory`]).
 //! Nothing here has a socket or a clock.
 
+pub mod datagrams;
 pub mod directory;
 pub mod egress;
 pub mod settings;

@@ -9,7 +9,9 @@ use super::address::{Destination, RawAddr};
 use super::error::retried;
 use super::socket::{Udp, message, send_message};
 use crate::limits::{CONTROL_BYTES, DATAGRAM_BATCH};
+use std::fmt;
 use std::io::{self, IoSlice};
+use std::mem;
 use std::net::SocketAddr;
 use std::os::fd::{AsFd, AsRawFd};
 
@@ -70,7 +72,7 @@ impl Udp {
     /// The kernel's; `WouldBlock` when the send buffer is full.
     pub fn send_to(&self, slices: &[IoSlice<'_>], to: SocketAddr) -> io::Result<usize> {
         let to = Destination::from(to);
-        let header = header(&Datagram { to: &to, slices });
+        let header = header(&Datagram { to: &to, slices, gso: None });
         // SAFETY: the header points at `to` and `slices`, which outlive the
         // call.
         unsafe { send_message(self.as_fd(), &header) }
@@ -134,43 +136,87 @@ unsafe fn number(at: *const libc::cmsghdr, note: &libc::cmsghdr) -> Option<u32> 
     Some(unsafe { data.cast::<u32>().read_unaligned() })
 }
 
-/// One datagram to send: borrowed, so that many can share slices or address.
+/// What one header of a batch sends: a datagram, or several that the kernel
+/// cuts apart (GSO). Borrowed, so that many can share slices, cut and address.
 #[derive(Clone, Copy, Debug)]
 pub struct Datagram<'a> {
     /// Where to.
     pub to: &'a Destination,
     /// Its bytes, in order.
     pub slices: &'a [IoSlice<'a>],
+    /// How they are cut; `None`: they are one datagram.
+    pub gso: Option<&'a Gso>,
 }
 
-/// How a batch went.
+impl Datagram<'_> {
+    /// How many datagrams go over the wire.
+    fn count(&self) -> usize {
+        self.gso.map_or(1, |gso| gso.count)
+    }
+}
+
+/// Datagrams of one size, the last perhaps shorter, in one send: the control
+/// message of `UDP_SEGMENT`, udp(7), made once for all who are sent them.
+#[repr(C)]
+#[derive(Clone, Copy)]
+pub struct Gso {
+    header: libc::cmsghdr,
+    stride: u16,
+    /// The data's length rounded up, as `CMSG_SPACE` has it.
+    padding: [u8; size_of::<usize>() - size_of::<u16>()],
+    count: usize,
+}
+
+impl Gso {
+    /// Bytes of the control message, from the start of the struct.
+    const SPACE: usize = mem::offset_of!(Self, count);
+
+    /// Cuts `bytes` into datagrams of `stride` bytes; `None` if they are one
+    /// or none, or if such a stride can't be cut.
+    pub fn new(stride: usize, bytes: usize) -> Option<Self> {
+        if bytes <= stride {
+            return None;
+        }
+        let count = bytes.div_ceil(stride.max(1));
+        let stride = u16::try_from(stride).ok().filter(|stride| *stride > 0)?;
+        // SAFETY: a cmsghdr is integers, and padding on some C libraries.
+        let mut header: libc::cmsghdr = unsafe { mem::zeroed() };
+        let data = mem::offset_of!(Self, stride) + size_of::<u16>();
+        header.cmsg_len = data as _;
+        header.cmsg_level = libc::SOL_UDP;
+        header.cmsg_type = libc::UDP_SEGMENT;
+        Some(Self { header, stride, padding: Default::default(), count })
+    }
+}
+
+impl fmt::Debug for Gso {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} datagrams of {} bytes", self.count, self.stride)
+    }
+}
+
+/// How a batch went, in datagrams.
 #[derive(Debug, Default)]
 pub struct Sent {
-    /// Datagrams that the kernel took.
+    /// Those that the kernel took.
     pub sent: usize,
-    /// Datagrams that it refused; each is in [`Outgoing::failures`].
+    /// Those that it refused.
     pub failed: usize,
-    /// Datagrams that were not tried, because the kernel had no room.
+    /// Those that were not tried, because the kernel had no room.
     pub untried: usize,
+    /// The kernel would not cut datagrams apart for this socket or this way:
+    /// they went one by one, and others need not be tried.
+    pub gso_refused: bool,
     /// What stopped the batch, or else the first refusal.
     pub error: Option<io::Error>,
-}
-
-/// A datagram that the kernel refused. On a connected socket the reason may be
-/// ICMP's answer to an earlier one, which the kernel tells in place of sending.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Failure {
-    /// Which one of the batch, from zero.
-    pub index: usize,
-    /// The error's number, errno(3).
-    pub errno: i32,
 }
 
 /// Sends batches; keeps the memory it needs from one to the next.
 #[derive(Default)]
 pub struct Outgoing {
     headers: Vec<libc::mmsghdr>,
-    failures: Vec<Failure>,
+    /// Datagrams of each header.
+    counts: Vec<usize>,
 }
 
 // SAFETY: the pointers in `headers` are followed within one call of `send`
@@ -179,31 +225,33 @@ unsafe impl Send for Outgoing {}
 
 impl Outgoing {
     /// Sends the datagrams in order: sendmmsg(2) with `MSG_DONTWAIT |
-    /// MSG_NOSIGNAL`, `limits::DATAGRAM_BATCH` at a time. One that the kernel
-    /// refuses is dropped and counted, and the next ones go on; want of room
-    /// (`EAGAIN`, `ENOBUFS`, `ENOMEM`) stops the batch, and what is left is
-    /// counted as untried.
+    /// MSG_NOSIGNAL`, `limits::DATAGRAM_BATCH` headers at a time. One that the
+    /// kernel refuses is dropped and counted, and the next ones go on; want of
+    /// room (`EAGAIN`, `ENOBUFS`, `ENOMEM`) stops the batch, and what is left
+    /// is counted as untried. On a connected socket a refusal may be ICMP's
+    /// answer to an earlier datagram, which the kernel tells in place of
+    /// sending.
     pub fn send<'a>(
         &mut self,
         udp: &Udp,
         datagrams: impl IntoIterator<Item = Datagram<'a>>,
     ) -> Sent {
-        self.failures.clear();
         let mut outcome = Sent::default();
         let mut datagrams = datagrams.into_iter();
         loop {
             self.headers.clear();
-            let batch = datagrams.by_ref().take(DATAGRAM_BATCH);
-            self.headers.extend(
-                batch.map(|datagram| libc::mmsghdr { msg_hdr: header(&datagram), msg_len: 0 }),
-            );
+            self.counts.clear();
+            for datagram in datagrams.by_ref().take(DATAGRAM_BATCH) {
+                self.headers.push(libc::mmsghdr { msg_hdr: header(&datagram), msg_len: 0 });
+                self.counts.push(datagram.count());
+            }
             if self.headers.is_empty() {
                 break;
             }
             // Every pointer in `headers` is good for 'a, which outlives this
             // function.
             if !self.hand_over(udp, &mut outcome) {
-                outcome.untried += datagrams.count();
+                outcome.untried += datagrams.map(|datagram| datagram.count()).sum::<usize>();
                 break;
             }
         }
@@ -211,46 +259,36 @@ impl Outgoing {
         outcome
     }
 
-    /// The datagrams that the last batch was refused, in order.
-    pub fn failures(&self) -> &[Failure] {
-        &self.failures
-    }
-
     /// Sends `headers`; false if the kernel has no room for more.
     fn hand_over(&mut self, udp: &Udp, outcome: &mut Sent) -> bool {
-        let first = outcome.sent + outcome.failed;
-        let flags = (libc::MSG_DONTWAIT | libc::MSG_NOSIGNAL) as _;
         let mut done = 0;
         while done < self.headers.len() {
             let rest = &mut self.headers[done..];
-            let (start, len) = (rest.as_mut_ptr(), rest.len() as libc::c_uint);
-            let taken = retried(|| {
-                // SAFETY: `start` is `len` headers, which point at addresses
-                // and slices that `send` holds borrowed; the kernel writes
-                // their msg_len alone.
-                let taken = unsafe { libc::sendmmsg(udp.as_raw_fd(), start, len, flags) };
-                taken as isize
-            });
+            // SAFETY: the headers point at what `send` holds borrowed.
+            let taken = unsafe { send_messages(udp, rest) };
             match taken {
                 // The kernel stops at the first refusal and forgets the error;
                 // the next call starts at that datagram and tells.
                 Ok(taken) => {
+                    outcome.sent += self.counts[done..done + taken].iter().sum::<usize>();
                     done += taken;
-                    outcome.sent += taken;
                 }
                 Err(error) if is_no_room(&error) => {
-                    outcome.untried = self.headers.len() - done;
+                    outcome.untried = self.counts[done..].iter().sum();
                     outcome.error = Some(error);
                     return false;
                 }
-                Err(error) => {
-                    self.failures.push(Failure {
-                        index: first + done,
-                        errno: error.raw_os_error().unwrap_or(0),
-                    });
+                Err(error) if self.counts[done] > 1 && is_no_gso(&error) => {
+                    outcome.gso_refused = true;
+                    // SAFETY: it points at what `send` holds borrowed, its
+                    // control at a `Gso`.
+                    unsafe { send_apart(udp, &self.headers[done].msg_hdr, outcome) };
                     done += 1;
-                    outcome.failed += 1;
+                }
+                Err(error) => {
+                    outcome.failed += self.counts[done];
                     outcome.error.get_or_insert(error);
+                    done += 1;
                 }
             }
         }
@@ -258,8 +296,73 @@ impl Outgoing {
     }
 }
 
+/// sendmmsg(2); answers how many messages were taken.
+///
+/// # Safety
+/// The pointers in `messages` are good for reading what their lengths say.
+unsafe fn send_messages(udp: &Udp, messages: &mut [libc::mmsghdr]) -> io::Result<usize> {
+    let flags = (libc::MSG_DONTWAIT | libc::MSG_NOSIGNAL) as _;
+    let (start, len) = (messages.as_mut_ptr(), messages.len() as libc::c_uint);
+    retried(|| {
+        // SAFETY: the caller vouches for the pointers; the kernel writes the
+        // messages' msg_len alone.
+        let taken = unsafe { libc::sendmmsg(udp.as_raw_fd(), start, len, flags) };
+        taken as isize
+    })
+}
+
+/// Does by hand what the kernel would not: sends each datagram of a cut by
+/// itself.
+///
+/// # Safety
+/// As [`send_messages`]; the control data is a [`Gso`].
+unsafe fn send_apart(udp: &Udp, whole: &libc::msghdr, outcome: &mut Sent) {
+    // SAFETY: the caller says so.
+    let gso = unsafe { whole.msg_control.cast::<Gso>().read() };
+    // SAFETY: the list is as long as it says (the caller).
+    let list = unsafe { std::slice::from_raw_parts(whole.msg_iov, whole.msg_iovlen as _) };
+    let mut list = list.to_vec();
+    let mut rest = &mut list[..];
+    while !rest.is_empty() {
+        let (mut room, mut piece) = (usize::from(gso.stride), Vec::new());
+        while room > 0
+            && let Some(first) = rest.first_mut()
+        {
+            let len = room.min(first.iov_len);
+            piece.push(libc::iovec { iov_base: first.iov_base, iov_len: len });
+            first.iov_base = first.iov_base.wrapping_byte_add(len);
+            first.iov_len -= len;
+            room -= len;
+            if first.iov_len == 0 {
+                rest = &mut rest[1..];
+            }
+        }
+        let mut one = *whole;
+        (one.msg_iov, one.msg_iovlen) = (piece.as_mut_ptr(), piece.len() as _);
+        (one.msg_control, one.msg_controllen) = (std::ptr::null_mut(), 0);
+        // SAFETY: the pieces lie in the slices that the caller vouches for.
+        match unsafe { send_message(udp.as_fd(), &one) } {
+            Ok(_) => outcome.sent += 1,
+            Err(error) if is_no_room(&error) => outcome.untried += 1,
+            Err(error) => {
+                outcome.failed += 1;
+                outcome.error.get_or_insert(error);
+            }
+        }
+    }
+}
+
 fn is_no_room(error: &io::Error) -> bool {
     matches!(error.raw_os_error(), Some(libc::EAGAIN | libc::ENOBUFS | libc::ENOMEM))
+}
+
+/// What the kernel answers where it can't cut: a stride that the path can't
+/// carry in one packet, a device without checksums, IPsec.
+fn is_no_gso(error: &io::Error) -> bool {
+    matches!(
+        error.raw_os_error(),
+        Some(libc::EIO | libc::EINVAL | libc::EMSGSIZE | libc::EOPNOTSUPP)
+    )
 }
 
 /// A header that points at what `datagram` borrows.
@@ -272,6 +375,10 @@ fn header(datagram: &Datagram<'_>) -> libc::msghdr {
     header.msg_namelen = len;
     header.msg_iov = datagram.slices.as_ptr().cast_mut().cast();
     header.msg_iovlen = datagram.slices.len() as _;
+    if let Some(gso) = datagram.gso {
+        header.msg_control = (&raw const *gso).cast_mut().cast();
+        header.msg_controllen = Gso::SPACE as _;
+    }
     header
 }
 

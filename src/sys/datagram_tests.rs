@@ -1,10 +1,11 @@
 //! Datagrams on loopback: batches, GRO, losses, groups.
-#![expect(unsafe_code, reason = "received bytes are taken, errors polled for, UDP_SEGMENT set")]
+#![expect(unsafe_code, reason = "errors are polled for")]
 
 use super::*;
 use crate::limits::DATAGRAM_BYTES;
 use crate::sys::interfaces;
 use crate::sys::socket::Reuse;
+use crate::sys::sockopt;
 use crate::sys::testing::{loopbacks, unblocked, wait_for};
 use socket2::SockRef;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
@@ -79,12 +80,10 @@ fn a_batch_goes_on_after_a_refused_one() {
         let slices = [IoSlice::new(b"a"), IoSlice::new(b"b")];
         let mut outgoing = Outgoing::default();
         for _ in 0..2 {
-            let batch = to.iter().map(|to| Datagram { to, slices: &slices });
+            let batch = to.iter().map(|to| Datagram { to, slices: &slices, gso: None });
             let sent = outgoing.send(&here, batch);
             assert_eq!((sent.sent, sent.failed, sent.untried), (3, 3, 0));
             assert_eq!(sent.error.unwrap().kind(), io::ErrorKind::InvalidInput);
-            let failures = [0, 2, 5].map(|index| Failure { index, errno: libc::EINVAL });
-            assert_eq!(outgoing.failures(), failures);
             for udp in &there {
                 assert_eq!(take(udp, 16).1, b"ab");
                 assert!(nothing_left(udp));
@@ -103,13 +102,12 @@ fn batches_larger_than_one_call_keep_order_and_count() {
     let slices: Vec<[IoSlice<'_>; 1]> = numbers.iter().map(|n| [IoSlice::new(n)]).collect();
     let skipped = DATAGRAM_BATCH + 3;
     let mut outgoing = Outgoing::default();
-    let batch = slices
-        .iter()
-        .enumerate()
-        .map(|(i, slices)| Datagram { to: if i == skipped { &bad } else { &good }, slices });
+    let batch = slices.iter().enumerate().map(|(i, slices)| {
+        let to = if i == skipped { &bad } else { &good };
+        Datagram { to, slices, gso: None }
+    });
     let sent = outgoing.send(&here, batch);
     assert_eq!((sent.sent, sent.failed, sent.untried), (count - 1, 1, 0));
-    assert_eq!(outgoing.failures()[0].index, skipped);
     for (i, number) in numbers.iter().enumerate() {
         if i != skipped {
             assert_eq!(take(&there, 16).1, number);
@@ -117,7 +115,7 @@ fn batches_larger_than_one_call_keep_order_and_count() {
     }
     let none = outgoing.send(&here, []);
     assert_eq!((none.sent, none.failed, none.untried), (0, 0, 0));
-    assert!(none.error.is_none() && outgoing.failures().is_empty());
+    assert!(none.error.is_none());
 }
 
 #[test]
@@ -130,7 +128,7 @@ fn want_of_room_stops_a_batch() {
     let slices = [IoSlice::new(b"x")];
     let count = 5000;
     let mut outgoing = Outgoing::default();
-    let all = std::iter::repeat_n(Datagram { to: &to, slices: &slices }, count);
+    let all = std::iter::repeat_n(Datagram { to: &to, slices: &slices, gso: None }, count);
     let sent = outgoing.send(&here, all);
     assert!(sent.sent > 0 && sent.sent < count, "{sent:?}");
     assert_eq!((sent.failed, sent.untried), (0, count - sent.sent));
@@ -155,7 +153,7 @@ fn an_icmp_error_does_not_stop_the_others() {
     let closed = Destination::from(closed);
     let slices = [IoSlice::new(b"x")];
     let mut outgoing = Outgoing::default();
-    let first = [Datagram { to: &closed, slices: &slices }];
+    let first = [Datagram { to: &closed, slices: &slices, gso: None }];
     assert_eq!(outgoing.send(&here, first).sent, 1);
     wait_for("answer of the closed port", || {
         let mut asked = libc::pollfd { fd: here.as_raw_fd(), events: 0, revents: 0 };
@@ -163,41 +161,34 @@ fn an_icmp_error_does_not_stop_the_others() {
         unsafe { libc::poll(&raw mut asked, 1, 0) };
         (asked.revents & libc::POLLERR != 0).then_some(())
     });
-    let rest = [&good, &good, &closed].map(|to| Datagram { to, slices: &slices });
+    let rest = [&good, &good, &closed].map(|to| Datagram { to, slices: &slices, gso: None });
     let sent = outgoing.send(&here, rest);
     assert_eq!((sent.sent, sent.failed, sent.untried), (2, 1, 0));
     assert_eq!(sent.error.unwrap().kind(), io::ErrorKind::ConnectionRefused);
-    assert_eq!(outgoing.failures()[0].index, 0);
     take(&there, 16);
     assert!(nothing_left(&there));
 }
 
+/// Bytes that tell where they are missing.
+fn payload(len: usize) -> Vec<u8> {
+    (0..len).map(|i| (i % 251) as u8).collect()
+}
+
 #[test]
-fn a_gso_send_arrives_as_one_receive_with_its_stride() {
+fn a_cut_send_arrives_as_one_receive_with_its_stride() {
     for addr in loopbacks() {
         let (here, there) = (udp(addr), udp(addr));
-        if !there.enable_gro() {
-            eprintln!("GRO is not tested here: this kernel has no UDP_GRO");
+        if !there.enable_gro() || !here.can_gso() {
+            eprintln!("not tested here: this kernel has no UDP_GRO or no UDP_SEGMENT");
             return;
         }
-        let stride = DATAGRAM_BYTES as libc::c_int;
-        // SAFETY: the call reads one int, at the address of a live one.
-        let done = unsafe {
-            libc::setsockopt(
-                here.as_raw_fd(),
-                libc::SOL_UDP,
-                libc::UDP_SEGMENT,
-                (&raw const stride).cast(),
-                size_of::<libc::c_int>() as libc::socklen_t,
-            )
-        };
-        if done == -1 {
-            eprintln!("GRO is not tested here: this kernel has no UDP_SEGMENT");
-            return;
-        }
-        let payload: Vec<u8> = (0..5 * DATAGRAM_BYTES + 100).map(|i| (i % 251) as u8).collect();
-        let to = there.local_addr().unwrap();
-        assert_eq!(here.send_to(&[IoSlice::new(&payload)], to).unwrap(), payload.len());
+        let payload = payload(5 * DATAGRAM_BYTES + 100);
+        let slices: Vec<IoSlice<'_>> = payload.chunks(1999).map(IoSlice::new).collect();
+        let to = there.local_addr().unwrap().into();
+        let gso = Gso::new(DATAGRAM_BYTES, payload.len());
+        let all = [Datagram { to: &to, slices: &slices, gso: gso.as_ref() }];
+        let sent = Outgoing::default().send(&here, all);
+        assert_eq!((sent.sent, sent.failed, sent.untried, sent.gso_refused), (6, 0, 0, false));
         // A machine may split the batch on its way; then it comes in parts.
         let mut got = Vec::new();
         while got.len() < payload.len() {
@@ -208,6 +199,40 @@ fn a_gso_send_arrives_as_one_receive_with_its_stride() {
             got.extend(bytes);
         }
         assert_eq!(got, payload);
+    }
+}
+
+#[test]
+fn what_the_kernel_will_not_cut_is_cut_here() {
+    let (here, there) = (udp(loopbacks()[0]), udp(loopbacks()[0]));
+    if !here.can_gso() {
+        eprintln!("not tested here: this kernel has no UDP_SEGMENT");
+        return;
+    }
+    // Without checksums there is no GSO: EINVAL.
+    sockopt::set(here.as_fd(), libc::SOL_SOCKET, libc::SO_NO_CHECK, 1).unwrap();
+    let payload = payload(3 * DATAGRAM_BYTES + 100);
+    let slices: Vec<IoSlice<'_>> = payload.chunks(1999).map(IoSlice::new).collect();
+    let to = there.local_addr().unwrap().into();
+    let gso = Gso::new(DATAGRAM_BYTES, payload.len());
+    let plain = Datagram { to: &to, slices: &slices[..1], gso: None };
+    let batch = [plain, Datagram { slices: &slices, gso: gso.as_ref(), ..plain }, plain];
+    let sent = Outgoing::default().send(&here, batch);
+    assert_eq!((sent.sent, sent.failed, sent.untried, sent.gso_refused), (6, 0, 0, true));
+    assert_eq!(take(&there, 4096).1, payload[..1999]);
+    for piece in payload.chunks(DATAGRAM_BYTES) {
+        assert_eq!(take(&there, 4096).1, piece);
+    }
+    assert_eq!(take(&there, 4096).1, payload[..1999]);
+}
+
+#[test]
+fn one_datagram_or_none_is_not_cut() {
+    for (stride, bytes) in [(1316, 0), (1316, 1), (1316, 1316), (0, 5), (70_000, 80_000)] {
+        assert!(Gso::new(stride, bytes).is_none(), "{bytes} by {stride}");
+    }
+    for (stride, bytes, count) in [(1316, 1317, 2), (1316, 2632, 2), (1, 3, 3)] {
+        assert_eq!(Gso::new(stride, bytes).unwrap().count, count);
     }
 }
 

@@ -5,10 +5,11 @@
 use super::error::{SysError, SysResult};
 use super::interfaces::{self, Interface};
 use super::socket::Udp;
+use super::sockopt;
 use socket2::SockRef;
 use std::io;
 use std::net::{IpAddr, Ipv4Addr};
-use std::os::fd::AsRawFd;
+use std::os::fd::{AsFd, AsRawFd};
 
 impl Udp {
     /// Joins a multicast group on `iface` (name or address; without one the
@@ -73,6 +74,12 @@ impl Udp {
     /// for it should hold 64 KiB. False if the kernel can't (before 5.0).
     pub fn enable_gro(&self) -> bool {
         self.set::<libc::c_int>(libc::SOL_UDP, libc::UDP_GRO, &1).is_ok()
+    }
+
+    /// Whether the kernel cuts what is sent into datagrams (`UDP_SEGMENT`,
+    /// udp(7)); it can't before 4.18, and would send all as one.
+    pub fn can_gso(&self) -> bool {
+        sockopt::get(self.as_fd(), libc::SOL_UDP, libc::UDP_SEGMENT).is_ok()
     }
 
     /// Has receives tell how many datagrams were lost (`SO_RXQ_OVFL`,

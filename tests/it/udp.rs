@@ -91,6 +91,30 @@ fn without_handshake_any_request_joins() {
 }
 
 #[test]
+fn without_handshake_bye_leaves() {
+    let off = "udp://127.0.0.1:0?subscribe=cam&handshake=off";
+    let server = Server::start(&["tcp://127.0.0.1:0?publish=cam&framing=lines", off]);
+    let mut publisher = wire::sent(server.at(0), b"zero\n");
+    eventually("it is received", || server.stream("cam", "received_bytes") == Some(5));
+    let (leaver, stayer) = (wire::udp(), wire::udp());
+    for socket in [&leaver, &stayer] {
+        socket.send_to(b"let me in, please", server.at(1)).expect("sent");
+    }
+    eventually("both join", || server.log().matches("joins cam over UDP").count() == 2);
+    publisher.write_all(b"one\n").expect("it is read");
+    assert_eq!((wire::datagram(&leaver), wire::datagram(&stayer)), (b"one".into(), b"one".into()));
+    leaver.send_to(b"bye, and thank you", server.at(1)).expect("sent");
+    // Who is heard after it proves that it was heard.
+    let third = wire::udp();
+    third.send_to(b"let me in, please", server.at(1)).expect("sent");
+    eventually("a third", || server.log().matches("joins cam over UDP").count() == 3);
+    let sent = server.metric("datagrams_sent_total");
+    publisher.write_all(b"two\n").expect("it is read");
+    assert_eq!((wire::datagram(&stayer), wire::datagram(&third)), (b"two".into(), b"two".into()));
+    assert_eq!(server.metric("datagrams_sent_total") - sent, 2, "to those who stay");
+}
+
+#[test]
 fn a_push_goes_to_an_address_that_never_asked() {
     let socket = wire::udp();
     let push = format!("udp://{}?stream=cam", socket.local_addr().expect("bound"));

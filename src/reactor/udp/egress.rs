@@ -1,0 +1,430 @@
+//! Datagrams out: a UDP socket that sends a stream to those who ask, or to one
+//! address whether it asks or not.
+//!
+//! There is no socket and no buffer for each subscriber: a cursor and an
+//! address. Those at the same cursor are sent the same datagrams in one call,
+//! a call at a time, until the phase's time is up; the rest go first in the
+//! next turn. What the kernel has no room for is dropped and counted. They
+//! start at the next join point, never with a burst that would overrun their
+//! buffer; whoever comes to be past max-lag, because this server has more to
+//! send than time for it, skips as others do.
+
+use super::audience::{Audience, Before, Member};
+use super::loop_bounded;
+use crate::base::{Instant, Position};
+use crate::limits::{
+    CLOCK_SENDS, DATAGRAM_BATCH, DATAGRAM_BYTES, FLUSH_SLICES, UDP_CALL, UDP_SILENCE,
+};
+use crate::protocol::udp_join::{self, Answer, Joiner};
+use crate::protocol::{Name, Refusal};
+use crate::reactor::streams::Fanout;
+use crate::reactor::turn::{Alarm, Turn};
+use crate::relay::datagrams::{self, Run};
+use crate::relay::subscriber::Cut;
+use crate::ring::{Gather, Window};
+use crate::sys::datagram::{Datagram, Gso, Outgoing, Received, Sent};
+use crate::sys::socket::Udp;
+use std::io::{self, IoSlice};
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// A stream that goes out in datagrams.
+pub struct Egress {
+    pub(super) name: Name,
+    joiner: Joiner,
+    handshake: bool,
+    max_lag: Duration,
+    /// The kernel cuts runs into datagrams for us.
+    has_gso: bool,
+    audience: Audience,
+    /// The stream's life that cursors are in.
+    epoch: u64,
+    /// Up to where the audience has been told that there is something.
+    head: Position,
+    /// What was there before somebody came is too much at once: who joins now
+    /// starts here or later.
+    next: Position,
+    is_watched: bool,
+}
+
+/// What sends need, from one to the next.
+#[derive(Default)]
+pub(super) struct Loads {
+    runs: Vec<Run>,
+    gso: Vec<Option<Gso>>,
+    outgoing: Outgoing,
+}
+
+impl Egress {
+    /// Sends `name` to those who ask.
+    pub(super) fn new(name: Name, joiner: Joiner, handshake: bool, max_lag: Duration) -> Self {
+        Self {
+            name,
+            joiner,
+            handshake,
+            max_lag,
+            has_gso: false,
+            audience: Audience::default(),
+            epoch: 0,
+            head: Position::ZERO,
+            next: Position::ZERO,
+            is_watched: false,
+        }
+    }
+
+    /// Sends to `address`, too, which need not ask.
+    pub(super) fn push_to(&mut self, address: SocketAddr) {
+        let member = Member { is_fixed: true, ..Member::new(address, 0, Instant::ZERO) };
+        self.audience.join(address, member);
+    }
+
+    /// Says what the socket can do.
+    pub(super) fn set_gso(&mut self, has_gso: bool) {
+        self.has_gso = has_gso;
+    }
+
+    /// Hears who wants to join, stay or leave; answers whether more may wait.
+    pub(super) fn listen(&mut self, number: usize, socket: &Udp, turn: &mut Turn) -> bool {
+        loop_bounded(|| match socket.recv(&mut turn.scratch) {
+            Ok(received) => {
+                self.hear(number, received, socket, turn);
+                true
+            }
+            // ICMP's answer to something sent: the next receive may be well.
+            Err(why) => why.kind() == io::ErrorKind::ConnectionRefused,
+        })
+    }
+
+    fn hear(&mut self, number: usize, received: Received, socket: &Udp, turn: &mut Turn) {
+        let from = received.from;
+        let known = self.audience.find(from);
+        let joined = known.as_ref().map(|one| one.token_epoch);
+        let epoch = udp_join::epoch(turn.now);
+        let bytes = &turn.scratch[..received.len];
+        let answer = self.joiner.handle_datagram(bytes, from, epoch, joined);
+        let answer = match answer {
+            _ if self.handshake => answer,
+            // Nobody is given a token: an address is enough.
+            _ if udp_join::is_bye(bytes) => Answer::Leave,
+            Answer::SendToken(_) if known.is_some() => Answer::KeepAlive,
+            Answer::SendToken(_) => Answer::Join { epoch },
+            Answer::Ignore
+            | Answer::Join { .. }
+            | Answer::KeepAlive
+            | Answer::Leave
+            | Answer::Refused(_) => answer,
+        };
+        match answer {
+            Answer::Ignore => turn.counters.udp_ignored.bump(),
+            Answer::SendToken(token) => {
+                turn.counters.udp_tokens.bump();
+                let _lost = socket.send_to(&[IoSlice::new(&token)], from);
+            }
+            Answer::Join { epoch } => self.join(number, from, epoch, turn),
+            Answer::KeepAlive => {
+                if let Some(known) = known {
+                    known.last_seen = turn.now;
+                }
+            }
+            Answer::Leave => self.audience.leave(from),
+            Answer::Refused(why) => turn.counters.refuse(why),
+        }
+    }
+
+    fn join(&mut self, number: usize, address: SocketAddr, token_epoch: u64, turn: &mut Turn) {
+        let member = Member { cursor: self.next, ..Member::new(address, token_epoch, turn.now) };
+        if !self.audience.join(address, member) {
+            turn.counters.refuse(Refusal::Full);
+            return;
+        }
+        log::info!("{address} joins {} over UDP", self.name);
+        if !self.is_watched {
+            self.is_watched = true;
+            turn.timers.arm(turn.now + UDP_SILENCE, Alarm::Udp(number));
+        }
+    }
+
+    /// Lets the silent go; answers when to look again.
+    pub(super) fn expire(&mut self, turn: &Turn) -> Option<Instant> {
+        let since = Instant::ZERO + turn.now.since(Instant::ZERO + UDP_SILENCE);
+        let next = self.audience.expire(since).map(|seen| seen + UDP_SILENCE);
+        self.is_watched = next.is_some();
+        next
+    }
+
+    /// Sends what is new to everybody, until then; answers whether all have it.
+    pub(super) fn send(
+        &mut self,
+        fan: &Fanout,
+        socket: &Udp,
+        loads: &mut Loads,
+        turn: &mut Turn,
+        until: Instant,
+    ) -> bool {
+        let (window, cut) = (fan.stream.window(), fan.stream.cut());
+        self.follow(window, cut, fan.stream.epoch, turn.now);
+        let mut rounds = 0usize;
+        while let Some(front) = self.audience.front() {
+            rounds += 1;
+            if turn.now >= until {
+                return false;
+            }
+            match course(front, window, cut, self.max_lag, turn.now) {
+                Course::Send { to, prefix } => {
+                    let range = (front.cursor, to);
+                    let end = self.load(loads, (window, cut), range, prefix, socket, turn);
+                    self.audience.served(end, window.head());
+                    turn.read_clock();
+                }
+                Course::Skip { to } => {
+                    turn.counters.skips.bump();
+                    self.audience.skip(to, !cut.anywhere, turn.now);
+                    if rounds.is_multiple_of(CLOCK_SENDS) {
+                        turn.read_clock();
+                    }
+                }
+            }
+        }
+        true
+    }
+
+    /// Notes what has become of the stream since the last time.
+    fn follow(&mut self, window: &Window, cut: Cut, epoch: u64, now: Instant) {
+        if self.epoch != epoch {
+            self.epoch = epoch;
+            self.head = window.floor();
+            self.audience.start_over(now);
+        }
+        let before = std::mem::replace(&mut self.head, window.head());
+        if self.head > before {
+            self.audience.renew();
+        }
+        if cut.anywhere {
+            self.audience.wake(before, false, now);
+            self.next = self.head;
+            return;
+        }
+        let newest = window.newest_join().map(|join| join.position);
+        if let Some(at) = newest {
+            self.audience.wake(at, true, now);
+        }
+        self.next = newest.map_or(Position::ZERO, |at| at + 1);
+    }
+
+    /// Sends a stretch, as far as a call goes, to the front and those with it;
+    /// answers where that ends.
+    fn load(
+        &mut self,
+        loads: &mut Loads,
+        (window, cut): (&Window, Cut),
+        range: (Position, Position),
+        prefix: Option<Arc<[u8]>>,
+        socket: &Udp,
+        turn: &mut Turn,
+    ) -> Position {
+        let mut slices = [IoSlice::new(&[]); FLUSH_SLICES];
+        let mut list = Gather::over(&mut slices);
+        loads.runs.clear();
+        loads.put_before(prefix.as_deref().unwrap_or_default(), self.has_gso, &mut list);
+        let flight = datagrams::cut(window, cut, range, self.has_gso, &mut list, &mut loads.runs);
+        self.audience.gather(loads.receivers());
+        let sent = loads.send(socket, list.slices(), &self.audience);
+        self.has_gso &= !sent.gso_refused;
+        turn.counters.frames_too_large.add(flight.too_large);
+        turn.counters.datagrams_sent.add(sent.sent as u64);
+        turn.counters.datagrams_dropped.add((sent.failed + sent.untried) as u64);
+        flight.end
+    }
+}
+
+/// What becomes of a member.
+enum Course {
+    /// It is sent what lies before `to`.
+    Send { to: Position, prefix: Option<Arc<[u8]>> },
+    /// It leaves the stream where it is, and goes on there or, if that is not
+    /// known yet, at the next join point.
+    Skip { to: Option<Position> },
+}
+
+/// The next step of a member.
+fn course(one: &Member, window: &Window, cut: Cut, max_lag: Duration, now: Instant) -> Course {
+    let (at, head) = (one.cursor, window.head());
+    let is_gone = at < window.floor();
+    let arrived = window.arrival(at).unwrap_or(one.since).max(one.since);
+    let is_late = at < head && (is_gone || now.since(arrived) > max_lag);
+    let leaves = if cut.anywhere { Some(at) } else { window.leave_from(at) };
+    if is_late && (is_gone || leaves == Some(at)) {
+        let join = window.newest_join().filter(|join| join.position > at);
+        let to = if cut.anywhere { Some(head) } else { join.map(|join| join.position) };
+        return Course::Skip { to };
+    }
+    let join = window.join_from(at).filter(|join| join.position == at);
+    let prefix = match one.before {
+        Before::Nothing => None,
+        Before::Fresh => join.map(|join| &join.fresh),
+        Before::Resume => join.map(|join| &join.resume),
+    };
+    let to = leaves.filter(|_| is_late).unwrap_or(head);
+    Course::Send { to, prefix: prefix.map(Arc::clone) }
+}
+
+impl Loads {
+    /// The runs of what is sent before the stream's bytes: whole packets.
+    fn put_before<'a>(&mut self, bytes: &'a [u8], has_gso: bool, list: &mut Gather<'a, '_>) {
+        let size = if has_gso { bytes.len().max(1) } else { DATAGRAM_BYTES };
+        for part in bytes.chunks(size) {
+            let at = list.slices().len();
+            list.push(part);
+            self.runs.push(Run { slices: at..at + 1, stride: DATAGRAM_BYTES, bytes: part.len() });
+        }
+    }
+
+    /// How many can be sent what is loaded in one call.
+    fn receivers(&self) -> usize {
+        let datagrams: usize = self.runs.iter().map(Run::datagrams).sum();
+        let by_headers = DATAGRAM_BATCH / self.runs.len().max(1);
+        by_headers.min(UDP_CALL / datagrams.max(1)).max(1)
+    }
+
+    /// Sends what is loaded to each of the group.
+    fn send(&mut self, socket: &Udp, slices: &[IoSlice<'_>], audience: &Audience) -> Sent {
+        let Self { runs, gso, outgoing } = self;
+        gso.clear();
+        gso.extend(runs.iter().map(|run| Gso::new(run.stride, run.bytes)));
+        let datagrams = audience.group().flat_map(|to| {
+            runs.iter().zip(&*gso).map(move |(run, gso)| Datagram {
+                to,
+                slices: &slices[run.slices.clone()],
+                gso: gso.as_ref(),
+            })
+        });
+        outgoing.send(socket, datagrams)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::framing::{Kind, Transport};
+    use crate::protocol::Ask;
+    use crate::reactor::slab::Key;
+    use crate::reactor::streams::Streams;
+    use crate::relay::{Directory, Settings};
+    use crate::sys::socket::Reuse;
+    use std::cell::Cell;
+    use std::net::Ipv4Addr;
+
+    const LAG: Duration = Duration::from_millis(500);
+    /// What a look at the clock costs in these tests.
+    const STEP: u64 = 40_000;
+
+    thread_local! {
+        static NOW: Cell<u64> = const { Cell::new(1_000_000_000) };
+    }
+
+    fn clock() -> Instant {
+        NOW.set(NOW.get() + STEP);
+        Instant::from_nanos(NOW.get())
+    }
+
+    /// A stream that goes out to addresses where nobody listens.
+    struct Rig {
+        turn: Turn,
+        streams: Streams,
+        stream: Key,
+        socket: Udp,
+        loads: Loads,
+        egress: Egress,
+    }
+
+    impl Rig {
+        fn new(kind: Kind, members: usize) -> Self {
+            let settings = Settings::of(&Ask { framing: Some(kind), ..Ask::default() });
+            let name = Name::parse("cam").unwrap();
+            let mut streams = Streams::new(Arc::new(Directory::default()), 0, LAG);
+            let stream = streams.open(&name, 1, &settings, Transport::Bytes);
+            let any = (Ipv4Addr::LOCALHOST, 0).into();
+            let socket = Udp::bind(any, Reuse::No, |_| Ok(())).unwrap();
+            let mut egress = Egress::new(name, Joiner::new([0; 32]), true, LAG);
+            egress.set_gso(socket.can_gso());
+            for n in 0..members {
+                let [high, low] = (n as u16).to_be_bytes();
+                egress.push_to(([127, 9, high, low], 9).into());
+            }
+            let (turn, loads) = (Turn::new(clock), Loads::default());
+            Self { turn, streams, stream, socket, loads, egress }
+        }
+
+        fn publish(&mut self, bytes: &[u8]) {
+            let (fan, pool) = self.streams.ingest(self.stream).unwrap();
+            let len = fan.stream.copy_in(bytes, pool);
+            fan.stream.received(len, self.turn.now, pool).unwrap();
+        }
+
+        /// One turn's share; answers whether all have everything, and how many
+        /// datagrams went out.
+        fn send(&mut self) -> (bool, u64) {
+            self.turn.read_clock();
+            let Self { turn, streams, stream, socket, loads, egress } = self;
+            let fan = streams.fanouts.get(*stream).unwrap();
+            let before = turn.counters.datagrams_sent.get();
+            let until = turn.now + crate::limits::UDP_TIME;
+            let is_complete = egress.send(fan, socket, loads, turn, until);
+            (is_complete, turn.counters.datagrams_sent.get() - before)
+        }
+    }
+
+    #[test]
+    fn a_turn_sends_for_its_time_and_the_next_goes_on() {
+        const MEMBERS: usize = 300;
+        let mut rig = Rig::new(Kind::Lines, MEMBERS);
+        rig.publish(b"one\n");
+        let (mut turns, mut sent) = (0, 0);
+        loop {
+            let (is_complete, datagrams) = rig.send();
+            turns += 1;
+            sent += datagrams;
+            // The time that passes in the test is that of four calls.
+            assert!(datagrams <= 4 * DATAGRAM_BATCH as u64, "{datagrams} in one turn");
+            if is_complete {
+                break;
+            }
+        }
+        assert_eq!(sent, MEMBERS as u64);
+        assert!(turns >= MEMBERS / (4 * DATAGRAM_BATCH), "{turns}");
+        assert_eq!(rig.send(), (true, 0), "nothing is new");
+    }
+
+    #[test]
+    fn who_is_too_late_skips_to_the_head_and_is_counted() {
+        let mut rig = Rig::new(Kind::Lines, 3);
+        rig.publish(b"one\n");
+        assert_eq!(rig.send(), (true, 3));
+        rig.publish(b"two\n");
+        NOW.set(NOW.get() + LAG.as_nanos() as u64);
+        assert_eq!(rig.send(), (true, 0));
+        assert_eq!(rig.turn.counters.skips.get(), 3);
+        rig.publish(b"three\n");
+        assert_eq!(rig.send(), (true, 3));
+    }
+
+    #[test]
+    fn a_long_stretch_takes_several_turns_and_comes_whole() {
+        let mut rig = Rig::new(Kind::Raw, 5);
+        rig.publish(b"starts it");
+        assert_eq!(rig.send(), (true, 5));
+        let pieces = 3 * crate::limits::UDP_PIECES + 1;
+        rig.publish(&vec![7; pieces * DATAGRAM_BYTES]);
+        let mut sent = 0;
+        for turn in 0.. {
+            let (is_complete, datagrams) = rig.send();
+            sent += datagrams;
+            if is_complete {
+                assert!(turn > 0, "it took one turn");
+                break;
+            }
+        }
+        assert_eq!(sent, 5 * pieces as u64);
+    }
+}

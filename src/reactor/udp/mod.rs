@@ -1,0 +1,229 @@
+//! UDP sockets: datagrams in, to rings; rings out, as datagrams.
+
+mod audience;
+mod egress;
+mod publish;
+
+use super::site::Sites;
+use super::streams::{Fanout, Streams};
+use super::turn::{Alarm, Turn};
+use crate::base::Instant;
+use crate::limits::INGEST_CALLS;
+use crate::protocol::Name;
+use crate::protocol::udp_join::Joiner;
+use crate::relay::{Claim, Settings};
+use crate::sys::socket::Udp;
+pub use egress::Egress;
+use egress::Loads;
+pub use publish::Publish;
+use std::io::IoSlice;
+use std::net::SocketAddr;
+use std::time::Duration;
+
+/// A UDP socket and what it does.
+pub struct Port {
+    /// The socket; gone once the server drains.
+    pub socket: Option<Udp>,
+    /// What it does.
+    pub duty: Duty,
+    is_listed: bool,
+}
+
+/// What a UDP socket does.
+pub enum Duty {
+    /// RFC 862, on this port.
+    Echo(u16),
+    /// Its datagrams are a stream.
+    Publish(Box<Publish>),
+    /// It sends a stream.
+    Send(Box<Egress>),
+}
+
+impl Duty {
+    /// Publishes `name`.
+    pub fn publish(name: Name, settings: Settings) -> Self {
+        Self::Publish(Box::new(Publish::new(name, settings)))
+    }
+
+    /// Sends `name` to those who ask.
+    pub fn send(name: Name, joiner: Joiner, handshake: bool, max_lag: Duration) -> Self {
+        Self::Send(Box::new(Egress::new(name, joiner, handshake, max_lag)))
+    }
+
+    /// Sends `name` to one address, asked or not.
+    pub fn push(name: Name, joiner: Joiner, to: SocketAddr, max_lag: Duration) -> Self {
+        let mut egress = Egress::new(name, joiner, true, max_lag);
+        egress.push_to(to);
+        Self::Send(Box::new(egress))
+    }
+
+    /// The stream that it sends.
+    pub fn sends(&self) -> Option<&Name> {
+        match self {
+            Self::Send(send) => Some(&send.name),
+            Self::Echo(_) | Self::Publish(_) => None,
+        }
+    }
+}
+
+/// Every UDP socket of a shard.
+#[derive(Default)]
+pub struct Ports {
+    /// By the number that the turn's lists carry.
+    pub list: Vec<Port>,
+    loads: Loads,
+}
+
+impl Ports {
+    /// Takes a socket in.
+    pub fn push(&mut self, socket: Udp, mut duty: Duty) {
+        if let Duty::Send(send) = &mut duty {
+            send.set_gso(socket.can_gso());
+        }
+        self.list.push(Port { socket: Some(socket), duty, is_listed: false });
+    }
+
+    /// Datagrams wait at a socket.
+    pub fn readable(&mut self, port: usize, turn: &mut Turn) {
+        if let Some(entry) = self.list.get_mut(port)
+            && !entry.is_listed
+        {
+            entry.is_listed = true;
+            turn.ready.udp.push_back(port);
+        }
+    }
+
+    /// Reads every socket that has something, each within its budget.
+    pub fn ingest(&mut self, turn: &mut Turn, streams: &mut Streams) {
+        for _ in 0..turn.ready.udp.len() {
+            let Some(number) = turn.ready.udp.pop_front() else {
+                return;
+            };
+            let Some(port) = self.list.get_mut(number) else {
+                continue;
+            };
+            port.is_listed = false;
+            let Some(socket) = &port.socket else { continue };
+            let has_more = match &mut port.duty {
+                Duty::Echo(own) => echo(*own, socket, turn),
+                Duty::Publish(publish) => publish.pump(number, socket, turn, streams),
+                Duty::Send(send) => send.listen(number, socket, turn),
+            };
+            if has_more {
+                turn.counters.exhausted.udp_ingest.bump();
+                self.readable(number, turn);
+            }
+        }
+    }
+
+    /// The directory has answered.
+    pub fn claimed(&mut self, number: usize, claim: Claim, turn: &mut Turn, streams: &mut Streams) {
+        let Some(port) = self.list.get_mut(number) else {
+            return;
+        };
+        if let Duty::Publish(publish) = &mut port.duty {
+            publish.claimed(claim, turn, streams);
+            turn.timers.arm(turn.now + publish.timeout(), Alarm::Udp(number));
+        }
+        self.readable(number, turn);
+    }
+
+    /// A deadline has come: who is silent is ended.
+    pub fn wake(&mut self, number: usize, turn: &mut Turn, streams: &mut Streams) {
+        let Some(port) = self.list.get_mut(number) else {
+            return;
+        };
+        let next = match &mut port.duty {
+            Duty::Echo(_) => None,
+            Duty::Publish(publish) => publish.expire(turn, streams),
+            Duty::Send(send) => send.expire(turn),
+        };
+        if let Some(at) = next {
+            turn.timers.arm(at, Alarm::Udp(number));
+        }
+    }
+
+    /// Sends what is new of a stream on every socket that sends it, until
+    /// then; answers whether everybody has it.
+    pub fn send(&mut self, fan: &Fanout, turn: &mut Turn, until: Instant) -> bool {
+        let mut all = true;
+        for number in &fan.udp {
+            let Some(port) = self.list.get_mut(*number) else {
+                continue;
+            };
+            if let (Some(socket), Duty::Send(send)) = (&port.socket, &mut port.duty) {
+                all &= send.send(fan, socket, &mut self.loads, turn, until);
+            }
+        }
+        all
+    }
+
+    /// The server goes down: streams end, sockets close.
+    pub fn close(&mut self, turn: &mut Turn, streams: &mut Streams) {
+        for port in &mut self.list {
+            match &mut port.duty {
+                Duty::Publish(publish) => {
+                    publish.close(turn, streams);
+                    port.socket = None;
+                }
+                Duty::Echo(_) => port.socket = None,
+                // It still sends what streams have left.
+                Duty::Send(_) => {}
+            }
+        }
+    }
+}
+
+/// Sends each datagram back to where it came from; answers whether more wait.
+fn echo(own: u16, socket: &Udp, turn: &mut Turn) -> bool {
+    for _ in 0..INGEST_CALLS {
+        let Ok(received) = socket.recv(&mut turn.scratch) else {
+            return false;
+        };
+        // Two echoes must not talk to each other for ever.
+        if received.from.port() == own {
+            continue;
+        }
+        let reply = IoSlice::new(&turn.scratch[..received.len]);
+        match socket.send_to(&[reply], received.from) {
+            Ok(_) => turn.counters.datagrams_sent.bump(),
+            Err(_) => turn.counters.datagrams_dropped.bump(),
+        }
+    }
+    true
+}
+
+/// Calls `step` until it says that nothing is left, or the budget is used up;
+/// answers whether it is.
+fn loop_bounded(mut step: impl FnMut() -> bool) -> bool {
+    (0..INGEST_CALLS).all(|_| step())
+}
+
+/// Which sockets send which stream.
+pub fn wire(ports: &Ports, streams: &mut Streams) {
+    for (number, port) in ports.list.iter().enumerate() {
+        if let Some(name) = port.duty.sends() {
+            streams.wired.entry(name.clone()).or_default().push(number);
+        }
+    }
+}
+
+/// What a UDP listener of a site does; `None` if the site is none.
+pub fn duty(site: usize, sites: &Sites, joiner: &Joiner) -> Option<Duty> {
+    use super::plan::Service;
+    let site = &sites.list[site];
+    match &site.service {
+        Service::UdpEcho => Some(Duty::Echo(site.addr.port())),
+        Service::UdpPublish { name, .. } => {
+            Some(Duty::publish(name.clone(), site.settings.clone()))
+        }
+        Service::UdpSubscribe { name, handshake } => {
+            let max_lag = site.settings.max_lag;
+            Some(Duty::send(name.clone(), joiner.clone(), *handshake, max_lag))
+        }
+        Service::TcpPublish { .. }
+        | Service::TcpSubscribe { .. }
+        | Service::TcpEcho
+        | Service::Http => None,
+    }
+}

@@ -1,0 +1,158 @@
+//! Datagrams in: a UDP socket whose datagrams are a stream.
+
+use super::loop_bounded;
+use crate::base::Instant;
+use crate::framing::Transport;
+use crate::limits::CLAIM_PAUSE;
+use crate::protocol::{Name, Refusal};
+use crate::reactor::control::{Claimer, Control};
+use crate::reactor::slab::Key;
+use crate::reactor::streams::Streams;
+use crate::reactor::turn::Turn;
+use crate::relay::{Claim, Settings};
+use crate::sys::datagram::Received;
+use crate::sys::socket::Udp;
+use std::net::SocketAddr;
+use std::time::Duration;
+
+/// A stream that comes in datagrams. It belongs to its first source.
+pub struct Publish {
+    name: Name,
+    settings: Settings,
+    source: Option<SocketAddr>,
+    stream: Option<Key>,
+    /// The first receive, while the directory is asked.
+    early: Option<(Vec<u8>, usize)>,
+    last_seen: Instant,
+    /// After a refusal, not before this.
+    retry: Instant,
+    drops: u32,
+}
+
+impl Publish {
+    /// Publishes `name`.
+    pub(super) fn new(name: Name, settings: Settings) -> Self {
+        Self {
+            name,
+            settings,
+            source: None,
+            stream: None,
+            early: None,
+            last_seen: Instant::ZERO,
+            retry: Instant::ZERO,
+            drops: 0,
+        }
+    }
+
+    /// Receives datagrams into the stream; answers whether more may wait.
+    pub(super) fn pump(
+        &mut self,
+        number: usize,
+        socket: &Udp,
+        turn: &mut Turn,
+        streams: &mut Streams,
+    ) -> bool {
+        let mut has_new = false;
+        let has_more = loop_bounded(|| {
+            if self.early.is_some() {
+                return false;
+            }
+            let Some((fan, pool)) = self.stream.and_then(|key| streams.ingest(key)) else {
+                return self.first(number, socket, turn, streams);
+            };
+            let Ok(received) = socket.recv(fan.stream.datagram_space(pool)) else {
+                return false;
+            };
+            turn.counters.receives.bump();
+            self.note_drops(received, turn);
+            if self.source != Some(received.from) {
+                turn.counters.refuse(Refusal::ForeignSource);
+                return true;
+            }
+            turn.counters.received_bytes.add(received.len as u64);
+            fan.stream.received_datagrams(received.len, received.stride, turn.now, pool);
+            self.last_seen = turn.now;
+            has_new = true;
+            true
+        });
+        if let Some(stream) = self.stream.filter(|_| has_new) {
+            streams.mark_dirty(stream, turn);
+        }
+        has_more
+    }
+
+    /// The first receive of a stream: its name is claimed, and what came is
+    /// kept until the answer.
+    fn first(&mut self, number: usize, socket: &Udp, turn: &mut Turn, streams: &Streams) -> bool {
+        let Ok(received) = socket.recv(&mut turn.scratch) else {
+            return false;
+        };
+        if turn.now < self.retry || streams.is_draining {
+            turn.counters.refuse(Refusal::Busy);
+            return true;
+        }
+        self.source = Some(received.from);
+        self.last_seen = turn.now;
+        self.early = Some((turn.scratch[..received.len].to_vec(), received.stride));
+        let claim = streams.directory.claim(&self.name, streams.shard);
+        let (claimer, name) = (Claimer::Udp(number), self.name.clone());
+        turn.ready.control.push_back(Control::Claimed { claimer, name, claim });
+        false
+    }
+
+    pub(super) fn claimed(&mut self, claim: Claim, turn: &mut Turn, streams: &mut Streams) {
+        let Some((early, stride)) = self.early.take() else {
+            return;
+        };
+        let Claim::Granted { epoch, waiters } = claim else {
+            turn.counters.refuse(Refusal::Busy);
+            log::warn!("udp: {} can't be published now: {claim:?}", self.name);
+            self.source = None;
+            self.retry = turn.now + CLAIM_PAUSE;
+            return;
+        };
+        if let Some(source) = self.source {
+            log::info!("{source} publishes {} over UDP (epoch {epoch})", self.name);
+        }
+        let stream = streams.open(&self.name, epoch, &self.settings, Transport::Datagrams);
+        streams.announce(&self.name, stream, &waiters, turn);
+        self.stream = Some(stream);
+        if let Some((fan, pool)) = streams.ingest(stream) {
+            fan.stream.datagram_space(pool);
+            let len = fan.stream.copy_in(&early, pool);
+            fan.stream.received_datagrams(len, stride, turn.now, pool);
+        }
+        streams.mark_dirty(stream, turn);
+    }
+
+    pub(super) fn expire(&mut self, turn: &mut Turn, streams: &mut Streams) -> Option<Instant> {
+        let stream = self.stream?;
+        let deadline = self.last_seen + self.settings.timeout;
+        if turn.now < deadline {
+            return Some(deadline);
+        }
+        log::warn!("udp publisher of {} is ended: silent for too long", self.name);
+        streams.end(stream, turn);
+        (self.stream, self.source) = (None, None);
+        None
+    }
+
+    /// How long its publisher may be silent.
+    pub(super) fn timeout(&self) -> Duration {
+        self.settings.timeout
+    }
+
+    /// The server goes down.
+    pub(super) fn close(&mut self, turn: &mut Turn, streams: &mut Streams) {
+        if let Some(stream) = self.stream.take() {
+            streams.end(stream, turn);
+        }
+    }
+
+    fn note_drops(&mut self, received: Received, turn: &mut Turn) {
+        if let Some(drops) = received.drops {
+            turn.counters.kernel_drops.add(u64::from(drops.wrapping_sub(self.drops)));
+            self.drops = drops;
+        }
+    }
+}
