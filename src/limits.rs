@@ -20,6 +20,13 @@ pub const WARM_BYTES: usize = 16 * 1024;
 pub const WINDOW_BYTES: u64 = 64 * 1024 * 1024;
 /// Free segments that a shard's pool keeps for reuse (16 MiB).
 pub const POOL_SEGMENTS: usize = 64;
+/// Free segments beyond so many go back to the kernel, when nobody has needed
+/// them ...
+pub const POOL_SPARE: usize = 4;
+/// ... for this long ...
+pub const POOL_REST: Duration = Duration::from_millis(500);
+/// ... and this many at a time, for a segment takes 20 us to give back.
+pub const POOL_RELEASE: usize = 4;
 /// Segments that subscribers on their way out of a skipped part may hold, per
 /// stream, beyond the window (8 MiB).
 pub const LEAVING_SEGMENTS: usize = 32;
@@ -237,6 +244,10 @@ pub const IDLE_SPIN: Duration = Duration::from_micros(50);
 pub const IDLE_SPIN_MAX: Duration = Duration::from_secs(1);
 /// Bytes of a configuration file; a thousand listeners take a tenth of it.
 pub const CONFIG_BYTES: u64 = 1024 * 1024;
+/// Bytes of a block of memory from which on it comes from the kernel and goes
+/// back to it: less than a segment's index (48 KiB), more than what is
+/// allocated often.
+pub const LARGE_BLOCK: usize = 32 * 1024;
 /// CPUs of the largest affinity mask asked for; kernels are built for at most
 /// 8192.
 pub const CPUS: usize = 65_536;

@@ -7,7 +7,7 @@ use crate::reactor::Shard;
 use crate::reactor::plan::{Plan, Service};
 use crate::relay::Directory;
 use crate::sys::affinity;
-use crate::sys::process::{INTERRUPT, Signals, TERMINATE, raise_nofile};
+use crate::sys::process::{INTERRUPT, Signals, TERMINATE, give_back_large_blocks, raise_nofile};
 use std::io::{self, Write};
 use std::sync::Arc;
 
@@ -38,6 +38,7 @@ pub fn prepare(
     signals: Option<Signals>,
 ) -> Result<Shard, Box<dyn std::error::Error>> {
     refuse_what_is_to_come(plan)?;
+    give_back_large_blocks();
     if let Err(why) = raise_nofile() {
         log::warn!("the limit on open files stays as it is: {why}");
     }

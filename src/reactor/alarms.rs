@@ -22,6 +22,7 @@ pub fn fire<S: Socket>(
     ports: &mut Ports,
     listeners: &mut Listeners,
 ) {
+    streams.watch_pool(turn);
     for _ in 0..TIMERS {
         let Some(alarm) = turn.timers.pop(turn.now) else {
             return;
@@ -33,6 +34,7 @@ pub fn fire<S: Socket>(
             Alarm::Udp(port) => ports.wake(port, turn, streams),
             Alarm::Accept(listener) => listeners.resume(listener, turn),
             Alarm::Lag => fanout::watch(turn, streams, conns),
+            Alarm::Pool => streams.rest_pool(turn),
             Alarm::Drain => turn.is_over = true,
         }
     }

@@ -6,7 +6,7 @@ use super::slab::{Key, Slab};
 use super::turn::{Alarm, Turn};
 use crate::base::{Instant, Position};
 use crate::framing::Transport;
-use crate::limits::PUT_GAP;
+use crate::limits::{POOL_REST, PUT_GAP};
 use crate::protocol::Name;
 use crate::relay::{Directory, Settings, ShardId, Stream};
 use crate::ring::Pool;
@@ -86,6 +86,8 @@ pub struct Streams {
     pub largest_lag: Duration,
     /// The lag of those behind is looked at, an alarm is armed.
     pub is_watching: bool,
+    /// The pool has more than it needs, an alarm is armed.
+    is_resting: bool,
     /// The server is going down: nothing new starts.
     pub is_draining: bool,
 }
@@ -103,6 +105,7 @@ impl Streams {
             shard,
             largest_lag,
             is_watching: false,
+            is_resting: false,
             is_draining: false,
         }
     }
@@ -296,6 +299,21 @@ impl Streams {
             self.awaited.remove(name);
             self.directory.forget(name, self.shard);
         }
+    }
+
+    /// Looks at the pool some time from now, if it has more than it needs.
+    pub fn watch_pool(&mut self, turn: &mut Turn) {
+        if self.pool.is_overstocked() && !self.is_resting {
+            self.is_resting = true;
+            turn.timers.arm(turn.now + POOL_REST, Alarm::Pool);
+        }
+    }
+
+    /// Gives a part of what the pool doesn't need back to the kernel.
+    pub fn rest_pool(&mut self, turn: &mut Turn) {
+        self.is_resting = false;
+        self.pool.rest();
+        self.watch_pool(turn);
     }
 
     /// Looks at those that are behind a tick from now.

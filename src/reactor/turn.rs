@@ -105,6 +105,8 @@ pub enum Alarm {
     Accept(usize),
     /// Subscribers that are behind are looked at.
     Lag,
+    /// Segments that nobody needs go back to the kernel.
+    Pool,
     /// What is still open is closed, and the loop ends.
     Drain,
 }

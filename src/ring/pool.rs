@@ -3,7 +3,7 @@
 
 use super::segment::{Idle, SegRef, Tail};
 use crate::base::{Counter, Position};
-use crate::limits::POOL_SEGMENTS;
+use crate::limits::{POOL_RELEASE, POOL_SEGMENTS, POOL_SPARE};
 
 /// A shard's segments that are not in use.
 #[derive(Default)]
@@ -14,6 +14,10 @@ pub struct Pool {
     lent: Vec<SegRef>,
     /// Segments that had to be allocated.
     pub allocated: Counter,
+    /// Segments whose memory went back to the kernel.
+    pub released: Counter,
+    /// The fewest that were free since [`Self::rest`] was last called.
+    least: usize,
 }
 
 impl Pool {
@@ -26,6 +30,7 @@ impl Pool {
             self.allocated.bump();
             Idle::fresh()
         });
+        self.least = self.least.min(self.free.len());
         idle.start(base)
     }
 
@@ -38,9 +43,28 @@ impl Pool {
         }
     }
 
+    /// Whether there are more than a stream or two will need soon.
+    pub fn is_overstocked(&self) -> bool {
+        self.free.len() > POOL_SPARE
+    }
+
+    /// Gives memory that was not needed since the last call back to the kernel,
+    /// a part of it each time.
+    pub fn rest(&mut self) {
+        self.collect();
+        let spare = self.free.len().saturating_sub(POOL_SPARE);
+        // The pages of those at the back were used last.
+        let unused = spare.min(self.least).min(POOL_RELEASE);
+        self.free.drain(..unused);
+        self.released.add(unused as u64);
+        self.least = self.free.len();
+    }
+
     fn keep(&mut self, idle: Idle) {
         if self.free.len() < POOL_SEGMENTS {
             self.free.push(idle);
+        } else {
+            self.released.bump();
         }
     }
 
@@ -66,5 +90,26 @@ mod tests {
         drop(reader);
         drop(pool.take(Position(2)));
         assert_eq!(pool.allocated.get(), 2, "reused");
+    }
+
+    #[test]
+    fn what_is_not_needed_goes_back_in_parts_and_what_is_needed_stays() {
+        let mut pool = Pool::default();
+        let tails: Vec<Tail> = (0..20).map(|n| pool.take(Position(n))).collect();
+        tails.into_iter().for_each(|tail| pool.give_back(tail.seal()));
+        assert!(pool.is_overstocked());
+        let mut kept = Vec::new();
+        for _ in 0..7 {
+            // A stream that needs five of them, time and again.
+            let tails: Vec<Tail> = (0..5).map(|n| pool.take(Position(n))).collect();
+            tails.into_iter().for_each(|tail| pool.give_back(tail.seal()));
+            pool.rest();
+            kept.push(pool.free.len());
+        }
+        assert_eq!(kept, [20, 16, 12, 8, 5, 5, 5]);
+        pool.rest();
+        assert_eq!(pool.free.len(), POOL_SPARE);
+        assert_eq!((pool.allocated.get(), pool.released.get()), (20, 16));
+        assert!(!pool.is_overstocked());
     }
 }

@@ -36,6 +36,19 @@ pub fn raise_nofile() -> io::Result<u64> {
     Ok(limit.rlim_cur)
 }
 
+/// Has large blocks come from the kernel and go back to it when they are freed,
+/// mallopt(3) `M_MMAP_THRESHOLD`. By default glibc raises that bound to the
+/// largest block freed so far, and keeps what a burst took. Other C libraries
+/// are left as they are.
+pub fn give_back_large_blocks() {
+    #[cfg(target_env = "gnu")]
+    {
+        let bytes = crate::limits::LARGE_BLOCK as libc::c_int;
+        // SAFETY: the call changes a number of the allocator's, under its lock.
+        unsafe { libc::mallopt(libc::M_MMAP_THRESHOLD, bytes) };
+    }
+}
+
 /// Fills `bytes` from the kernel's random source, getrandom(2); waits for it to
 /// be seeded, early in a boot.
 ///

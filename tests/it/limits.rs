@@ -79,6 +79,19 @@ fn two_thousand_idle_subscribers_are_served_when_a_publisher_comes() {
     eventually("nothing is kept", || server.connections() == 0);
 }
 
+#[test]
+fn what_a_burst_took_goes_back_to_the_kernel() {
+    let server = Server::start(&["tcp://127.0.0.1:0?publish=cam&framing=len32"]);
+    server.page("/healthz");
+    let before = server.memory();
+    let len = 16 << 20;
+    let mut publisher = wire::sent(server.at(0), &(len as u32 - 4).to_be_bytes());
+    publisher.write_all(&vec![7; len - 4]).expect("it is read");
+    eventually("it is kept", || server.memory() > before + (16 << 10));
+    drop(publisher);
+    eventually("little is kept", || server.memory() < before + (3 << 10));
+}
+
 /// Numbered lines of 1000 bytes, 4 MB/s, until it is told to stop.
 fn flood(addr: SocketAddr, stop: &AtomicBool) {
     let mut socket = wire::connect(addr);

@@ -11,7 +11,6 @@ use crate::rng::Rng;
 use crate::world::{HTTP, World, publish_site, subscribe_site};
 use nearlight::base::Instant;
 use nearlight::framing;
-use nearlight::limits::POOL_SEGMENTS;
 use nearlight::protocol::{Ask, Join, Policy};
 use std::time::Duration;
 
@@ -373,9 +372,9 @@ impl Story {
         none("streams", world.streams.fanouts.len())?;
         none("names", world.streams.names.len())?;
         none("waited-for names", world.streams.awaited.len())?;
-        let (ever, idle) = world.segments();
-        if idle != ever.min(POOL_SEGMENTS as u64) {
-            return Err(format!("{idle} segments came back of {ever}"));
+        let (owned, idle) = world.segments();
+        if idle != owned {
+            return Err(format!("{idle} segments came back of {owned}"));
         }
         Ok(())
     }

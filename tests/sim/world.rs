@@ -167,14 +167,14 @@ impl World {
         Some((subscriber.stats, subscriber.position().0 as usize))
     }
 
-    /// Takes every segment that the pool has, and says how many it had to
-    /// allocate in its life.
+    /// Takes every segment that the pool has; answers how many it allocated and
+    /// did not give back to the kernel, and how many it has.
     pub(crate) fn segments(&mut self) -> (u64, u64) {
         let ever = self.streams.pool.allocated.get();
         let mut idle = Vec::new();
         while self.streams.pool.allocated.get() == ever {
             idle.push(self.streams.pool.take(nearlight::base::Position::ZERO));
         }
-        (ever, idle.len() as u64 - 1)
+        (ever - self.streams.pool.released.get(), idle.len() as u64 - 1)
     }
 }
