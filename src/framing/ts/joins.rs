@@ -7,7 +7,7 @@
 
 use super::continuity::Continuity;
 use super::packet::{self, Bytes, Packet};
-use super::programme::{Codec, Cut};
+use super::programme::Cut;
 use super::scan::{Found, Scan};
 use crate::base::{Instant, Position};
 use crate::framing::{JoinMark, Marks};
@@ -83,7 +83,7 @@ impl Joins {
         if !self.snapshot.take(before, packet) {
             return;
         }
-        let key = packet.random_access || cut.codec == Codec::Audio;
+        let key = packet.random_access || cut.codec.starts_anywhere();
         let any = now.since(self.key_at) >= TS_NO_KEY;
         if key {
             self.key_at = now;
@@ -94,6 +94,13 @@ impl Joins {
         if !key && !packet.scrambled {
             self.unit = Some(Unit { position, published: any, scan: Scan::new(cut.codec) });
         }
+    }
+
+    /// Nobody has said for long what the packets are: one place is as good as
+    /// another, and there is nothing to send first.
+    pub(super) fn anywhere(&self, position: Position, marks: &mut Marks) {
+        let nothing: Arc<[u8]> = Arc::default();
+        marks.joins.push(JoinMark { position, fresh: Arc::clone(&nothing), resume: nothing });
     }
 
     /// The PES at hand has lost packets: what it is can't be told any more.

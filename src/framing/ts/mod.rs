@@ -1,6 +1,6 @@
 //! `ts`: MPEG-TS (ISO/IEC 13818-1). A frame is the run of whole packets that
 //! one receive completed, cut before every PES start of the video (without
-//! video: of the audio), so that a subscriber can leave and join there.
+//! video of the audio, without either of data), so that a subscriber can leave and join there.
 //!
 //! ```text
 //! bytes ─▶ lock ─▶ packets ─▶ continuity ─▶ PAT, PMT ─▶ programme
@@ -27,7 +27,7 @@ pub(super) use packet::{SYNC, plausible};
 
 use super::{FramingStats, Marks, Step, rtp};
 use crate::base::{Instant, Position};
-use crate::limits::{AUTO_HOLD, TS_PACKET, TS_SYNC_PACKETS};
+use crate::limits::{AUTO_HOLD, TS_NO_KEY, TS_PACKET, TS_SYNC_PACKETS};
 use continuity::{Continuity, Verdict};
 use joins::{Before, Joins};
 use packet::{Bytes, Packet};
@@ -50,6 +50,8 @@ pub(super) struct Ts {
     /// What the PMT says; known only while PAT and PMT are.
     programme: Option<Programme>,
     joins: Joins,
+    /// Since when packets have come without a programme that can be cut.
+    aimless: Option<Instant>,
     stats: FramingStats,
 }
 
@@ -89,6 +91,7 @@ impl Ts {
             pmt_pid: None,
             programme: None,
             joins: Joins::new(),
+            aimless: None,
             stats: FramingStats::default(),
         }
     }
@@ -199,7 +202,7 @@ impl Ts {
                 if marks.room == 0 {
                     return 0;
                 }
-                leave = start.is_some();
+                leave = start.is_some() || self.is_lost(end, now, marks);
             } else if start.is_some() {
                 // One for the frame that ends here, one for the next.
                 if marks.room < 2 {
@@ -219,6 +222,20 @@ impl Ts {
             marks.frame(end, leave);
         }
         count
+    }
+
+    /// Whether the stream has gone on for `TS_NO_KEY` without saying where it
+    /// may be cut. Then it may be joined and left before whatever comes.
+    fn is_lost(&mut self, at: Position, now: Instant, marks: &mut Marks) -> bool {
+        if self.programme.is_some_and(|programme| programme.cut.is_some()) {
+            self.aimless = None;
+            return false;
+        }
+        let is_lost = now.since(*self.aimless.get_or_insert(now)) >= TS_NO_KEY;
+        if is_lost {
+            self.joins.anywhere(at, marks);
+        }
+        is_lost
     }
 
     /// The stream to cut at, if this packet starts a PES of it. A packet that

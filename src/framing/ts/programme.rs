@@ -7,7 +7,7 @@ use crate::limits::TS_PIDS;
 /// The programme whose join points are looked for, as its PMT has it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Programme {
-    /// Where to cut; `None` if there is neither video nor audio.
+    /// Where to cut; `None` if nothing in it comes in PES packets.
     pub(super) cut: Option<Cut>,
     pids: [u16; TS_PIDS],
     count: usize,
@@ -23,6 +23,9 @@ pub(super) struct Cut {
 /// How a random-access point of an elementary stream is recognised.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Codec {
+    /// Metadata, subtitles and what else comes in PES packets: every start of
+    /// one is one.
+    Data,
     /// Every PES start is one.
     Audio,
     /// ISO/IEC 11172-2 and 13818-2: a sequence header.
@@ -52,7 +55,7 @@ pub(super) fn first_programme(entries: &[u8]) -> Option<(u16, u16)> {
 
 impl Programme {
     /// Reads a PMT's entries: PCR PID, descriptors, elementary streams. The
-    /// first video is cut at, else the first audio.
+    /// first video is cut at, else the first audio, else the first data.
     pub(super) fn parse(entries: &[u8], pmt_pid: u16) -> Self {
         let mut programme = Self { cut: None, pids: [NULL_PID; TS_PIDS], count: 0 };
         let Some(&[pcr_high, pcr_low, info_high, info_low]) = entries.first_chunk::<4>() else {
@@ -70,7 +73,7 @@ impl Programme {
             programme.add(pid, pmt_pid);
             if let Some(codec) = codec(kind, descriptors)
                 && programme.pids().contains(&pid)
-                && programme.cut.is_none_or(|cut| prefers(codec, cut.codec))
+                && programme.cut.is_none_or(|cut| codec.rank() > cut.codec.rank())
             {
                 programme.cut = Some(Cut { pid, codec });
             }
@@ -93,9 +96,20 @@ impl Programme {
     }
 }
 
-/// Video goes before audio; of two alike the first stays.
-fn prefers(codec: Codec, over: Codec) -> bool {
-    codec != Codec::Audio && over == Codec::Audio
+impl Codec {
+    /// Every PES of it can be started at.
+    pub(super) const fn starts_anywhere(self) -> bool {
+        matches!(self, Self::Data | Self::Audio)
+    }
+
+    /// Video goes before audio, audio before data; of two alike the first stays.
+    const fn rank(self) -> u8 {
+        match self {
+            Self::Data => 0,
+            Self::Audio => 1,
+            Self::Mpeg2 | Self::H264 | Self::H265 | Self::H266 | Self::Flagged => 2,
+        }
+    }
 }
 
 fn codec(stream_type: u8, descriptors: &[u8]) -> Option<Codec> {
@@ -108,7 +122,9 @@ fn codec(stream_type: u8, descriptors: &[u8]) -> Option<Codec> {
         0x10 => Some(Codec::Flagged),
         // MPEG audio, AAC in ADTS and in LATM, AC-3, E-AC-3.
         0x03 | 0x04 | 0x0F | 0x11 | 0x81 | 0x87 => Some(Codec::Audio),
-        0x06 => private_codec(descriptors),
+        0x06 => Some(private_codec(descriptors).unwrap_or(Codec::Data)),
+        // Metadata in PES packets.
+        0x15 => Some(Codec::Data),
         _ => None,
     }
 }
@@ -163,13 +179,16 @@ mod tests {
     }
 
     #[test]
-    fn the_first_video_is_cut_at_else_the_first_audio() {
+    fn the_first_video_is_cut_at_else_the_first_audio_else_data() {
         let aac = stream(0x0F, 0x101, &[]);
         let ac3 = stream(0x81, 0x102, &[]);
         let avc = stream(0x1B, 0x100, &[]);
         let hevc = stream(0x24, 0x103, &[]);
         assert_eq!(cut(&[aac.clone(), avc, hevc]), Some((0x100, Codec::H264)));
-        assert_eq!(cut(&[aac, ac3]), Some((0x101, Codec::Audio)));
+        assert_eq!(cut(&[aac.clone(), ac3]), Some((0x101, Codec::Audio)));
+        let klv = stream(0x15, 0x105, &[]);
+        assert_eq!(cut(&[klv.clone(), aac]), Some((0x101, Codec::Audio)));
+        assert_eq!(cut(&[klv]), Some((0x105, Codec::Data)));
         assert_eq!(cut(&[stream(0x86, 0x104, &[])]), None);
         assert_eq!(cut(&[]), None);
     }
@@ -182,8 +201,9 @@ mod tests {
         assert_eq!(private(&[0x0A, 0, 0x7A, 0]), audio);
         assert_eq!(private(b"\x05\x04Opus\x7F\x02\x80\x02"), audio);
         assert_eq!(private(b"\x05\x04AV01"), Some((0x101, Codec::Flagged)));
-        assert_eq!(private(b"\x05\x04KLVA"), None);
-        assert_eq!(private(b"\x05\x09Opus"), None, "longer than there is");
+        let data = Some((0x101, Codec::Data));
+        assert_eq!(private(b"\x05\x04KLVA"), data);
+        assert_eq!(private(b"\x05\x09Opus"), data, "longer than there is");
     }
 
     #[test]

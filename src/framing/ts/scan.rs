@@ -140,7 +140,7 @@ fn classify(codec: Codec, byte: u8) -> Found {
             0x00..=0xAF => Found::Other,
             _ => Found::Nothing,
         },
-        Codec::Audio | Codec::Flagged => Found::Other,
+        Codec::Data | Codec::Audio | Codec::Flagged => Found::Other,
     }
 }
 

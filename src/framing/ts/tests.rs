@@ -355,16 +355,46 @@ fn a_new_pmt_inside_a_pes_leaves_it_no_join_point() {
 }
 
 #[test]
-fn without_video_every_audio_start_is_a_join_point() {
+fn without_video_every_start_of_audio_is_a_join_point() {
     let mut muxer = Muxer::default();
     let mut packets = muxer.pat(1, PMT);
     packets.extend(muxer.pmt(&[(AAC, AUDIO)]));
     for _ in 0..3 {
         packets.extend(muxer.pes(AUDIO, None, &[0; 200]));
     }
-    let feed = feed(&packets);
-    assert_eq!(feed.leaves(), at(&[2, 4, 6]));
-    assert_eq!(feed.join_positions(), at(&[2, 4, 6]));
+    let audio = feed(&packets);
+    assert_eq!((audio.leaves(), audio.join_positions()), (at(&[2, 4, 6]), at(&[2, 4, 6])));
+    // And of data, if that is all there is: here metadata.
+    let mut muxer = Muxer::default();
+    let mut packets = muxer.pat(1, PMT);
+    packets.extend(muxer.pmt(&[(0x15, AUDIO)]));
+    for _ in 0..3 {
+        packets.extend(muxer.pes(AUDIO, None, &[0; 200]));
+    }
+    let data = feed(&packets);
+    assert_eq!((data.leaves(), data.join_positions()), (at(&[2, 4, 6]), at(&[2, 4, 6])));
+}
+
+#[test]
+fn without_a_programme_any_packet_will_do_after_ten_seconds() {
+    let mut muxer = Muxer::default();
+    let mut feed = Feed::bytes(Kind::Ts);
+    for _ in 0..3 {
+        feed.receive(&muxer.empty(VIDEO));
+    }
+    let start = feed.now;
+    feed.now = start + (TS_NO_KEY - Duration::from_nanos(1));
+    feed.receive(&muxer.empty(VIDEO));
+    assert_eq!(feed.join_positions(), at(&[]));
+    feed.now = start + TS_NO_KEY;
+    feed.receive(&muxer.empty(VIDEO));
+    feed.receive(&muxer.empty(VIDEO));
+    assert_eq!((feed.join_positions(), feed.leaves()), (at(&[4, 5]), at(&[4, 5])));
+    // From here on it is known better.
+    feed.receive(tables(&mut muxer).as_flattened());
+    feed.receive(&muxer.empty(VIDEO));
+    feed.receive(&muxer.pes(VIDEO, Some(RANDOM), &[])[0]);
+    assert_eq!(feed.join_positions(), at(&[4, 5, 6, 9]));
 }
 
 #[test]
