@@ -179,8 +179,11 @@ pub const GREETING_BYTES: usize = 16;
 /// ended.
 pub const QUEUED_BYTES: usize = 64 * 1024;
 /// A closed connection may go on sending for this long before it is reset, so
-/// that what it was told last reaches it.
+/// that what it was told last reaches it; if that is long, so long after each
+/// part of it that its kernel took ...
 pub const CLOSING_TIME: Duration = Duration::from_secs(1);
+/// ... but not longer than this in all.
+pub const CLOSING_MAX: Duration = Duration::from_secs(30);
 
 // --- client -------------------------------------------------------------
 

@@ -2,11 +2,13 @@
 //! [`reap`] at the end of the turn, and nowhere else.
 
 use super::conn::{Conn, Role};
+use super::ingest::Read;
 use super::slab::{Key, Slab};
 use super::streams::Streams;
 use super::turn::{Alarm, Turn};
-use crate::limits::{CLOSING_TIME, REAPS};
+use crate::limits::{CLOSING_MAX, CLOSING_TIME, REAPS};
 use crate::sys::socket::Socket;
+use std::io;
 
 /// Ends a connection at once.
 pub fn drop_now<S>(key: Key, conn: &mut Conn<S>, turn: &mut Turn, streams: &mut Streams) {
@@ -26,10 +28,36 @@ pub fn finish<S>(key: Key, conn: &mut Conn<S>, turn: &mut Turn, streams: &mut St
     }
     detach(key, conn, turn, streams);
     let until = turn.now + CLOSING_TIME;
-    conn.role = Role::Closing { until, is_shut: false };
+    conn.role = Role::Closing { since: turn.now, until, is_shut: false };
     turn.timers.arm(until, Alarm::Conn(key));
     conn.alarm = Some(until);
     conn.list(key, turn);
+}
+
+/// A closing connection: sends what is queued, shuts its side, and throws
+/// away what still comes, so that the peer reads our last words before a reset.
+pub(super) fn linger<S: Socket>(conn: &mut Conn<S>, turn: &mut Turn) -> io::Result<Read> {
+    let queued = conn.queued();
+    if !conn.send_queued()? {
+        let has_taken = conn.queued() < queued;
+        if let Role::Closing { since, until, .. } = &mut conn.role
+            && has_taken
+        {
+            *until = (turn.now + CLOSING_TIME).min(*since + CLOSING_MAX);
+        }
+        return Ok(Read::Idle);
+    }
+    if let Role::Closing { is_shut, .. } = &mut conn.role
+        && !std::mem::replace(is_shut, true)
+    {
+        conn.socket.shutdown()?;
+    }
+    match conn.socket.recv(&mut turn.scratch) {
+        Ok(0) => Ok(Read::Drop),
+        Ok(_) => Ok(Read::More),
+        Err(why) if why.kind() == io::ErrorKind::WouldBlock => Ok(Read::Idle),
+        Err(why) => Err(why),
+    }
 }
 
 /// Cuts a connection's ties to streams.
@@ -59,5 +87,60 @@ pub fn reap<S: Socket>(turn: &mut Turn, conns: &mut Slab<Conn<S>>) {
         if conns.remove(key).is_some() {
             turn.counters.closed.bump();
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::base::Instant;
+    use std::io::IoSlice;
+    use std::net::Ipv4Addr;
+    use std::time::Duration;
+
+    /// A peer that takes so many bytes at a time, and says nothing.
+    struct Slow(usize);
+
+    impl Socket for Slow {
+        fn recv(&mut self, _space: &mut [u8]) -> io::Result<usize> {
+            Err(io::ErrorKind::WouldBlock.into())
+        }
+
+        fn send(&mut self, slices: &[IoSlice<'_>]) -> io::Result<usize> {
+            let wanted: usize = slices.iter().map(|slice| slice.len()).sum();
+            match std::mem::take(&mut self.0).min(wanted) {
+                0 => Err(io::ErrorKind::WouldBlock.into()),
+                taken => Ok(taken),
+            }
+        }
+
+        fn unacked(&mut self) -> io::Result<usize> {
+            Ok(0)
+        }
+
+        fn shutdown(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    #[test]
+    fn last_words_have_time_while_they_are_read_but_not_for_ever() {
+        let mut turn = Turn::new(|| Instant::from_nanos(1_000_000_000));
+        let start = turn.now;
+        let until = start + CLOSING_TIME;
+        let role = Role::Closing { since: start, until, is_shut: false };
+        let mut conn = Conn::new(Slow(0), (Ipv4Addr::LOCALHOST, 9).into(), 0, role, start);
+        conn.queue(&[b'x'; 100]);
+        let mut after = |millis: u64, takes: usize| {
+            turn.now = start + Duration::from_millis(millis);
+            conn.socket.0 = takes;
+            assert_eq!(linger(&mut conn, &mut turn).unwrap(), Read::Idle);
+            let Role::Closing { until, .. } = conn.role else { panic!("it closes") };
+            until.since(start)
+        };
+        assert_eq!(after(500, 0), CLOSING_TIME);
+        assert_eq!(after(900, 1), CLOSING_TIME + Duration::from_millis(900));
+        assert_eq!(after(29_900, 1), CLOSING_MAX);
+        assert_eq!(after(29_950, 98), CLOSING_MAX, "and all is out");
     }
 }

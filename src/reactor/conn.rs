@@ -68,7 +68,9 @@ pub enum Role {
     /// It gets what is in `out`, then the end of the stream; what it still
     /// sends is thrown away until it closes or the time is up.
     Closing {
-        /// When the time is up.
+        /// When it began.
+        since: Instant,
+        /// When the time is up, unless the peer takes something before.
         until: Instant,
         /// Our side is shut down.
         is_shut: bool,
@@ -77,7 +79,8 @@ pub enum Role {
 
 impl Role {
     /// What a connection is while it becomes something else.
-    const BETWEEN: Self = Self::Closing { until: Instant::ZERO, is_shut: false };
+    const BETWEEN: Self =
+        Self::Closing { since: Instant::ZERO, until: Instant::ZERO, is_shut: false };
 }
 
 /// A publisher that waits for the directory's answer.
@@ -289,6 +292,11 @@ impl<S> Conn<S> {
             self.is_listed = true;
             turn.ready.readable.push_back(key);
         }
+    }
+
+    /// Bytes queued to be sent before anything else.
+    pub fn queued(&self) -> usize {
+        self.out.as_ref().map_or(0, |out| out.len())
     }
 
     /// Queues bytes to be sent before anything else.

@@ -11,7 +11,8 @@ use super::streams::Streams;
 use super::turn::Turn;
 use crate::limits::{INGEST_BYTES, INGEST_CALLS, QUEUED_BYTES};
 use crate::protocol::websocket::{self, Inbound};
-use crate::protocol::{Refusal, Sniff, wrong_protocol};
+use crate::protocol::{Refusal, Sniff, response, wrong_protocol};
+use crate::relay::stream::IngestError;
 use crate::sys::socket::Socket;
 use std::io;
 
@@ -82,7 +83,7 @@ fn read<S: Socket>(
             Err(why) if why.kind() == io::ErrorKind::WouldBlock => Read::Idle,
             Err(why) => return Err(why),
         }),
-        Role::Closing { .. } => session::linger(conn, turn),
+        Role::Closing { .. } => close::linger(conn, turn),
     }
 }
 
@@ -123,7 +124,7 @@ fn pump<S: Socket>(
             Taken::Goes if len < room && !conn.is_read_closed => break Pumped::Idle,
             Taken::Goes => {}
             Taken::Done(rest) => break Pumped::Done(rest),
-            Taken::Broken => break Pumped::Broken,
+            Taken::Broken(why) => break Pumped::Broken(why),
         }
     };
     if bytes > 0 {
@@ -136,7 +137,7 @@ fn pump<S: Socket>(
         Pumped::Idle => Read::Idle,
         Pumped::More => Read::More,
         Pumped::End => Read::Finish,
-        Pumped::Broken => Read::Drop,
+        Pumped::Broken(why) => broken(conn, why),
         Pumped::Done(rest) => {
             let mut desk = Desk { turn, streams, sites };
             let read = match desk.published(conn) {
@@ -154,7 +155,7 @@ enum Pumped {
     Idle,
     More,
     End,
-    Broken,
+    Broken(IngestError),
     Done(Vec<u8>),
 }
 
@@ -165,7 +166,17 @@ pub(super) enum Taken {
     /// The request's body is complete; these bytes came after it.
     Done(Vec<u8>),
     /// They can't be taken.
-    Broken,
+    Broken(IngestError),
+}
+
+/// Ends a publisher whose bytes can't be taken; over HTTP it is told why.
+pub(super) fn broken<S>(conn: &mut Conn<S>, why: IngestError) -> Read {
+    let Role::Publisher(publisher) = &conn.role else { return Read::Drop };
+    if publisher.body.is_none() {
+        return Read::Drop;
+    }
+    conn.queue(&response::refusal(why.reason(), &why.to_string()));
+    Read::Finish
 }
 
 /// Hands `len` bytes that arrived in the stream's space to its framing.
@@ -176,7 +187,7 @@ pub(super) fn take(
     streams: &mut Streams,
 ) -> Taken {
     let Some((fan, pool)) = streams.ingest(publisher.stream) else {
-        return Taken::Broken;
+        return Taken::Broken(IngestError::Body(Refusal::Draining));
     };
     let mut rest = Vec::new();
     let taken = match &mut publisher.body {
@@ -189,7 +200,7 @@ pub(super) fn take(
         Err(why) => {
             log::warn!("publisher of {} is ended: {why}", fan.stream.name);
             turn.counters.refuse(why.reason());
-            Taken::Broken
+            Taken::Broken(why)
         }
     }
 }
@@ -228,7 +239,7 @@ fn listen<S: Socket>(conn: &mut Conn<S>, turn: &mut Turn, sites: &Sites) -> io::
     if !words.is_empty() {
         conn.queue(&words);
     }
-    if conn.out.as_ref().is_some_and(|out| out.len() > QUEUED_BYTES) {
+    if conn.queued() > QUEUED_BYTES {
         return Ok(Read::Drop);
     }
     if ends {

@@ -364,9 +364,9 @@ impl Desk<'_> {
                     is_done = true;
                     beyond.len()
                 }
-                Taken::Broken => {
+                Taken::Broken(why) => {
                     conn.role = Role::Publisher(publisher);
-                    return Acted::Ends(Read::Drop);
+                    return Acted::Ends(ingest::broken(conn, why));
                 }
             };
             rest = &rest[len - beyond..];
@@ -531,25 +531,6 @@ impl Desk<'_> {
         };
         self.go_on(key, conn, read);
         arm(key, conn, self.turn, self.streams);
-    }
-}
-
-/// A closing connection: sends what is queued, shuts its side, and throws
-/// away what still comes, so that the peer reads our last words before a reset.
-pub(super) fn linger<S: Socket>(conn: &mut Conn<S>, turn: &mut Turn) -> io::Result<Read> {
-    if !conn.send_queued()? {
-        return Ok(Read::Idle);
-    }
-    if let Role::Closing { is_shut, .. } = &mut conn.role
-        && !std::mem::replace(is_shut, true)
-    {
-        conn.socket.shutdown()?;
-    }
-    match conn.socket.recv(&mut turn.scratch) {
-        Ok(0) => Ok(Read::Drop),
-        Ok(_) => Ok(Read::More),
-        Err(why) if why.kind() == io::ErrorKind::WouldBlock => Ok(Read::Idle),
-        Err(why) => Err(why),
     }
 }
 

@@ -161,6 +161,8 @@ fn bodies_in_broken_chunks_end_their_stream() {
             let fields = "Transfer-Encoding: chunked\r\n";
             let head = wire::request("PUT", "/junk", server.http(), fields);
             let mut socket = wire::sent(server.http(), (head + &body).as_bytes());
+            let reply = Reply::read(&mut socket).expect("an answer");
+            assert_eq!((reply.status, reply.text().contains("broken request body")), (400, true));
             wire::wait_for_close(&mut socket);
         });
     }
