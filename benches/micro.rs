@@ -229,9 +229,9 @@ fn fan_out(bench: &Bench, form: Form, subscribers: usize) {
     let title = format!("fan-out: {form:?}, {subscribers} subscribers");
     bench.part(&title, "subscriber and frame", || {
         turn.read_clock();
-        let (fan, pool) = streams.ingest(stream).expect("the stream lives");
-        let len = fan.stream.copy_in(&frame, pool);
-        fan.stream.received(len, turn.now, pool).expect("the frame is well formed");
+        let mut ingest = streams.ingest(stream).expect("the stream lives");
+        let len = ingest.copy_in(&frame);
+        ingest.received(len, turn.now).expect("the frame is well formed");
         streams.mark_dirty(stream, &mut turn);
         while !turn.ready.dirty.is_empty() {
             fanout::live(&mut turn, &mut streams, &mut conns, &mut ports);

@@ -6,7 +6,7 @@ use super::fanout;
 use super::session::{self, Desk};
 use super::site::Sites;
 use super::slab::{Key, Slab};
-use super::streams::Streams;
+use super::streams::{Ingest, Streams};
 use super::turn::{Alarm, Turn};
 use super::udp::Ports;
 use crate::limits::TIMERS;
@@ -66,12 +66,14 @@ fn wake_conn<S: Socket>(
 
 /// A framing that holds bytes must decide about them.
 fn wake_stream(key: Key, turn: &mut Turn, streams: &mut Streams) {
-    let Some((fan, pool)) = streams.ingest(key) else {
+    if let Some(fan) = streams.fanouts.get_mut(key) {
+        fan.alarm = None;
+    }
+    let Some(Ingest { stream, view, pool }) = streams.ingest(key) else {
         return;
     };
-    fan.alarm = None;
-    if let Err(why) = fan.stream.handle_timeout(turn.now, pool) {
-        log::warn!("stream {}: {why}", fan.stream.name);
+    if let Err(why) = stream.handle_timeout(turn.now, view, pool) {
+        log::warn!("stream {}: {why}", view.name);
     }
     streams.mark_dirty(key, turn);
 }

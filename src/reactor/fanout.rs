@@ -186,7 +186,7 @@ fn step<S: Socket>(key: Key, turn: &mut Turn, streams: &mut Streams, conns: &mut
         return;
     };
     let served = serve(conn, fan, turn).unwrap_or_else(|why| {
-        log::debug!("subscriber {} of {}: {why}", conn.peer, fan.stream.name);
+        log::debug!("subscriber {} of {}: {why}", conn.peer, fan.view.name);
         Served::Lost
     });
     settle(key, served, conn, fan, turn);
@@ -245,7 +245,7 @@ fn serve<S: Socket>(conn: &mut Conn<S>, fan: &mut Fanout, turn: &mut Turn) -> io
     {
         return Ok(served);
     }
-    let (window, cut) = (fan.stream.window(), fan.stream.cut());
+    let (window, cut) = (fan.view.window(), fan.view.cut());
     if !subscriber.begin(window, cut, turn.now) {
         return Ok(if fan.ended.is_some() { Served::Over } else { Served::Waiting });
     }
@@ -292,7 +292,7 @@ fn mind_queue<S: Socket>(
     fan: &mut Fanout,
     turn: &mut Turn,
 ) -> io::Result<Option<Served>> {
-    let (window, cut) = (fan.stream.window(), fan.stream.cut());
+    let (window, cut) = (fan.view.window(), fan.view.cut());
     let unacked = socket.unacked()?;
     let verdict = subscriber.check(window, cut, unacked, &mut fan.held, turn.now);
     let verdict = count(verdict, &mut turn.counters.skips, &mut turn.counters.lag_closes);
@@ -309,7 +309,7 @@ fn mind_queue<S: Socket>(
 /// Queues the head of an HTTP response once it is known what the stream is.
 fn answer<S>(conn: &mut Conn<S>, fan: &Fanout) {
     let Role::Subscriber(subscribed) = &mut conn.role else { return };
-    let kind = fan.stream.kind();
+    let kind = fan.view.cut().kind;
     if subscribed.is_unanswered && (kind != Kind::Auto || fan.ended.is_some()) {
         subscribed.is_unanswered = false;
         conn.queue(&response::stream_head(response::content_type(kind)));
@@ -327,8 +327,8 @@ fn count(verdict: Verdict, skips: &mut Counter, closes: &mut Counter) -> Verdict
 
 /// Starts those that wait, if there is something for them.
 fn wake_waiting<S>(fan: &mut Fanout, turn: &mut Turn, conns: &mut Slab<Conn<S>>) {
-    let newest = fan.stream.window().newest_join().map(|join| join.position);
-    let has_news = newest != fan.joined || fan.stream.cut().anywhere || fan.ended.is_some();
+    let newest = fan.view.window().newest_join().map(|join| join.position);
+    let has_news = newest != fan.joined || fan.view.cut().anywhere || fan.ended.is_some();
     if !has_news {
         return;
     }
@@ -350,10 +350,10 @@ fn trim<S: Socket>(key: Key, turn: &mut Turn, streams: &mut Streams, conns: &mut
         let Some(fan) = streams.fanouts.get_mut(key) else {
             return;
         };
-        let Some(floor) = fan.stream.outdated(turn.now) else {
+        let Some(floor) = fan.view.outdated(turn.now) else {
             return;
         };
-        let cut = fan.stream.cut();
+        let cut = fan.view.cut();
         let mut lost = Vec::new();
         let unserved = fan.live.iter().take(fan.left);
         for (nth, &one) in fan.behind.iter().chain(unserved).enumerate() {
@@ -369,14 +369,16 @@ fn trim<S: Socket>(key: Key, turn: &mut Turn, streams: &mut Streams, conns: &mut
             }
             let subscriber = &mut subscribed.subscriber;
             if subscriber.position() < floor {
-                let verdict = subscriber.evict(fan.stream.window(), cut, &mut fan.held, turn.now);
+                let verdict = subscriber.evict(fan.view.window(), cut, &mut fan.held, turn.now);
                 match count(verdict, &mut turn.counters.skips, &mut turn.counters.lag_closes) {
                     Verdict::Close { .. } => lost.push(one),
                     Verdict::Fine | Verdict::Skips { .. } => {}
                 }
             }
         }
-        fan.stream.trim(&mut streams.pool);
+        if let Some(segment) = fan.view.trim() {
+            streams.pool.give_back(segment);
+        }
         for conn in lost {
             if let Some(conn_ref) = conns.get_mut(conn) {
                 close::drop_now(conn, conn_ref, turn, streams);
@@ -432,17 +434,17 @@ fn look<S: Socket>(
     }
     let unacked = conn.socket.unacked().unwrap_or(0);
     let subscriber = &mut subscribed.subscriber;
-    let window = fan.stream.window();
-    let cut = fan.stream.cut();
+    let window = fan.view.window();
+    let cut = fan.view.cut();
     let verdict = subscriber.check(window, cut, unacked, &mut fan.held, turn.now);
-    let is_overdue = fan.ended.is_some_and(|at| turn.now.since(at) > fan.stream.settings.max_lag);
+    let is_overdue = fan.ended.is_some_and(|at| turn.now.since(at) > fan.view.settings.max_lag);
     match count(verdict, &mut turn.counters.skips, &mut turn.counters.lag_closes) {
         Verdict::Close { lag } => {
-            log::info!("subscriber {} of {} ended: {lag:?} behind", conn.peer, fan.stream.name);
+            log::info!("subscriber {} of {} ended: {lag:?} behind", conn.peer, fan.view.name);
             lost.push(key);
         }
         Verdict::Skips { lag } => {
-            log::debug!("subscriber {} of {} skips: {lag:?} behind", conn.peer, fan.stream.name);
+            log::debug!("subscriber {} of {} skips: {lag:?} behind", conn.peer, fan.view.name);
         }
         Verdict::Fine => {}
     }

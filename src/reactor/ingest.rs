@@ -7,7 +7,7 @@ use super::plan::Service;
 use super::session::{self, Desk};
 use super::site::Sites;
 use super::slab::{Key, Slab};
-use super::streams::Streams;
+use super::streams::{Ingest, Streams};
 use super::turn::Turn;
 use crate::limits::{INGEST_BYTES, INGEST_CALLS, QUEUED_BYTES};
 use crate::protocol::websocket::{self, Inbound};
@@ -105,10 +105,10 @@ fn pump<S: Socket>(
             turn.counters.exhausted.tcp_ingest.bump();
             break Pumped::More;
         }
-        let Some((fan, pool)) = streams.ingest(stream) else {
+        let Some(mut ingest) = streams.ingest(stream) else {
             return Ok(Read::Drop);
         };
-        let space = fan.stream.space(pool);
+        let space = ingest.space();
         let room = space.len();
         let len = match conn.socket.recv(space) {
             Ok(0) => break Pumped::End,
@@ -186,19 +186,19 @@ pub(super) fn take(
     turn: &mut Turn,
     streams: &mut Streams,
 ) -> Taken {
-    let Some((fan, pool)) = streams.ingest(publisher.stream) else {
+    let Some(Ingest { stream, view, pool }) = streams.ingest(publisher.stream) else {
         return Taken::Broken(IngestError::Body(Refusal::Draining));
     };
     let mut rest = Vec::new();
     let taken = match &mut publisher.body {
-        None => fan.stream.received(len, turn.now, pool).map(|()| false),
-        Some(body) => fan.stream.received_body(len, body, &mut rest, turn.now, pool),
+        None => stream.received(len, turn.now, view, pool).map(|()| false),
+        Some(body) => stream.received_body(len, body, &mut rest, turn.now, view, pool),
     };
     match taken {
         Ok(false) => Taken::Goes,
         Ok(true) => Taken::Done(rest),
         Err(why) => {
-            log::warn!("publisher of {} is ended: {why}", fan.stream.name);
+            log::warn!("publisher of {} is ended: {why}", view.name);
             turn.counters.refuse(why.reason());
             Taken::Broken(why)
         }

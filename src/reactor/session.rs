@@ -259,7 +259,7 @@ impl Desk<'_> {
     ) -> Acted {
         if let Some(stream) = held {
             let fan = self.streams.fanouts.get_mut(stream).filter(|fan| fan.ended.is_none());
-            if let Some(fan) = fan.filter(|fan| fan.stream.name == claiming.name)
+            if let Some(fan) = fan.filter(|fan| fan.view.name == claiming.name)
                 && fan.resting.take().is_some()
             {
                 return self.publish(conn, claiming, early, stream);
@@ -352,12 +352,12 @@ impl Desk<'_> {
         let mut publisher = Box::new(Publisher { stream, body, keeps_alive });
         let mut rest = early;
         while !rest.is_empty() && !is_done {
-            let Some((fan, pool)) = self.streams.ingest(stream) else {
+            let Some(mut ingest) = self.streams.ingest(stream) else {
                 return Acted::Ends(Read::Drop);
             };
             // A head's worth: of many small requests in one piece, each would
             // else copy all that come after it.
-            let len = fan.stream.copy_in(&rest[..rest.len().min(limits::HTTP_HEAD_BYTES)], pool);
+            let len = ingest.copy_in(&rest[..rest.len().min(limits::HTTP_HEAD_BYTES)]);
             let beyond = match ingest::take(&mut publisher, len, self.turn, self.streams) {
                 Taken::Goes => 0,
                 Taken::Done(beyond) => {
@@ -452,7 +452,7 @@ impl Desk<'_> {
         let Some(fan) = self.streams.fanouts.get_mut(stream) else {
             return Read::Drop;
         };
-        let kind = fan.stream.cut().kind;
+        let kind = fan.view.cut().kind;
         match &awaiting.http {
             Some(HttpAnswer::WebSocket(accept)) => conn.queue(&response::websocket_head(accept)),
             Some(HttpAnswer::HeadOnly) => {
@@ -516,7 +516,7 @@ impl Desk<'_> {
             Role::Greeting { .. } => self.greet(key, conn, &[]),
             Role::Publisher(publisher) => {
                 let fan = self.streams.fanouts.get(publisher.stream);
-                let name = fan.map(|fan| fan.stream.name.to_string()).unwrap_or_default();
+                let name = fan.map(|fan| fan.view.name.to_string()).unwrap_or_default();
                 log::warn!("publisher {} of {name} is ended: silent for too long", conn.peer);
                 self.turn.counters.refuse(Refusal::Timeout);
                 Read::Finish
@@ -544,7 +544,7 @@ pub(super) fn deadline<S>(conn: &Conn<S>, streams: &Streams) -> Option<Instant> 
         Role::Greeting { .. } => Some(conn.last_seen + limits::AUTO_HOLD),
         Role::Publisher(publisher) => {
             let fan = streams.fanouts.get(publisher.stream)?;
-            Some(conn.last_seen + fan.stream.settings.timeout)
+            Some(conn.last_seen + fan.view.settings.timeout)
         }
         Role::Awaiting(awaiting) => awaiting.until,
         Role::Closing { until, .. } => Some(*until),

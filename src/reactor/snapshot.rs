@@ -15,12 +15,12 @@ pub(super) fn take(turn: &Turn, streams: &Streams) -> Snapshot {
 }
 
 fn stream(fan: &Fanout, turn: &Turn) -> StreamSnapshot {
-    let stream = &fan.stream;
-    let (window, framing) = (stream.window(), stream.framing_stats());
+    let Fanout { view, stream, .. } = fan;
+    let (window, framing) = (view.window(), stream.framing_stats());
     StreamSnapshot {
-        name: stream.name.clone(),
-        epoch: stream.epoch,
-        kind: stream.kind(),
+        name: view.name.clone(),
+        epoch: view.epoch,
+        kind: view.cut().kind,
         subscribers: fan.subscribers,
         waiting: fan.waiting.len(),
         behind: fan.behind.len(),

@@ -8,7 +8,8 @@ use crate::base::{Instant, Position};
 use crate::framing::Transport;
 use crate::limits::{POOL_REST, PUT_GAP};
 use crate::protocol::Name;
-use crate::relay::{Directory, Settings, ShardId, Stream};
+use crate::relay::stream::IngestError;
+use crate::relay::{Directory, Settings, ShardId, Stream, View};
 use crate::ring::Pool;
 use std::collections::{BTreeMap, VecDeque};
 use std::net::IpAddr;
@@ -20,9 +21,10 @@ use std::time::Duration;
 /// A subscriber's key is on exactly one of `live`, `waiting`, the turn's list
 /// of bursts, or none while the kernel takes no more from it. `behind` lists
 /// those, beside, whose lag must be looked at.
-#[derive(Debug)]
 pub struct Fanout {
-    /// The stream.
+    /// What subscribers read.
+    pub view: View,
+    /// The stream's writing side.
     pub stream: Stream,
     /// Subscribers that have everything up to the head, or will have before
     /// this pass ends; the next to be served first.
@@ -63,6 +65,48 @@ impl Fanout {
             self.rest_alarm = Some(until);
             turn.timers.arm(until, Alarm::Rest(key));
         }
+    }
+}
+
+/// A stream's writing side, what subscribers read of it, and memory for both.
+pub struct Ingest<'a> {
+    /// The writing side.
+    pub stream: &'a mut Stream,
+    /// The reading side.
+    pub view: &'a mut View,
+    /// Memory.
+    pub pool: &'a mut Pool,
+}
+
+impl Ingest<'_> {
+    /// Memory to receive a byte stream into.
+    pub fn space(&mut self) -> &mut [u8] {
+        self.stream.space(self.view, self.pool)
+    }
+
+    /// Memory to receive a batch of datagrams into.
+    pub fn datagram_space(&mut self) -> &mut [u8] {
+        self.stream.datagram_space(self.view, self.pool)
+    }
+
+    /// `len` bytes of payload have arrived in [`Self::space`].
+    ///
+    /// # Errors
+    /// The framing can't take them.
+    pub fn received(&mut self, len: usize, now: Instant) -> Result<(), IngestError> {
+        self.stream.received(len, now, self.view, self.pool)
+    }
+
+    /// `len` bytes have arrived in [`Self::datagram_space`], in datagrams of
+    /// `stride` bytes each.
+    pub fn received_datagrams(&mut self, len: usize, stride: usize, now: Instant) {
+        self.stream.received_datagrams(len, stride, now, self.view, self.pool);
+    }
+
+    /// Copies bytes that arrived elsewhere into [`Self::space`]; answers how
+    /// many fit.
+    pub fn copy_in(&mut self, bytes: &[u8]) -> usize {
+        self.stream.copy_in(bytes, self.view, self.pool)
     }
 }
 
@@ -110,10 +154,11 @@ impl Streams {
         }
     }
 
-    fn insert(&mut self, stream: Stream) -> Key {
-        let name = stream.name.clone();
+    fn insert(&mut self, (stream, view): (Stream, View)) -> Key {
+        let name = view.name.clone();
         let udp = self.wired.get(&name).cloned().unwrap_or_default();
         let key = self.fanouts.insert(Fanout {
+            view,
             stream,
             live: VecDeque::new(),
             held: 0,
@@ -156,10 +201,10 @@ impl Streams {
         }
     }
 
-    /// The stream and the pool at once.
-    pub fn ingest(&mut self, key: Key) -> Option<(&mut Fanout, &mut Pool)> {
-        let fan = self.fanouts.get_mut(key)?;
-        Some((fan, &mut self.pool))
+    /// All that a publisher's bytes touch.
+    pub fn ingest(&mut self, key: Key) -> Option<Ingest<'_>> {
+        let Fanout { stream, view, .. } = self.fanouts.get_mut(key)?;
+        Some(Ingest { stream, view, pool: &mut self.pool })
     }
 
     /// Something has been committed, or the stream has ended: everybody is to
@@ -186,7 +231,7 @@ impl Streams {
     /// another, may continue the stream.
     pub fn pause(&mut self, key: Key, peer: IpAddr, turn: &mut Turn) {
         let Some(fan) = self.fanouts.get_mut(key) else { return };
-        let until = turn.now + fan.stream.settings.timeout;
+        let until = turn.now + fan.view.settings.timeout;
         fan.rest_until(peer, until, key, turn);
     }
 
@@ -246,7 +291,7 @@ impl Streams {
             return;
         }
         fan.ended = Some(turn.now);
-        let (name, epoch) = (fan.stream.name.clone(), fan.stream.epoch);
+        let (name, epoch) = (fan.view.name.clone(), fan.view.epoch);
         log::info!(
             "stream {name} has ended (epoch {epoch}, {} bytes)",
             fan.stream.stats.received_bytes
@@ -264,7 +309,7 @@ impl Streams {
         if self.fanouts.get(key).is_some_and(is_over)
             && let Some(fan) = self.fanouts.remove(key)
         {
-            fan.stream.dissolve(&mut self.pool);
+            fan.stream.dissolve(fan.view, &mut self.pool);
         }
     }
 

@@ -13,9 +13,11 @@ pub mod stream;
 pub mod subscriber;
 #[cfg(test)]
 mod tests;
+pub mod view;
 
 pub use directory::{Claim, Directory, Found, ShardId};
 pub use egress::Form;
 pub use settings::Settings;
 pub use stream::{Stream, StreamStats};
 pub use subscriber::{Subscriber, Verdict};
+pub use view::View;

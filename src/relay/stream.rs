@@ -1,13 +1,14 @@
 //! One live stream on its publisher's shard: bytes in, frames and join points
-//! out, and what is kept of them.
+//! out.
 
 use super::settings::Settings;
 use super::subscriber::Cut;
+use super::view::View;
 use crate::base::{Instant, Position};
-use crate::framing::{Framing, FramingError, FramingStats, Kind, Marks, Step, Transport};
-use crate::limits::{DATAGRAM_SPACE, LAG_TICK, PAGE_BYTES, TS_PACKET, WARM_BYTES};
+use crate::framing::{Framing, FramingError, FramingStats, Marks, Step, Transport};
+use crate::limits::{DATAGRAM_SPACE, PAGE_BYTES, TS_PACKET, WARM_BYTES};
 use crate::protocol::{Body, Name, Refusal};
-use crate::ring::{Frame, JoinPoint, Pool, Tail, Window};
+use crate::ring::{Frame, JoinPoint, Pool, Tail};
 use std::fmt;
 use std::time::Duration;
 
@@ -23,8 +24,6 @@ pub struct StreamStats {
     /// Bytes moved or copied in user space up to the segment at hand; see
     /// [`Stream::moved_bytes`].
     moved_bytes: u64,
-    /// Segments that the byte cap dropped before their time.
-    pub capped_segments: u64,
     /// Datagrams that were no part of the stream.
     pub dropped_datagrams: u64,
 }
@@ -59,29 +58,20 @@ impl IngestError {
     }
 }
 
-/// A stream and its ring.
+/// A stream's writing side: what arrives goes through it into a [`View`].
 pub struct Stream {
-    /// Its name.
-    pub name: Name,
-    /// Its life's number.
-    pub epoch: u64,
-    /// Its publisher's listener's keys.
-    pub settings: Settings,
     /// Counts.
     pub stats: StreamStats,
     framing: Framing,
     marks: Marks,
     tail: Tail,
-    window: Window,
     /// Everything before this has been touched, in the tail's memory.
     warm: Position,
-    /// Every subscriber may be this far behind.
-    keep: Duration,
 }
 
 impl Stream {
-    /// A stream without a byte. `lag` is the largest max-lag that any
-    /// subscriber may have.
+    /// A stream without a byte, and its view. `lag` is the largest max-lag that
+    /// any subscriber may have.
     pub fn new(
         name: Name,
         epoch: u64,
@@ -89,31 +79,13 @@ impl Stream {
         transport: Transport,
         lag: Duration,
         pool: &mut Pool,
-    ) -> Self {
+    ) -> (Self, View) {
         let tail = pool.take(Position::ZERO);
-        let mut window = Window::default();
-        window.push(tail.reader());
         let framing = Framing::new(settings.framing, transport);
-        // The lag check comes once a tick: two ticks keep what it still needs.
-        let keep = settings.window.unwrap_or_default().max(lag + 2 * LAG_TICK);
-        let marks = Marks::default();
-        let stats = StreamStats::default();
-        let warm = Position::ZERO;
-        Self { name, epoch, settings, stats, framing, marks, tail, window, warm, keep }
-    }
-
-    /// What subscribers read.
-    pub const fn window(&self) -> &Window {
-        &self.window
-    }
-
-    /// What its framing means for subscribers.
-    pub fn cut(&self) -> Cut {
-        Cut {
-            kind: self.framing.kind(),
-            anywhere: self.framing.joins_anywhere(),
-            trim: self.framing.trim(),
-        }
+        let mut view = View::new(name, epoch, settings, &framing, lag);
+        view.window.push(tail.reader());
+        let (marks, stats, warm) = (Marks::default(), StreamStats::default(), Position::ZERO);
+        (Self { stats, framing, marks, tail, warm }, view)
     }
 
     /// Counts of its framing.
@@ -127,17 +99,17 @@ impl Stream {
     }
 
     /// Memory to receive a byte stream into.
-    pub fn space(&mut self, pool: &mut Pool) -> &mut [u8] {
+    pub fn space(&mut self, view: &mut View, pool: &mut Pool) -> &mut [u8] {
         if self.tail.free() < LEAST_SPACE {
-            self.roll(pool);
+            self.roll(view, pool);
         }
         self.tail.space()
     }
 
     /// Memory to receive a batch of datagrams into.
-    pub fn datagram_space(&mut self, pool: &mut Pool) -> &mut [u8] {
+    pub fn datagram_space(&mut self, view: &mut View, pool: &mut Pool) -> &mut [u8] {
         if self.tail.free() < DATAGRAM_SPACE {
-            self.roll(pool);
+            self.roll(view, pool);
         }
         self.tail.space()
     }
@@ -168,11 +140,12 @@ impl Stream {
         &mut self,
         len: usize,
         now: Instant,
+        view: &mut View,
         pool: &mut Pool,
     ) -> Result<(), IngestError> {
         self.stats.received_bytes += len as u64;
         self.tail.fill(len);
-        self.frame(now, pool)
+        self.frame(now, view, pool)
     }
 
     /// `len` bytes of an HTTP body have arrived in [`Self::space`]; answers
@@ -186,6 +159,7 @@ impl Stream {
         body: &mut Body,
         rest: &mut Vec<u8>,
         now: Instant,
+        view: &mut View,
         pool: &mut Pool,
     ) -> Result<bool, IngestError> {
         let raw = &mut self.tail.space()[..len];
@@ -194,14 +168,14 @@ impl Stream {
         self.stats.moved_bytes += decoded.moved as u64;
         self.stats.received_bytes += decoded.payload as u64;
         self.tail.fill(decoded.payload);
-        self.frame(now, pool)?;
+        self.frame(now, view, pool)?;
         Ok(decoded.done)
     }
 
     /// Copies bytes that arrived elsewhere, behind a request's head, into
     /// [`Self::space`]; answers how many fit.
-    pub fn copy_in(&mut self, bytes: &[u8], pool: &mut Pool) -> usize {
-        let space = self.space(pool);
+    pub fn copy_in(&mut self, bytes: &[u8], view: &mut View, pool: &mut Pool) -> usize {
+        let space = self.space(view, pool);
         let len = bytes.len().min(space.len());
         space[..len].copy_from_slice(&bytes[..len]);
         self.stats.moved_bytes += len as u64;
@@ -210,14 +184,21 @@ impl Stream {
 
     /// `len` bytes have arrived in [`Self::datagram_space`]: datagrams of
     /// `stride` bytes each, the last perhaps shorter.
-    pub fn received_datagrams(&mut self, len: usize, stride: usize, now: Instant, pool: &mut Pool) {
+    pub fn received_datagrams(
+        &mut self,
+        len: usize,
+        stride: usize,
+        now: Instant,
+        view: &mut View,
+        pool: &mut Pool,
+    ) {
         self.stats.received_bytes += len as u64;
         self.tail.fill(len);
         let mut rest = len;
         while rest > 0 {
             let size = rest.min(stride.max(1));
             if self.tail.frame_room() <= size / TS_PACKET {
-                self.roll(pool);
+                self.roll(view, pool);
             }
             let at = self.tail.position();
             self.marks.room = self.tail.frame_room();
@@ -225,7 +206,7 @@ impl Stream {
             if step.keep == 0 {
                 self.stats.dropped_datagrams += 1;
             }
-            self.apply(step, now);
+            self.apply(step, now, view);
             let beyond = size - step.skip - step.keep;
             self.tail.skip(beyond);
             rest -= size;
@@ -236,47 +217,26 @@ impl Stream {
     ///
     /// # Errors
     /// As [`Self::received`].
-    pub fn handle_timeout(&mut self, now: Instant, pool: &mut Pool) -> Result<(), IngestError> {
-        self.frame(now, pool)
+    pub fn handle_timeout(
+        &mut self,
+        now: Instant,
+        view: &mut View,
+        pool: &mut Pool,
+    ) -> Result<(), IngestError> {
+        self.frame(now, view, pool)
     }
 
-    /// Whether [`Self::trim`] would drop something; `None` if not, else where
-    /// the window will begin.
-    pub fn outdated(&self, now: Instant) -> Option<Position> {
-        // A frame that is still arriving stays whole.
-        let second = self.window.second_base().filter(|at| *at <= self.window.head())?;
-        if self.window.footprint() > self.settings.window_bytes {
-            return Some(second);
-        }
-        let arrival = self.window.oldest_arrival()?;
-        let is_old = now.since(arrival) > self.keep;
-        let is_before_key = self.window.newest_join().is_none_or(|join| second <= join.position);
-        (is_old && is_before_key).then_some(second)
-    }
-
-    /// Drops the oldest segment.
-    pub fn trim(&mut self, pool: &mut Pool) {
-        if self.window.footprint() > self.settings.window_bytes {
-            self.stats.capped_segments += 1;
-        }
-        if let Some(segment) = self.window.pop() {
-            pool.give_back(segment);
-        }
-    }
-
-    /// The stream is over and nobody reads it: its memory goes back.
-    pub fn dissolve(mut self, pool: &mut Pool) {
+    /// The stream is over: its memory goes back.
+    pub fn dissolve(self, view: View, pool: &mut Pool) {
         drop(self.tail);
-        for segment in self.window.drain() {
-            pool.give_back(segment);
-        }
+        view.dissolve(pool);
     }
 
     /// Lets the framing look at what is held until it wants more.
-    fn frame(&mut self, now: Instant, pool: &mut Pool) -> Result<(), IngestError> {
+    fn frame(&mut self, now: Instant, view: &mut View, pool: &mut Pool) -> Result<(), IngestError> {
         loop {
             if self.tail.frame_room() == 0 {
-                self.roll(pool);
+                self.roll(view, pool);
             }
             let at = self.tail.position();
             self.marks.room = self.tail.frame_room();
@@ -284,7 +244,7 @@ impl Stream {
                 .framing
                 .step(self.tail.held(), at, now, &mut self.marks)
                 .map_err(IngestError::Framing)?;
-            self.apply(step, now);
+            self.apply(step, now, view);
             if step == Step::HOLD {
                 return Ok(());
             }
@@ -292,7 +252,7 @@ impl Stream {
     }
 
     /// Carries a step out: skips, commits, publishes join points.
-    fn apply(&mut self, step: Step, now: Instant) {
+    fn apply(&mut self, step: Step, now: Instant, view: &mut View) {
         self.tail.skip(step.skip);
         let frames = self.marks.frames.drain(..);
         self.tail.commit(
@@ -300,25 +260,28 @@ impl Stream {
             frames.map(|mark| Frame { end: mark.end, arrival: now, leave: mark.leave }),
         );
         for mark in self.marks.joins.drain(..) {
-            let arrival = self.window.arrival(mark.position).unwrap_or(now);
-            self.window.push_join(JoinPoint {
+            let arrival = view.window.arrival(mark.position).unwrap_or(now);
+            view.window.push_join(JoinPoint {
                 position: mark.position,
                 arrival,
                 fresh: mark.fresh,
                 resume: mark.resume,
             });
         }
+        if self.framing.kind() != view.cut.kind {
+            view.cut = Cut::of(&self.framing);
+        }
     }
 
     /// Seals the tail and goes on in a fresh segment; held bytes move along.
-    fn roll(&mut self, pool: &mut Pool) {
+    fn roll(&mut self, view: &mut View, pool: &mut Pool) {
         let mut next = pool.take(self.tail.position());
         let held = self.tail.held();
         next.space()[..held.len()].copy_from_slice(held);
         let len = held.len();
         next.fill(len);
         self.stats.moved_bytes += len as u64 + self.tail.moved();
-        self.window.push(next.reader());
+        view.window.push(next.reader());
         drop(std::mem::replace(&mut self.tail, next).seal());
         self.warm = self.tail.position();
     }
@@ -327,22 +290,12 @@ impl Stream {
     pub const fn moved_bytes(&self) -> u64 {
         self.stats.moved_bytes + self.tail.moved()
     }
-
-    /// Whether the publisher's bytes are known to be of this kind.
-    pub fn kind(&self) -> Kind {
-        self.framing.kind()
-    }
-}
-
-impl fmt::Debug for Stream {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "Stream({} epoch {}, {} bytes kept)", self.name, self.epoch, self.window.len())
-    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::framing::Kind;
     use crate::protocol::Ask;
     use crate::ring::Gather;
     use std::io::IoSlice;
@@ -354,7 +307,8 @@ mod tests {
         let settings = Settings::of(&Ask { framing: Some(Kind::Ts), ..Ask::default() });
         let name = Name::parse("cam").unwrap();
         let (mut pool, lag) = (Pool::default(), settings.max_lag);
-        let mut stream = Stream::new(name, 1, settings, Transport::Bytes, lag, &mut pool);
+        let (mut stream, mut view) =
+            Stream::new(name, 1, settings, Transport::Bytes, lag, &mut pool);
         let mut sent = Vec::new();
         let mut seed = 0x9e37_79b9_7f4a_7c15u64;
         while sent.len() < 700_000 {
@@ -373,8 +327,8 @@ mod tests {
                 (sent.len()..sent.len() + (seed % 9000) as usize).map(byte).collect();
             let mut rest = &piece[..];
             while !rest.is_empty() {
-                let len = stream.copy_in(rest, &mut pool);
-                stream.received(len, Instant::ZERO, &mut pool).unwrap();
+                let len = stream.copy_in(rest, &mut view, &mut pool);
+                stream.received(len, Instant::ZERO, &mut view, &mut pool).unwrap();
                 stream.warm_up();
                 rest = &rest[len..];
             }
@@ -382,7 +336,7 @@ mod tests {
         }
         let mut slices = [IoSlice::new(&[]); 8];
         let mut list = Gather::over(&mut slices);
-        let window = stream.window();
+        let window = view.window();
         window.gather(window.floor(), window.head(), &mut list);
         let kept: Vec<u8> = list.slices().iter().flat_map(|slice| slice.iter().copied()).collect();
         assert!(kept.len() > 600_000, "{}", kept.len());

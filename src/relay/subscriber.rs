@@ -13,7 +13,7 @@
 use super::egress::{Form, Messages, Source, Within};
 use super::settings::Settings;
 use crate::base::{Instant, Position};
-use crate::framing::{Kind, Trim};
+use crate::framing::{Framing, Kind, Trim};
 use crate::limits::{FLUSH_BYTES, FLUSH_SLICES, LEAVING_SEGMENTS, LEAVING_TIME, PLAIN_SLICES};
 use crate::protocol::{Join, Policy, websocket};
 use crate::ring::{Cursor, Gather, JoinPoint, SegRef, Window};
@@ -29,6 +29,13 @@ pub struct Cut {
     pub anywhere: bool,
     /// What of a frame is no payload in messages.
     pub trim: Trim,
+}
+
+impl Cut {
+    /// What a framing means, as far as it is decided.
+    pub fn of(framing: &Framing) -> Self {
+        Self { kind: framing.kind(), anywhere: framing.joins_anywhere(), trim: framing.trim() }
+    }
 }
 
 /// What the lag check decided.

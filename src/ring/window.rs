@@ -35,7 +35,7 @@ pub struct Span {
 }
 
 /// The part of a stream that one shard can read.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub struct Window {
     segments: VecDeque<SegRef>,
     joins: VecDeque<JoinPoint>,

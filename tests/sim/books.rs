@@ -35,7 +35,7 @@ pub(crate) fn audit(turn: &Turn, streams: &Streams, conns: &Slab<Conn<FakeSocket
         let times = dirty.get(&key).copied().unwrap_or(0);
         expect(times == usize::from(fan.is_dirty), || format!("is {times} times dirty"))
             .and_then(|()| fanout(key, fan, conns))
-            .map_err(|why| format!("{}: {why}", fan.stream.name))?;
+            .map_err(|why| format!("{}: {why}", fan.view.name))?;
     }
     Ok(())
 }
@@ -102,18 +102,18 @@ fn fanout(key: Key, fan: &Fanout, conns: &Slab<Conn<FakeSocket>>) -> Audit {
     for one in fan.live.iter().chain(&fan.waiting) {
         expect(conns.get(*one).is_some(), || "lists a connection that is gone".to_owned())?;
     }
-    let kept = fan.stream.window().len();
-    let cap = fan.stream.settings.window_bytes + (INGEST_BYTES + 2 * SEGMENT_BYTES) as u64;
+    let kept = fan.view.window().len();
+    let cap = fan.view.settings.window_bytes + (INGEST_BYTES + 2 * SEGMENT_BYTES) as u64;
     expect(kept <= cap, || format!("keeps {kept} bytes"))
 }
 
 /// After a stream's turn nothing is kept that need not be.
 pub(crate) fn trimmed(streams: &Streams, at: Instant) -> Audit {
     for fan in streams.fanouts.iter().filter(|fan| !fan.is_dirty) {
-        let newest = fan.stream.window().newest_arrival();
+        let newest = fan.view.window().newest_arrival();
         if newest.is_some_and(|newest| newest >= at) {
-            expect(fan.stream.outdated(at).is_none(), || {
-                format!("{} keeps {} bytes", fan.stream.name, fan.stream.window().len())
+            expect(fan.view.outdated(at).is_none(), || {
+                format!("{} keeps {} bytes", fan.view.name, fan.view.window().len())
             })?;
         }
     }

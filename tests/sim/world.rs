@@ -153,7 +153,7 @@ impl World {
         let ready = &self.turn.ready;
         let roles = ready.catchup.iter().chain(&ready.writable).chain(&ready.readable);
         let roles = roles.filter_map(|key| Some(&self.conns.get(*key)?.role));
-        let windows = self.streams.fanouts.iter().map(|fan| fan.stream.window());
+        let windows = self.streams.fanouts.iter().map(|fan| fan.view.window());
         let windows: Vec<_> = windows.map(|w| (w.floor(), w.head(), w.len())).collect();
         format!("{ready:?} {windows:?} {:?}", roles.collect::<Vec<_>>())
     }

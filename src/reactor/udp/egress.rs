@@ -162,8 +162,8 @@ impl Egress {
         turn: &mut Turn,
         until: Instant,
     ) -> bool {
-        let (window, cut) = (fan.stream.window(), fan.stream.cut());
-        self.follow(window, cut, fan.stream.epoch, turn.now);
+        let (window, cut) = (fan.view.window(), fan.view.cut());
+        self.follow(window, cut, fan.view.epoch, turn.now);
         let mut rounds = 0usize;
         while let Some(front) = self.audience.front() {
             rounds += 1;
@@ -357,9 +357,9 @@ mod tests {
         }
 
         fn publish(&mut self, bytes: &[u8]) {
-            let (fan, pool) = self.streams.ingest(self.stream).unwrap();
-            let len = fan.stream.copy_in(bytes, pool);
-            fan.stream.received(len, self.turn.now, pool).unwrap();
+            let mut ingest = self.streams.ingest(self.stream).unwrap();
+            let len = ingest.copy_in(bytes);
+            ingest.received(len, self.turn.now).unwrap();
         }
 
         /// One turn's share; answers whether all have everything, and how many

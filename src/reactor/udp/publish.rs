@@ -57,10 +57,10 @@ impl Publish {
             if self.early.is_some() {
                 return false;
             }
-            let Some((fan, pool)) = self.stream.and_then(|key| streams.ingest(key)) else {
+            let Some(mut ingest) = self.stream.and_then(|key| streams.ingest(key)) else {
                 return self.first(number, socket, turn, streams);
             };
-            let Ok(received) = socket.recv(fan.stream.datagram_space(pool)) else {
+            let Ok(received) = socket.recv(ingest.datagram_space()) else {
                 return false;
             };
             turn.counters.receives.bump();
@@ -70,7 +70,7 @@ impl Publish {
                 return true;
             }
             turn.counters.received_bytes.add(received.len as u64);
-            fan.stream.received_datagrams(received.len, received.stride, turn.now, pool);
+            ingest.received_datagrams(received.len, received.stride, turn.now);
             self.last_seen = turn.now;
             has_new = true;
             true
@@ -117,10 +117,10 @@ impl Publish {
         let stream = streams.open(&self.name, epoch, &self.settings, Transport::Datagrams);
         streams.announce(&self.name, stream, &waiters, turn);
         self.stream = Some(stream);
-        if let Some((fan, pool)) = streams.ingest(stream) {
-            fan.stream.datagram_space(pool);
-            let len = fan.stream.copy_in(&early, pool);
-            fan.stream.received_datagrams(len, stride, turn.now, pool);
+        if let Some(mut ingest) = streams.ingest(stream) {
+            ingest.datagram_space();
+            let len = ingest.copy_in(&early);
+            ingest.received_datagrams(len, stride, turn.now);
         }
         streams.mark_dirty(stream, turn);
     }
