@@ -6,11 +6,12 @@ use std::time::Duration;
 // --- ring ---------------------------------------------------------------
 
 /// Bytes of a ring's segment. Large enough that hand-over costs nothing per
-/// frame, small enough that a thousand idle streams fit in 256 MiB.
-pub const SEGMENT_BYTES: usize = 256 * 1024;
+/// frame, small enough that a thousand idle streams fit in 256 MiB. Models of
+/// threads make do with few, each of which is watched.
+pub const SEGMENT_BYTES: usize = if cfg!(all(loom, test)) { 4 } else { 256 * 1024 };
 /// Frames that one segment indexes; a stream of tinier frames than 128 bytes
 /// fills the index first and takes its next segment early.
-pub const SEGMENT_FRAMES: usize = 2048;
+pub const SEGMENT_FRAMES: usize = if cfg!(all(loom, test)) { 2 } else { 2048 };
 /// Bytes of a page of memory on most machines; larger ones are touched twice.
 pub const PAGE_BYTES: usize = 4096;
 /// Bytes ahead of a stream's end that are touched between turns: what the next
@@ -33,6 +34,14 @@ pub const LEAVING_SEGMENTS: usize = 32;
 /// A subscriber on its way out of a skipped part has this long to take the rest
 /// of its picture; one that drips on holds segments that others need.
 pub const LEAVING_TIME: Duration = Duration::from_secs(60);
+/// What a link between two shards holds: segments and join points of a stream.
+/// A shard that stands still for so long is lapped: 5 s of an audio stream with
+/// a join point every 20 ms, half a second of 1 Gbit/s. With what its window
+/// holds, it bounds the memory that a shard that stands still can keep.
+pub const LINK_ITEMS: usize = if cfg!(all(loom, test)) { 1 } else { 256 };
+/// Streams of other shards that one shard follows: a doorbell has a bit for
+/// each of them.
+pub const LINKS: usize = if cfg!(all(loom, test)) { 64 } else { 62 * 64 };
 /// Join points remembered per stream, the newest ones: 10 minutes of a
 /// one-second GOP, 12 s of an audio stream with a PES start every 20 ms.
 pub const JOIN_POINTS: usize = 600;
@@ -261,6 +270,6 @@ pub const LOG_FLUSH: Duration = Duration::from_millis(250);
 /// Time that open connections get after SIGTERM.
 pub const DRAIN_TIME: Duration = Duration::from_secs(2);
 
-const _: () = assert!(SEGMENT_BYTES >= 2 * DATAGRAM_SPACE);
+const _: () = assert!(cfg!(loom) || SEGMENT_BYTES >= 2 * DATAGRAM_SPACE);
 const _: () = assert!(SEGMENT_BYTES <= i32::MAX as usize);
 const _: () = assert!(FLUSH_SLICES <= 1024);

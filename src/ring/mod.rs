@@ -18,13 +18,20 @@
 //! framing's affair.
 
 mod cursor;
+mod doorbell;
+mod link;
+#[cfg(all(loom, test))]
+mod models;
 mod pool;
 mod segment;
-#[cfg(test)]
+mod sync;
+#[cfg(all(test, not(loom)))]
 mod tests;
 mod window;
 
 pub use cursor::Cursor;
+pub use doorbell::Doorbell;
+pub use link::{Inlet, Item, Next, Outlet, link};
 pub use pool::Pool;
 pub use segment::{Frame, SegRef, Tail};
 pub use window::{Gather, JoinPoint, Span, Window, gather};

@@ -46,12 +46,11 @@
 //! ```
 #![expect(unsafe_code, reason = "memory that one thread appends to while others read its prefix")]
 
+use super::sync::{Arc, AtomicU32, Ordering, Watch};
 use crate::base::{Instant, Position};
 use crate::limits::{SEGMENT_BYTES, SEGMENT_FRAMES};
 use std::cell::UnsafeCell;
 use std::fmt;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicU32, Ordering};
 
 /// Set in the state word once the segment will grow no more.
 const SEALED: u32 = 1 << 31;
@@ -69,14 +68,23 @@ pub struct Frame {
 
 /// A block of a ring's memory.
 struct Segment {
+    progress: Progress,
     /// Position of its first byte. Written only while nobody else holds it.
     base: Position,
+    frames: Box<[UnsafeCell<Frame>]>,
+    bytes: Box<[UnsafeCell<u8>]>,
+    watch_frames: Watch,
+    watch_bytes: Watch,
+}
+
+/// What the writer stores and every reader loads: together, and in a cache line
+/// that neither the reference count nor anything else that changes is in.
+#[repr(align(128))]
+struct Progress {
     /// `committed | SEALED`: bytes `[0, committed)` are final.
     state: AtomicU32,
     /// Entries `[0, framed)` of `frames` are final.
     framed: AtomicU32,
-    frames: Box<[UnsafeCell<Frame>]>,
-    bytes: Box<[UnsafeCell<u8>]>,
 }
 
 // SAFETY: the cells are written by the one `Tail` alone, above `committed` and
@@ -88,16 +96,17 @@ unsafe impl Sync for Segment {}
 impl Segment {
     fn new() -> Self {
         Self {
+            progress: Progress { state: AtomicU32::new(0), framed: AtomicU32::new(0) },
             base: Position::ZERO,
-            state: AtomicU32::new(0),
-            framed: AtomicU32::new(0),
             frames: (0..SEGMENT_FRAMES).map(|_| UnsafeCell::default()).collect(),
             bytes: zeroed(SEGMENT_BYTES),
+            watch_frames: Watch::new(SEGMENT_FRAMES),
+            watch_bytes: Watch::new(SEGMENT_BYTES),
         }
     }
 
     fn committed(&self) -> usize {
-        (self.state.load(Ordering::Acquire) & !SEALED) as usize
+        (self.progress.state.load(Ordering::Acquire) & !SEALED) as usize
     }
 
     /// The bytes `[from, to)`, which the caller has seen committed.
@@ -105,14 +114,16 @@ impl Segment {
         let committed = self.committed();
         assert!(from <= to && to <= committed, "{from}..{to} of {committed} committed bytes");
         let cells = &self.bytes[from..to];
+        self.watch_bytes.read(from, to);
         // SAFETY: `UnsafeCell<u8>` has the layout of `u8`; these bytes lie below
         // `committed`, so no one writes them while `self` is borrowed.
         unsafe { std::slice::from_raw_parts(cells.as_ptr().cast::<u8>(), cells.len()) }
     }
 
     fn frames(&self) -> &[Frame] {
-        let framed = self.framed.load(Ordering::Acquire) as usize;
+        let framed = self.progress.framed.load(Ordering::Acquire) as usize;
         let cells = &self.frames[..framed];
+        self.watch_frames.read(0, framed);
         // SAFETY: `UnsafeCell<Frame>` has the layout of `Frame`; these entries
         // lie below `framed`, so no one writes them while `self` is borrowed.
         unsafe { std::slice::from_raw_parts(cells.as_ptr().cast::<Frame>(), cells.len()) }
@@ -147,7 +158,7 @@ impl SegRef {
 
     /// True once the segment will grow no more.
     pub fn is_sealed(&self) -> bool {
-        self.0.state.load(Ordering::Acquire) & SEALED != 0
+        self.0.progress.state.load(Ordering::Acquire) & SEALED != 0
     }
 
     /// The bytes at offsets `[from, to)`.
@@ -197,8 +208,9 @@ impl Idle {
     pub(super) fn start(mut self, base: Position) -> Tail {
         let segment = Arc::get_mut(&mut self.0).expect("an idle segment has one holder");
         segment.base = base;
-        *segment.state.get_mut() = 0;
-        *segment.framed.get_mut() = 0;
+        // Nobody else holds it: no order is needed.
+        segment.progress.state.store(0, Ordering::Relaxed);
+        segment.progress.framed.store(0, Ordering::Relaxed);
         Tail { segment: self.0, committed: 0, gap: 0, filled: 0, framed: 0, moved: 0 }
     }
 }
@@ -301,6 +313,7 @@ impl Tail {
         self.close_gap(len);
         for frame in frames {
             let cell = self.segment.frames[self.framed].get();
+            self.segment.watch_frames.write(self.framed, self.framed + 1);
             // SAFETY: the entry lies at or above `framed`, where only this
             // writer goes, and the pointer is from a live cell.
             unsafe { cell.write(frame) };
@@ -308,14 +321,14 @@ impl Tail {
         }
         self.committed += len;
         // The bytes first: whoever sees a frame's end sees its bytes.
-        self.segment.state.store(self.committed as u32, Ordering::Release);
-        self.segment.framed.store(self.framed as u32, Ordering::Release);
+        self.segment.progress.state.store(self.committed as u32, Ordering::Release);
+        self.segment.progress.framed.store(self.framed as u32, Ordering::Release);
         self.forget_gap();
     }
 
     /// Ends the segment; held bytes are lost (move them on first).
     pub fn seal(self) -> SegRef {
-        self.segment.state.store(self.committed as u32 | SEALED, Ordering::Release);
+        self.segment.progress.state.store(self.committed as u32 | SEALED, Ordering::Release);
         SegRef(self.segment)
     }
 
@@ -323,6 +336,7 @@ impl Tail {
     fn above(&mut self, from: usize, to: usize) -> &mut [u8] {
         debug_assert!(from >= self.committed, "below is not ours any more");
         let cells = &self.segment.bytes[from..to];
+        self.segment.watch_bytes.write(from, to);
         let start = UnsafeCell::raw_get(cells.as_ptr());
         // SAFETY: the range lies above `committed`, where no reader goes, and
         // `&mut self` is the only writer; the bytes are initialised from birth.
