@@ -21,14 +21,13 @@ use nearlight::reactor::slab::{Key, Slab};
 use nearlight::reactor::streams::Streams;
 use nearlight::reactor::turn::Turn;
 use nearlight::reactor::udp::Ports;
-use nearlight::relay::{Directory, Form, Settings, Subscriber};
+use nearlight::relay::{Form, Settings, Subscriber};
 use nearlight::ring::{Frame, Gather, Pool, Tail, Window};
 use nearlight::sys::clock::Clock;
 use nearlight::sys::socket::Socket;
 use std::hint::black_box;
 use std::io::{self, IoSlice};
 use std::net::{Ipv4Addr, SocketAddr};
-use std::sync::Arc;
 use std::time::Duration;
 
 /// Seven TS packets, what a datagram holds.
@@ -216,7 +215,7 @@ fn fan_out(bench: &Bench, form: Form, subscribers: usize) {
         ..Ask::default()
     };
     let settings = Settings::of(&ask);
-    let mut streams = Streams::new(Arc::new(Directory::default()), 0, settings.max_lag);
+    let mut streams = Streams::alone(settings.max_lag);
     let mut turn = Turn::new(Clock::now);
     let mut ports = Ports::default();
     let mut conns = Slab::default();

@@ -166,6 +166,9 @@ pub const FANOUT_TIME: Duration = Duration::from_micros(250);
 pub const CLOCK_SENDS: usize = 8;
 /// Catch-up bursts sent in a turn, at most a quarter of its sends.
 pub const CATCHUP_SENDS: usize = 8;
+/// Messages that wait for a shard: one of each connection and some of each
+/// stream can be under way. A shard that reads none of so many stands still.
+pub const MAIL: usize = 128 * 1024;
 /// Control messages handled in a turn.
 pub const CONTROL_MESSAGES: usize = 64;
 /// Connections accepted per listener in a turn.
@@ -184,6 +187,10 @@ pub const LAG_TICK: Duration = Duration::from_millis(10);
 pub const SCRATCH_BYTES: usize = 64 * 1024;
 /// Bytes of a raw TCP greeting that are looked at before it is believed.
 pub const GREETING_BYTES: usize = 16;
+/// Pages that wait to be made; more are refused.
+pub const PAGE_ORDERS: usize = 1024;
+/// A shard has this long to say what it does; then a page is made without it.
+pub const PAGE_TIME: Duration = Duration::from_secs(1);
 /// Control frames queued for a WebSocket; a peer that pings without reading is
 /// ended.
 pub const QUEUED_BYTES: usize = 64 * 1024;

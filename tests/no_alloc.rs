@@ -14,17 +14,16 @@ use nearlight::reactor::conn::{Conn, Role};
 use nearlight::reactor::plan::Service;
 use nearlight::reactor::site::{Site, Sites};
 use nearlight::reactor::slab::{Key, Slab};
-use nearlight::reactor::streams::Streams;
+use nearlight::reactor::streams::{Fanout, Origin, Streams};
 use nearlight::reactor::turn::Turn;
 use nearlight::reactor::udp::{Duty, Ports};
 use nearlight::reactor::{Told, alarms, close, control, fanout, ingest, note, session};
-use nearlight::relay::{Directory, Settings};
+use nearlight::relay::Settings;
 use nearlight::sys::socket::{Reuse, Socket, Udp};
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::cell::Cell;
 use std::io::{self, IoSlice};
 use std::net::{Ipv4Addr, SocketAddr};
-use std::sync::Arc;
 
 /// Pieces of frames before counting begins: segments have come round by then.
 const WARM: usize = 4000;
@@ -151,9 +150,13 @@ impl Rig {
         ports.push(socket, Duty::publish(name, settings.clone()));
         let mut rig = Self {
             turn: Turn::new(clock),
-            streams: Streams::new(Arc::new(Directory::default()), 0, settings.max_lag),
+            streams: Streams::alone(settings.max_lag),
             conns: Slab::default(),
-            sites: Sites { list, rules: Rules { allow_hosts: Vec::new(), listen: vec![addr] } },
+            sites: Sites {
+                list,
+                rules: Rules { allow_hosts: Vec::new(), listen: vec![addr] },
+                office: None,
+            },
             ports,
             listeners: Listeners::default(),
             way,
@@ -250,7 +253,7 @@ impl Rig {
             fanout::live(turn, streams, conns, ports);
             fanout::resumed(turn, streams, conns);
             fanout::catchup(turn, streams, conns);
-            control::handle(turn, streams, conns, sites, ports, listeners);
+            control::handle(turn, streams, conns, sites, ports, listeners, None);
             alarms::fire(turn, streams, conns, sites, ports, listeners);
             close::reap(turn, conns);
             if turn.ready.is_empty() {
@@ -260,7 +263,11 @@ impl Rig {
     }
 
     fn moved(&self) -> u64 {
-        self.streams.fanouts.iter().map(|fan| fan.stream.moved_bytes()).sum()
+        let moved = |fan: &Fanout| match &fan.origin {
+            Origin::Here(stream) => stream.moved_bytes(),
+            Origin::There { .. } | Origin::Nowhere => 0,
+        };
+        self.streams.fanouts.iter().map(moved).sum()
     }
 
     fn taken(&self) -> u64 {

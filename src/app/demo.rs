@@ -13,18 +13,16 @@ use crate::config::Demo;
 use crate::options::{SocketOptions, Transport};
 use crate::protocol::Name;
 use crate::reactor::plan::{Listen, Plan, Push, Service};
-use crate::relay::Directory;
 use crate::sys::clock::Clock;
-use crate::sys::process::{self, INTERRUPT, OWN, Signals, TERMINATE};
+use crate::sys::process::{INTERRUPT, Signals, TERMINATE};
 use crate::sys::wait::wait_readable;
 use log::LevelFilter;
 use std::error::Error;
 use std::io::{self, IsTerminal, Write};
 use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpListener, UdpSocket};
-use std::os::fd::AsFd;
+use std::os::fd::{AsFd, BorrowedFd};
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::mpsc::sync_channel;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Mutex, PoisonError};
 use std::thread;
 use std::time::Duration;
 
@@ -64,8 +62,6 @@ pub fn run(demo: &Demo) -> Result<(), Box<dyn Error>> {
     // mask is inherited.
     let pings = Pings::start();
     let signals = Signals::new(&[TERMINATE, INTERRUPT])?;
-    // The server goes last: Ctrl-C ends its clients first.
-    let server_signals = Signals::new(&[OWN])?;
     // Lines about each connection would tear the table.
     super::log::start(if demo.level == LevelFilter::Info {
         LevelFilter::Warn
@@ -74,45 +70,18 @@ pub fn run(demo: &Demo) -> Result<(), Box<dyn Error>> {
     })?;
     let is_terminal = io::stdout().is_terminal();
     let seconds = demo.seconds.unwrap_or(if is_terminal { 0 } else { SECONDS });
-    let stop = AtomicBool::new(false);
-    thread::scope(|scope| -> Result<(), Box<dyn Error>> {
-        let (told, places) = sync_channel(1);
-        let server = scope.spawn(|| {
-            let served = host(demo, server_signals, told);
-            stop.store(true, Ordering::Relaxed);
-            served
-        });
-        // No answer: the server's own error says why.
-        let Ok(places) = places.recv() else { return joined(server) };
-        let outcome = show(&places, &pings, seconds, &signals, &stop);
-        stop.store(true, Ordering::Relaxed);
-        process::raise(OWN);
-        joined(server)?;
-        outcome
-    })
-}
-
-fn joined(server: thread::ScopedJoinHandle<'_, Result<(), String>>) -> Result<(), Box<dyn Error>> {
-    server.join().map_err(|_| "the server has panicked")?.map_err(Into::into)
-}
-
-/// The server's thread: a shard is made where it runs.
-fn host(
-    demo: &Demo,
-    signals: Signals,
-    told: std::sync::mpsc::SyncSender<Places>,
-) -> Result<(), String> {
-    let plan = plan(demo).map_err(|why| why.to_string())?;
-    let directory = Arc::new(Directory::default());
-    let mut shard =
-        serve::prepare(&plan, directory, Some(signals)).map_err(|why| why.to_string())?;
-    let at: Vec<SocketAddr> = shard.listening().map(|site| site.addr).collect();
+    let mut host = serve::start(&plan(demo)?)?;
+    let at: Vec<SocketAddr> = host.sites().iter().map(|site| site.addr).collect();
     let [http, publish, subscribe, udp, echo, _udp_echo] = at[..] else {
-        return Err("not every listener was bound".to_owned());
+        return Err("not every listener was bound".into());
     };
     let places = Places { http, publish, subscribe, udp, echo };
-    told.send(places).map_err(|why| why.to_string())?;
-    shard.run().map_err(|why| why.to_string())
+    let stop = AtomicBool::new(false);
+    let outcome = show(&places, &pings, seconds, (&signals, host.over()), &stop);
+    // The server goes last: its clients have ended.
+    host.drain();
+    host.join()?;
+    outcome
 }
 
 /// The default ports, or free ones where taken.
@@ -165,7 +134,7 @@ fn show(
     places: &Places,
     pings: &Pings,
     seconds: u64,
-    signals: &Signals,
+    ends: (&Signals, BorrowedFd<'_>),
     stop: &AtomicBool,
 ) -> Result<(), Box<dyn Error>> {
     introduce(places)?;
@@ -184,7 +153,7 @@ fn show(
             }
         });
         let watcher = scope.spawn(|| pings.watch(stop));
-        let drawn = draw(&paths, pings, seconds, signals, stop);
+        let drawn = draw(&paths, pings, seconds, ends, stop);
         stop.store(true, Ordering::Relaxed);
         let _panicked = watcher.join();
         drawn
@@ -254,7 +223,7 @@ fn draw(
     paths: &[Path],
     pings: &Pings,
     seconds: u64,
-    signals: &Signals,
+    (signals, over): (&Signals, BorrowedFd<'_>),
     stop: &AtomicBool,
 ) -> io::Result<()> {
     let stdout = io::stdout();
@@ -267,8 +236,8 @@ fn draw(
     loop {
         let wake = end.map_or(next, |end| end.min(next));
         let pause = wake.since(Clock::now());
-        let [told] = wait_readable([Some(signals.as_fd())], pause)?;
-        let goes_on = !told && !stop.load(Ordering::Relaxed);
+        let [told, over] = wait_readable([Some(signals.as_fd()), Some(over)], pause)?;
+        let goes_on = !told && !over && !stop.load(Ordering::Relaxed);
         let ran = Clock::now().since(start).as_secs();
         let title = format!("nearlight demo, {ran} s: one-way latency per video frame, last byte");
         let mut rows: Vec<Row> = paths.iter().map(row).collect();

@@ -2,6 +2,8 @@
 
 pub mod demo;
 mod hints;
+mod host;
 pub mod log;
+mod office;
 mod pings;
 pub mod serve;

@@ -42,7 +42,7 @@ URLs: scheme://address:port[?key=value&...]
   tcp://A:P?echo, udp://A:P?echo
 
 How:
-  --cpus CPU           pins the server to a core (one shard; several are to come)
+  --cpus LIST          one shard for each of these cores, pinned to it: 2,3 or 0-3
   --idle MODE          block (default), spin, or adaptive[:MICROSECONDS]
   -v, -q               say more, say less, on stderr; twice for more yet
 
@@ -63,7 +63,7 @@ Values on a URL win over flags, flags over the file. Sizes: 64K, 4M. Durations: 
 Examples:
   nearlight serve --host 0.0.0.0 --max-lag 200ms
   nearlight serve --listen 'tcp://:9000?publish=cam&quickack' --listen 'http://:8080?cc=reno'
-  nearlight serve --cpus 2 --idle spin --push 'udp://239.1.1.1:5000?stream=live&ttl=4'
+  nearlight serve --cpus 2-3 --idle spin --push 'udp://239.1.1.1:5000?stream=live&ttl=4'
 
 stdout has a line 'listening URL' for each listener, then 'ready'; the rest goes to stderr.
 Exit codes: 0 done, 1 failed while running, 2 wrong usage or configuration.
@@ -74,7 +74,7 @@ nearlight demo: server, publisher and subscribers in one process, on loopback, w
 latency table
 
   --seconds N          how long to run; 0 runs until Ctrl-C
-  --cpus CPU           pins the server to a core (one shard; several are to come)
+  --cpus LIST          one shard for each of these cores, pinned to it: 2,3 or 0-3
   --idle MODE          block (default), spin, or adaptive[:MICROSECONDS]
   -v, -q               say more, say less
 
@@ -99,7 +99,7 @@ nearlight check --config FILE: say what is wrong with a configuration file, with
 The file is TOML, with the names of the flags of nearlight serve:
 
   listen = [\"http://:8080\", \"udp://:5000?publish=cam\"]
-  cpus = \"2\"
+  cpus = \"2,3\"
   max_lag = \"250ms\"
   nodelay = true
 

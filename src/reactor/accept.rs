@@ -13,7 +13,7 @@ use mio::unix::SourceFd;
 use mio::{Interest, Registry};
 use std::io;
 use std::net::SocketAddr;
-use std::os::fd::{AsFd, AsRawFd};
+use std::os::fd::{AsFd, AsRawFd, RawFd};
 
 /// A listening socket and what its connections get.
 #[derive(Debug)]
@@ -152,8 +152,7 @@ fn some(
     Ok(true)
 }
 
-/// Makes a connection of an accepted socket and registers it, once and for
-/// both directions.
+/// Makes a connection of an accepted socket.
 fn admit(
     listener: &Listener,
     (socket, peer): (Tcp, SocketAddr),
@@ -167,13 +166,18 @@ fn admit(
     let fd = socket.as_raw_fd();
     let role = session::role(&sites.list[listener.site], turn.now);
     let key = conns.insert(Conn::new(socket, peer, listener.site, role, turn.now));
-    let interest = Interest::READABLE | Interest::WRITABLE;
-    if let Err(why) = registry.register(&mut SourceFd(&fd), key.token(), interest) {
+    if let Err(why) = register(registry, fd, key) {
         conns.remove(key);
         return Err(why);
     }
     begin(key, turn, streams, conns, sites);
     Ok(())
+}
+
+/// Has a connection watched, once and for both directions.
+pub(super) fn register(registry: &Registry, fd: RawFd, key: Key) -> io::Result<()> {
+    let interest = Interest::READABLE | Interest::WRITABLE;
+    registry.register(&mut SourceFd(&fd), key.token(), interest)
 }
 
 /// What a new connection does before it has said anything.

@@ -20,6 +20,20 @@ pub fn drop_now<S>(key: Key, conn: &mut Conn<S>, turn: &mut Turn, streams: &mut 
     turn.ready.reap.push(key);
 }
 
+/// Ends each of these at once.
+pub fn drop_all<S>(
+    keys: Vec<Key>,
+    turn: &mut Turn,
+    streams: &mut Streams,
+    conns: &mut Slab<Conn<S>>,
+) {
+    for key in keys {
+        if let Some(conn) = conns.get_mut(key) {
+            drop_now(key, conn, turn, streams);
+        }
+    }
+}
+
 /// Ends a connection after what is queued for it: the peer sees an orderly
 /// end of the stream.
 pub fn finish<S>(key: Key, conn: &mut Conn<S>, turn: &mut Turn, streams: &mut Streams) {
@@ -66,6 +80,11 @@ fn detach<S>(key: Key, conn: &mut Conn<S>, turn: &mut Turn, streams: &mut Stream
         Role::Subscriber(subscribed) => streams.detach(key, subscribed),
         Role::Publisher(publisher) => streams.end(publisher.stream, turn),
         Role::Head { held: Some(stream), .. } => streams.rest(*stream, conn.peer.ip(), turn),
+        Role::Asking(asking) => {
+            if let Some(stream) = asking.held {
+                streams.rest(stream, conn.peer.ip(), turn);
+            }
+        }
         Role::Awaiting(awaiting) => streams.forget(&awaiting.name, key),
         Role::Head { held: None, .. }
         | Role::Greeting { .. }

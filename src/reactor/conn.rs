@@ -48,6 +48,8 @@ pub enum Role {
         /// The stream it may go on publishing.
         held: Option<Key>,
     },
+    /// A page is being made for it.
+    Asking(Box<Asking>),
     /// A raw TCP publisher whose first bytes are being looked at.
     Greeting {
         /// Those bytes.
@@ -81,6 +83,17 @@ impl Role {
     /// What a connection is while it becomes something else.
     const BETWEEN: Self =
         Self::Closing { since: Instant::ZERO, until: Instant::ZERO, is_shut: false };
+}
+
+/// A client that waits for a page of the server's own.
+#[derive(Debug)]
+pub struct Asking {
+    /// The stream that its last request published, which its next may continue.
+    pub held: Option<Key>,
+    /// What it sent behind its request.
+    pub early: Vec<u8>,
+    /// When it waits no longer.
+    pub until: Instant,
 }
 
 /// A publisher that waits for the directory's answer.
@@ -126,6 +139,8 @@ pub struct Awaiting {
     pub http: Option<HttpAnswer>,
     /// When it is told that there is no such stream; none on raw TCP.
     pub until: Option<Instant>,
+    /// It was here before the stream.
+    pub is_early: bool,
 }
 
 /// What an HTTP subscriber is answered once its stream is there.

@@ -1,19 +1,27 @@
 //! Messages between shards, and from a shard to itself: the answers and news
 //! that a conn may have to wait for. None of them carries payload.
 
-use super::accept::Listeners;
+use super::accept::{self, Listeners};
 use super::close;
-use super::conn::{Conn, Role};
+use super::conn::{Claiming, Conn, Role};
+use super::links::Offer;
 use super::session::Desk;
 use super::site::Sites;
 use super::slab::{Key, Slab};
+use super::snapshot;
 use super::streams::Streams;
 use super::turn::{Alarm, Turn};
 use super::udp::Ports;
 use crate::limits::{CONTROL_MESSAGES, DRAIN_TIME};
 use crate::protocol::Name;
-use crate::relay::Claim;
+use crate::relay::{Claim, ShardId};
+use crate::report::Snapshot;
 use crate::sys::socket::Socket;
+use mio::Registry;
+use mio::unix::SourceFd;
+use std::any::Any;
+use std::net::SocketAddr;
+use std::sync::mpsc::SyncSender;
 
 /// One message.
 #[derive(Debug)]
@@ -34,8 +42,63 @@ pub enum Control {
         /// The stream. It may be over already: then they get what it was.
         stream: Key,
     },
+    /// A shard asks for a stream of this one, to follow it.
+    Link {
+        /// Its name.
+        name: Name,
+        /// Who asks.
+        from: ShardId,
+        /// Which slot of its doorbell the stream has there.
+        slot: usize,
+    },
+    /// The answer.
+    Linked {
+        /// What was asked for.
+        name: Name,
+        /// In which slot.
+        slot: usize,
+        /// The stream; none if it is over.
+        offer: Option<Box<Offer>>,
+    },
+    /// A shard follows a stream of this one no longer.
+    CutOff {
+        /// Its name.
+        name: Name,
+        /// Its epoch.
+        epoch: u64,
+        /// Who followed it.
+        from: ShardId,
+        /// In which slot.
+        slot: usize,
+    },
+    /// A connection that goes on here, for a stream of this shard is its own.
+    Adopt(Box<Adopted>),
+    /// What does this shard do?
+    Snapshot {
+        /// Who asks.
+        reply: SyncSender<Snapshot>,
+    },
+    /// A page that a connection waits for.
+    Answer {
+        /// The connection.
+        conn: Key,
+        /// The response.
+        text: Vec<u8>,
+        /// Another request may follow.
+        keep_alive: bool,
+    },
     /// Stop accepting, end publishers, flush, close.
     Drain,
+}
+
+/// A publisher's connection on its way to the shard of its stream.
+#[derive(Debug)]
+pub struct Adopted {
+    /// The shard that takes it knows of what kind it is: its own.
+    socket: Box<dyn Any + Send>,
+    peer: SocketAddr,
+    listener: usize,
+    claiming: Claiming,
 }
 
 /// Who claims a name.
@@ -47,7 +110,8 @@ pub enum Claimer {
     Udp(usize),
 }
 
-/// Handles up to `CONTROL_MESSAGES`.
+/// Handles up to `CONTROL_MESSAGES`. Connections that come from other shards or
+/// go there are known to `registry`.
 pub fn handle<S: Socket>(
     turn: &mut Turn,
     streams: &mut Streams,
@@ -55,6 +119,7 @@ pub fn handle<S: Socket>(
     sites: &Sites,
     ports: &mut Ports,
     listeners: &mut Listeners,
+    registry: Option<&Registry>,
 ) {
     for _ in 0..CONTROL_MESSAGES {
         let Some(message) = turn.ready.control.pop_front() else {
@@ -64,6 +129,11 @@ pub fn handle<S: Socket>(
             Control::Claimed { claimer: Claimer::Udp(port), claim, .. } => {
                 ports.claimed(port, claim, turn, streams);
             }
+            Control::Claimed {
+                claimer: Claimer::Conn(key),
+                claim: Claim::Resting { owner },
+                ..
+            } => hand_over(key, owner, streams, conns, registry),
             Control::Claimed { claimer: Claimer::Conn(key), name, claim } => {
                 match conns.get_mut(key).filter(|conn| matches!(conn.role, Role::Claiming(_))) {
                     Some(conn) => Desk { turn, streams, sites }.claimed(key, conn, claim),
@@ -71,7 +141,23 @@ pub fn handle<S: Socket>(
                 }
             }
             Control::Announced { name, stream } => {
+                Desk { turn, streams, sites }.announced(&name, Some(stream), conns);
+            }
+            Control::Link { name, from, slot } => streams.offer(name, from, slot),
+            Control::Linked { name, slot, offer } => {
+                let stream = streams.linked(&name, slot, offer, turn, conns);
                 Desk { turn, streams, sites }.announced(&name, stream, conns);
+            }
+            Control::CutOff { name, epoch, from, slot } => {
+                streams.cut_off(&name, epoch, from, slot);
+            }
+            Control::Adopt(adopted) => adopt(*adopted, turn, streams, conns, sites, registry),
+            // Who has stopped waiting for it needs no answer.
+            Control::Snapshot { reply } => drop(reply.try_send(snapshot::take(turn, streams))),
+            Control::Answer { conn: key, text, keep_alive } => {
+                if let Some(conn) = conns.get_mut(key) {
+                    Desk { turn, streams, sites }.answered(key, conn, &text, keep_alive);
+                }
             }
             Control::Drain => drain(turn, streams, conns, sites, ports, listeners),
         }
@@ -79,10 +165,56 @@ pub fn handle<S: Socket>(
     turn.counters.exhausted.control.bump();
 }
 
+/// Sends a connection to the shard whose stream it continues.
+fn hand_over<S: Socket>(
+    key: Key,
+    owner: ShardId,
+    streams: &Streams,
+    conns: &mut Slab<Conn<S>>,
+    registry: Option<&Registry>,
+) {
+    let Some(mut conn) = conns.remove(key) else { return };
+    let Some(claiming) = conn.take_claiming() else { return };
+    let (peer, listener) = (conn.peer, conn.listener);
+    if let (Some(registry), Some(fd)) = (registry, conn.socket.fd())
+        && let Err(why) = registry.deregister(&mut SourceFd(&fd))
+    {
+        log::warn!("{peer}: {why}");
+    }
+    let adopted = Adopted { socket: Box::new(conn.socket), peer, listener, claiming };
+    streams.peers.send(owner, Control::Adopt(Box::new(adopted)));
+}
+
+/// Takes a connection in from another shard.
+fn adopt<S: Socket>(
+    adopted: Adopted,
+    turn: &mut Turn,
+    streams: &mut Streams,
+    conns: &mut Slab<Conn<S>>,
+    sites: &Sites,
+    registry: Option<&Registry>,
+) {
+    let Adopted { socket, peer, listener, claiming } = adopted;
+    let Ok(socket) = socket.downcast::<S>() else { return };
+    let fd = socket.fd();
+    let role = Role::Claiming(Box::new(claiming));
+    let key = conns.insert(Conn::new(*socket, peer, listener, role, turn.now));
+    if let (Some(registry), Some(fd)) = (registry, fd)
+        && let Err(why) = accept::register(registry, fd, key)
+    {
+        log::warn!("{peer}: {why}");
+        conns.remove(key);
+        return;
+    }
+    if let Some(conn) = conns.get_mut(key) {
+        Desk { turn, streams, sites }.adopted(key, conn);
+    }
+}
+
 /// The claimer went before its answer came.
 fn give_back(name: &Name, claim: Claim, streams: &Streams) {
-    if let Claim::Granted { epoch, .. } = claim {
-        streams.directory.release(name, epoch);
+    if let Claim::Granted { epoch, waiters } = claim {
+        streams.directory.give_back(name, epoch, waiters);
     }
 }
 

@@ -5,10 +5,10 @@
 use super::close;
 use super::conn::{Conn, Role, Standing};
 use super::slab::{Key, Slab};
-use super::streams::{Fanout, Streams};
+use super::streams::{Fanout, Origin, Streams};
 use super::turn::{Alarm, Turn};
 use super::udp::Ports;
-use crate::base::{Counter, Instant};
+use crate::base::{Counter, Instant, Position};
 use crate::framing::Kind;
 use crate::limits::{
     CATCHUP_SENDS, CLOCK_SENDS, FANOUT_SENDS, FANOUT_TIME, FLUSH_SLICES, LAG_TICK, PLAIN_SLICES,
@@ -80,6 +80,7 @@ pub fn live<S: Socket>(
         let Some(key) = turn.ready.dirty.pop_front() else {
             break;
         };
+        streams.follow(key, turn);
         let Some(fan) = streams.fanouts.get_mut(key) else {
             continue;
         };
@@ -109,7 +110,9 @@ pub fn live<S: Socket>(
         }
         if let Some(fan) = streams.fanouts.get_mut(key) {
             fan.is_dirty = false;
-            fan.stream.warm_up();
+            if let Some(stream) = fan.stream() {
+                stream.warm_up();
+            }
         }
         streams.reap(key);
     }
@@ -376,15 +379,43 @@ fn trim<S: Socket>(key: Key, turn: &mut Turn, streams: &mut Streams, conns: &mut
                 }
             }
         }
-        if let Some(segment) = fan.view.trim() {
+        // That of another shard is given back there.
+        if let Some(segment) = fan.view.trim()
+            && let Origin::Here(_) = fan.origin
+        {
             streams.pool.give_back(segment);
         }
-        for conn in lost {
-            if let Some(conn_ref) = conns.get_mut(conn) {
-                close::drop_now(conn, conn_ref, turn, streams);
-            }
+        close::drop_all(lost, turn, streams, conns);
+    }
+}
+
+/// This shard was lapped: after what it has of the stream comes a gap, up to
+/// `floor`. Who is before it leaves, with as much of the rest as makes whole
+/// frames. Answers who is lost.
+pub(super) fn lapse<S>(
+    fan: &mut Fanout,
+    floor: Position,
+    turn: &mut Turn,
+    conns: &mut Slab<Conn<S>>,
+) -> Vec<Key> {
+    let mut lost = Vec::new();
+    let cut = fan.view.cut();
+    for &key in fan.live.iter().chain(&fan.behind) {
+        let Some(conn) = conns.get_mut(key).filter(|conn| !conn.is_closing) else {
+            continue;
+        };
+        let Role::Subscriber(subscribed) = &mut conn.role else { continue };
+        let subscriber = &mut subscribed.subscriber;
+        if subscriber.position() >= floor {
+            continue;
+        }
+        let verdict = subscriber.lapse(fan.view.window(), cut, &mut fan.held, turn.now);
+        match count(verdict, &mut turn.counters.skips, &mut turn.counters.lag_closes) {
+            Verdict::Close { .. } => lost.push(key),
+            Verdict::Fine | Verdict::Skips { .. } => {}
         }
     }
+    lost
 }
 
 /// The tick: looks at the lag of everybody who is behind.
@@ -403,11 +434,7 @@ pub fn watch<S: Socket>(turn: &mut Turn, streams: &mut Streams, conns: &mut Slab
         behind.retain(|conn| look(*conn, fan, turn, conns, &mut lost));
         fan.behind = behind;
         streams.is_watching |= !fan.behind.is_empty();
-        for conn in lost {
-            if let Some(conn_ref) = conns.get_mut(conn) {
-                close::drop_now(conn, conn_ref, turn, streams);
-            }
-        }
+        close::drop_all(lost, turn, streams, conns);
     }
     if streams.is_watching {
         turn.timers.arm(turn.now + LAG_TICK, Alarm::Lag);

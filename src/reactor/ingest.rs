@@ -74,8 +74,8 @@ fn read<S: Socket>(
             Echoed::Done => Read::Finish,
         }),
         Role::Head { .. } | Role::Greeting { .. } => Desk { turn, streams, sites }.read(key, conn),
-        // Its bytes wait in the kernel until it is known whose they are.
-        Role::Claiming(_) => Ok(Read::Idle),
+        // Its bytes wait in the kernel until it has its answer.
+        Role::Claiming(_) | Role::Asking(_) => Ok(Read::Idle),
         Role::Awaiting(_) => Ok(match conn.socket.recv(&mut turn.scratch) {
             Ok(0) => Read::Drop,
             Ok(len) if is_lost(conn, len, turn, sites) => Read::Drop,

@@ -12,6 +12,10 @@ pub mod conn;
 pub mod control;
 pub mod fanout;
 pub mod ingest;
+pub mod links;
+pub mod office;
+mod pages;
+pub mod peers;
 pub mod plan;
 pub mod session;
 pub mod setup;
@@ -24,24 +28,26 @@ pub mod udp;
 
 use accept::Listeners;
 use conn::{Conn, Role, Standing};
-use control::Control;
 use mio::event::Event;
 use mio::{Events, Poll};
+use peers::Peers;
 use plan::Idle;
 use site::Sites;
 use slab::{Key, Slab};
 use std::io;
+use std::sync::Arc;
 use std::time::Duration;
 use streams::Streams;
 use turn::Turn;
 use udp::Ports;
 
 use crate::base::Instant;
-use crate::sys::process::Signals;
+use crate::relay::ShardId;
 use crate::sys::socket::Tcp;
 
 /// One thread's share of the server.
 pub struct Shard {
+    id: ShardId,
     poll: Poll,
     events: Events,
     turn: Turn,
@@ -50,7 +56,7 @@ pub struct Shard {
     sites: Sites,
     listeners: Listeners,
     ports: Ports,
-    signals: Option<Signals>,
+    peers: Arc<Peers>,
     idle: Idle,
     /// When there was last something to do.
     worked: Instant,
@@ -70,8 +76,9 @@ impl Shard {
             fanout::live(turn, streams, conns, ports);
             fanout::resumed(turn, streams, conns);
             fanout::catchup(turn, streams, conns);
-            control::handle(turn, streams, conns, sites, ports, listeners);
-            accept::pump(turn, streams, conns, sites, listeners, self.poll.registry());
+            let registry = self.poll.registry();
+            control::handle(turn, streams, conns, sites, ports, listeners, Some(registry));
+            accept::pump(turn, streams, conns, sites, listeners, registry);
             alarms::fire(turn, streams, conns, sites, ports, listeners);
             close::reap(turn, conns);
         }
@@ -81,20 +88,27 @@ impl Shard {
     /// Polls, sleeping only if nothing is left to do, and sorts what happened
     /// into the turn's lists.
     fn wait(&mut self) -> io::Result<()> {
-        let patience = self.patience();
+        let bell = self.peers.bell(self.id);
+        let mut patience = self.patience();
+        if patience != Some(Duration::ZERO) && !bell.sleep() {
+            patience = Some(Duration::ZERO);
+        }
         match self.poll.poll(&mut self.events, patience) {
             Ok(()) => {}
             Err(why) if why.kind() == io::ErrorKind::Interrupted => {}
             Err(why) => return Err(why),
         }
-        let Self { turn, conns, listeners, ports, signals, .. } = self;
+        let Self { turn, streams, conns, listeners, ports, .. } = self;
         turn.read_clock();
         turn.counters.turns.bump();
+        if bell.is_rung() && bell.answer(|slot| streams.rung(slot, turn)) {
+            self.peers.collect(self.id, &mut turn.ready.control);
+        }
         for event in &self.events {
             match Key::of(event.token()) {
                 Some(key) => note(key, Told::of(event), conns, turn),
-                None if event.token() == setup::SIGNALS => heed(signals, turn),
                 None => match setup::source(event.token()) {
+                    setup::Source::Waker => {}
                     setup::Source::Listener(n) => listeners.readable(n, turn),
                     setup::Source::Port(n) => ports.readable(n, turn),
                 },
@@ -164,18 +178,14 @@ pub fn note<S>(key: Key, told: Told, conns: &mut Slab<Conn<S>>, turn: &mut Turn)
                 turn.ready.writable.push_back(key);
             }
             Role::Subscriber(_) if has_words => conn.list(key, turn),
-            Role::Subscriber(_) | Role::Publisher(_) | Role::Claiming(_) | Role::Awaiting(_) => {}
+            Role::Subscriber(_)
+            | Role::Publisher(_)
+            | Role::Claiming(_)
+            | Role::Asking(_)
+            | Role::Awaiting(_) => {}
             Role::Echo(_) | Role::Closing { .. } => conn.list(key, turn),
             Role::Head { .. } | Role::Greeting { .. } if conn.out.is_some() => conn.list(key, turn),
             Role::Head { .. } | Role::Greeting { .. } => {}
         }
-    }
-}
-
-/// A signal: go down.
-fn heed(signals: &Option<Signals>, turn: &mut Turn) {
-    while let Some(signal) = signals.as_ref().and_then(Signals::read) {
-        log::info!("signal {signal}");
-        turn.ready.control.push_back(Control::Drain);
     }
 }

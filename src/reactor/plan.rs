@@ -73,6 +73,18 @@ pub enum Service {
     Http,
 }
 
+impl Service {
+    /// Whether it is served over TCP.
+    pub const fn is_tcp(&self) -> bool {
+        match self {
+            Self::TcpPublish { .. } | Self::TcpSubscribe { .. } | Self::TcpEcho | Self::Http => {
+                true
+            }
+            Self::UdpEcho | Self::UdpPublish { .. } | Self::UdpSubscribe { .. } => false,
+        }
+    }
+}
+
 /// One `--push udp://A:P?stream=NAME`.
 #[derive(Clone, Debug)]
 pub struct Push {

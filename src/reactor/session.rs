@@ -5,10 +5,11 @@ use super::close;
 use super::conn::{Awaiting, Claiming, Conn, HttpAnswer, Publisher, Role, Standing, Subscribed};
 use super::control::{Claimer, Control};
 use super::ingest::{self, Read, Taken};
+use super::links::Sought;
+use super::office::Order;
 use super::plan::Service;
 use super::site::{Site, Sites};
 use super::slab::{Key, Slab};
-use super::snapshot;
 use super::streams::Streams;
 use super::turn::{Alarm, Turn};
 use crate::base::Instant;
@@ -17,8 +18,7 @@ use crate::limits;
 use crate::protocol::http::{Http, HttpAsk, Timeout};
 use crate::protocol::websocket::Inbound;
 use crate::protocol::{Body, Name, Refusal, Sniff, response, wrong_protocol};
-use crate::relay::{Claim, Form, Found, Settings, Subscriber};
-use crate::report;
+use crate::relay::{Claim, Form, Settings, Subscriber};
 use crate::sys::socket::Socket;
 use std::io;
 
@@ -33,6 +33,7 @@ pub fn role(site: &Site, now: Instant) -> Role {
             form: Form::Plain,
             http: None,
             until: None,
+            is_early: false,
         })),
         Service::TcpPublish { .. }
         | Service::UdpEcho
@@ -51,7 +52,7 @@ pub struct Desk<'a> {
     pub sites: &'a Sites,
 }
 
-enum Acted {
+pub(super) enum Acted {
     /// The next request may follow, behind so many bytes of the body.
     Next(usize),
     /// The connection is something else now.
@@ -92,7 +93,8 @@ impl Desk<'_> {
             let (http, held) = match &mut conn.role {
                 Role::Greeting { .. } => return self.greet(key, conn, rest),
                 Role::Head { http, held } => (http, *held),
-                Role::Claiming(_)
+                Role::Asking(_)
+                | Role::Claiming(_)
                 | Role::Publisher(_)
                 | Role::Awaiting(_)
                 | Role::Subscriber(_)
@@ -146,14 +148,14 @@ impl Desk<'_> {
                 };
                 let settings = site.settings.lowered(&ask);
                 let until = Some(self.turn.now + settings.wait);
-                let awaiting = Awaiting { name, settings, form, http: Some(http), until };
+                let http = Some(http);
+                let awaiting = Awaiting { name, settings, form, http, until, is_early: false };
                 Acted::Ends(self.subscribe(key, conn, awaiting))
             }
             HttpAsk::Page { page, head_only, keep_alive } => {
-                let snapshot = snapshot::take(self.turn, self.streams);
-                let (media_type, body) = report::render(page, &snapshot);
-                let text = response::page(media_type, body.as_bytes(), keep_alive, head_only);
-                self.respond(conn, &text, keep_alive)
+                let shard = self.streams.shard;
+                let order = Order { page, shard, conn: key, head_only, keep_alive };
+                self.order(conn, order, held, rest)
             }
             HttpAsk::Preflight { media, keep_alive } => {
                 self.respond(conn, &response::preflight(media, keep_alive), keep_alive)
@@ -165,25 +167,9 @@ impl Desk<'_> {
         }
     }
 
-    fn respond<S: Socket>(&mut self, conn: &mut Conn<S>, text: &[u8], keep_alive: bool) -> Acted {
-        conn.queue(text);
-        if !keep_alive {
-            return Acted::Ends(Read::Finish);
-        }
-        if let Role::Head { http, .. } = &mut conn.role {
-            http.next_request(self.turn.now);
-        }
-        match conn.send_queued() {
-            Ok(true) => Acted::Next(0),
-            // What it pipelined behind an answer that it doesn't read is lost.
-            Ok(false) => Acted::Ends(Read::Finish),
-            Err(_broken) => Acted::Ends(Read::Drop),
-        }
-    }
-
     /// Answers a refusal over HTTP, and ends the connection when the answer is
     /// out. On raw TCP there are no bytes but a stream's.
-    fn refuse<S>(&mut self, conn: &mut Conn<S>, why: Refusal, text: &str) -> Read {
+    pub(super) fn refuse<S>(&mut self, conn: &mut Conn<S>, why: Refusal, text: &str) -> Read {
         self.turn.counters.refuse(why);
         log::info!("{} refused: {text}", conn.peer);
         if self.sites.list[conn.listener].service == Service::Http {
@@ -199,7 +185,7 @@ impl Desk<'_> {
     }
 
     /// A stream that the connection's last request published ends here.
-    fn release(&mut self, held: Option<Key>) {
+    pub(super) fn release(&mut self, held: Option<Key>) {
         let Some(stream) = held else { return };
         if self.streams.fanouts.get(stream).is_some_and(|fan| fan.resting.is_some()) {
             self.streams.end(stream, self.turn);
@@ -258,10 +244,9 @@ impl Desk<'_> {
         early: &[u8],
     ) -> Acted {
         if let Some(stream) = held {
-            let fan = self.streams.fanouts.get_mut(stream).filter(|fan| fan.ended.is_none());
-            if let Some(fan) = fan.filter(|fan| fan.view.name == claiming.name)
-                && fan.resting.take().is_some()
-            {
+            let fan = self.streams.fanouts.get(stream);
+            let is_it = fan.is_some_and(|fan| fan.view.name == claiming.name);
+            if is_it && self.streams.wake(stream) {
                 return self.publish(conn, claiming, early, stream);
             }
             self.release(held);
@@ -275,11 +260,24 @@ impl Desk<'_> {
             return Acted::Ends(self.refuse(conn, Refusal::Draining, text));
         }
         claiming.early = early.to_vec();
-        let claim = self.streams.directory.claim(&name, self.streams.shard);
+        let claim = self.streams.directory.claim(&name, self.streams.shard, peer);
         conn.role = Role::Claiming(Box::new(claiming));
         let claimer = Claimer::Conn(key);
         self.turn.ready.control.push_back(Control::Claimed { claimer, name, claim });
         Acted::Ends(Read::Idle)
+    }
+
+    /// A publisher has come from another shard, to continue a stream of this
+    /// one.
+    pub(super) fn adopted<S: Socket>(&mut self, key: Key, conn: &mut Conn<S>) {
+        let Some(mut claiming) = conn.take_claiming() else { return };
+        let early = std::mem::take(&mut claiming.early);
+        let read = match self.claim(key, conn, claiming, None, &early) {
+            Acted::Next(used) => self.feed(key, conn, &early[used..]),
+            Acted::Ends(read) => read,
+        };
+        self.go_on(key, conn, read);
+        arm(key, conn, self.turn, self.streams);
     }
 
     /// The directory has answered a publisher.
@@ -297,7 +295,8 @@ impl Desk<'_> {
                     Acted::Ends(read) => read,
                 }
             }
-            Claim::Busy => {
+            // One that rests elsewhere is handed over before it comes to this.
+            Claim::Busy | Claim::Resting { .. } => {
                 let text = format!("{} has a live publisher already", claiming.name);
                 self.turn_away(conn, &claiming, Refusal::Busy, &text)
             }
@@ -411,32 +410,33 @@ impl Desk<'_> {
         &mut self,
         key: Key,
         conn: &mut Conn<S>,
-        awaiting: Awaiting,
+        mut awaiting: Awaiting,
     ) -> Read {
         if self.streams.is_draining {
             return self.refuse(conn, Refusal::Draining, "the server is going down");
         }
-        if let Some(&stream) = self.streams.names.get(&awaiting.name) {
-            return self.join(key, conn, awaiting, stream, Subscriber::new);
-        }
         let is_patient = awaiting.until.is_none_or(|until| until > self.turn.now);
-        if !is_patient {
-            let text = format!(
-                "no stream '{}' is live; ?wait=10s waits for one, /api/streams lists them",
-                awaiting.name
-            );
-            return self.refuse(conn, Refusal::NotFound, &text);
-        }
-        match self.streams.directory.find(&awaiting.name, self.streams.shard) {
-            Found::Full => self.refuse(conn, Refusal::Full, "too many streams are waited for"),
-            // With one shard, what lives lives here.
-            Found::Live { .. } | Found::Awaited => {
-                self.streams.awaited.entry(awaiting.name.clone()).or_default().push(key);
-                conn.role = Role::Awaiting(Box::new(awaiting));
-                arm(key, conn, self.turn, self.streams);
-                Read::More
+        match self.streams.seek(&awaiting.name, is_patient) {
+            Sought::Here(stream) => {
+                return self.join(key, conn, awaiting, stream, Subscriber::new);
             }
+            Sought::Full => {
+                return self.refuse(conn, Refusal::Full, "too many streams are asked for");
+            }
+            Sought::Absent if !is_patient => {
+                let text = format!(
+                    "no stream '{}' is live; ?wait=10s waits for one, /api/streams lists them",
+                    awaiting.name
+                );
+                return self.refuse(conn, Refusal::NotFound, &text);
+            }
+            Sought::Absent => awaiting.is_early = true,
+            Sought::Coming => {}
         }
+        self.streams.awaited.entry(awaiting.name.clone()).or_default().push(key);
+        conn.role = Role::Awaiting(Box::new(awaiting));
+        arm(key, conn, self.turn, self.streams);
+        Read::More
     }
 
     /// Makes a connection a subscriber of a live stream; `enter` says whether
@@ -479,11 +479,12 @@ impl Desk<'_> {
         Read::More
     }
 
-    /// A stream that subscribers here wait for is live.
+    /// A stream that subscribers here wait for is live; or it is not, though the
+    /// directory said so: then they ask again.
     pub(super) fn announced<S: Socket>(
         &mut self,
         name: &Name,
-        stream: Key,
+        stream: Option<Key>,
         conns: &mut Slab<Conn<S>>,
     ) {
         for key in self.streams.awaited.remove(name).unwrap_or_default() {
@@ -491,8 +492,12 @@ impl Desk<'_> {
                 continue;
             };
             if let Some(awaiting) = conn.take_awaiting() {
-                let read = match self.streams.fanouts.get(stream) {
-                    Some(_) => self.join(key, conn, awaiting, stream, Subscriber::early),
+                let live = stream.filter(|key| self.streams.fanouts.get(*key).is_some());
+                let read = match live {
+                    Some(stream) if awaiting.is_early => {
+                        self.join(key, conn, awaiting, stream, Subscriber::early)
+                    }
+                    Some(stream) => self.join(key, conn, awaiting, stream, Subscriber::new),
                     None => self.subscribe(key, conn, awaiting),
                 };
                 self.go_on(key, conn, read);
@@ -526,6 +531,11 @@ impl Desk<'_> {
                 self.streams.forget(&name, key);
                 self.refuse(conn, Refusal::NotFound, &format!("no stream '{name}' came"))
             }
+            Role::Asking(asking) => {
+                let held = asking.held;
+                self.release(held);
+                self.refuse(conn, Refusal::Timeout, "no page was made in time; try again")
+            }
             Role::Closing { .. } => Read::Drop,
             Role::Claiming(_) | Role::Subscriber(_) | Role::Echo(_) => Read::Idle,
         };
@@ -546,7 +556,10 @@ pub(super) fn deadline<S>(conn: &Conn<S>, streams: &Streams) -> Option<Instant> 
             let fan = streams.fanouts.get(publisher.stream)?;
             Some(conn.last_seen + fan.view.settings.timeout)
         }
+        // An owner answers soon, and only then is it known.
+        Role::Awaiting(awaiting) if streams.is_coming(&awaiting.name) => None,
         Role::Awaiting(awaiting) => awaiting.until,
+        Role::Asking(asking) => Some(asking.until),
         Role::Closing { until, .. } => Some(*until),
         Role::Claiming(_) | Role::Subscriber(_) | Role::Echo(_) => None,
     }

@@ -1,37 +1,44 @@
-//! From a plan to a shard: every socket bound, every option set and read
-//! back, every source registered with the poll.
+//! From a plan to shards: every socket bound, every option set and read back.
+//!
+//! One thread binds for all, so that what can't be had is known before any
+//! shard runs; then each shard takes its [`Seat`] to its own thread.
 
 use super::Shard;
 use super::accept::Listeners;
-use super::plan::{Listen, Plan, Push, Service};
+use super::office::Office;
+use super::peers::Peers;
+use super::plan::{Idle, Listen, Plan, Push, Service};
 use super::site::{Site, Sites};
 use super::slab::Slab;
 use super::streams::Streams;
 use super::turn::Turn;
 use super::udp::{self, Duty, Ports};
-use crate::limits::EVENTS;
-use crate::options::Granted;
+use crate::limits::{EVENTS, MAX_LAG};
+use crate::options::{Granted, SocketOptions};
 use crate::protocol::http::Rules;
 use crate::protocol::udp_join::Joiner;
-use crate::relay::{Directory, Settings};
+use crate::relay::{Directory, Settings, ShardId};
 use crate::sys::clock::Clock;
 use crate::sys::error::{SysError, SysResult};
-use crate::sys::process::{Signals, random_bytes};
+use crate::sys::process::random_bytes;
 use crate::sys::socket::{Reuse, TcpListener, Udp};
 use mio::unix::SourceFd;
-use mio::{Events, Interest, Poll, Token};
+use mio::{Events, Interest, Poll, Token, Waker};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, RawFd};
 use std::sync::Arc;
+use std::time::Duration;
 
-/// Signals.
-pub(super) const SIGNALS: Token = Token(0);
+/// Other shards: who wakes this one has put the reason elsewhere.
+const WAKER: Token = Token(0);
 /// Listeners count from here, UDP sockets from `PORTS`.
 const LISTENERS: usize = 1 << 16;
 const PORTS: usize = 2 << 16;
 
 /// A fixed source of events.
 pub(super) enum Source {
+    /// Another shard.
+    Waker,
     /// A TCP listener, by number.
     Listener(usize),
     /// A UDP socket, by number.
@@ -40,96 +47,137 @@ pub(super) enum Source {
 
 /// Which fixed source a token names.
 pub(super) const fn source(token: Token) -> Source {
-    if token.0 >= PORTS {
-        Source::Port(token.0 - PORTS)
-    } else {
-        Source::Listener(token.0.saturating_sub(LISTENERS))
+    match token.0 {
+        PORTS.. => Source::Port(token.0 - PORTS),
+        LISTENERS.. => Source::Listener(token.0 - LISTENERS),
+        _ => Source::Waker,
     }
 }
 
-impl Shard {
-    /// Binds everything that `plan` asks for.
-    ///
-    /// # Errors
-    /// What could not be bound or set: operation, address, reason.
-    pub fn bind(
-        plan: &Plan,
-        directory: Arc<Directory>,
-        signals: Option<Signals>,
-    ) -> SysResult<Self> {
+/// What a shard takes to its thread.
+pub struct Seat {
+    id: ShardId,
+    poll: Poll,
+    sites: Sites,
+    listeners: Vec<(TcpListener, usize, SocketOptions)>,
+    ports: Vec<(Udp, Duty)>,
+    peers: Arc<Peers>,
+    directory: Arc<Directory>,
+    largest_lag: Duration,
+    idle: Idle,
+}
+
+/// Binds everything that `plan` asks for, for as many shards as it has cores.
+///
+/// # Errors
+/// What could not be bound or set: operation, address, reason.
+pub fn bind(plan: &Plan) -> SysResult<Vec<Seat>> {
+    let count = plan.cpus.len().max(1);
+    let lags = plan.listeners.iter().map(|listen| Settings::of(&listen.ask).max_lag);
+    let largest_lag = lags.max().unwrap_or(MAX_LAG);
+    let mut polls = Vec::new();
+    let mut wakers = Vec::new();
+    for _ in 0..count {
         let poll =
             Poll::new().map_err(|why| SysError::new("epoll_create", "the event loop", why))?;
-        let lags = plan.listeners.iter().map(|listen| Settings::of(&listen.ask).max_lag);
-        let largest_lag = lags.max().unwrap_or(crate::limits::MAX_LAG);
-        let rules = Rules { allow_hosts: plan.allow_hosts.clone(), listen: Vec::new() };
-        let mut shard = Self {
-            poll,
-            events: Events::with_capacity(EVENTS),
-            turn: Turn::new(Clock::now),
-            streams: Streams::new(directory, 0, largest_lag),
-            conns: Slab::default(),
-            sites: Sites { list: Vec::new(), rules },
-            listeners: Listeners::default(),
-            ports: Ports::default(),
-            signals,
-            idle: plan.idle,
-            worked: crate::base::Instant::ZERO,
-        };
-        let joiner = joiner()?;
-        for listen in &plan.listeners {
-            shard.listen(listen, &joiner)?;
-        }
-        for push in &plan.pushes {
-            shard.push(push, &joiner)?;
-        }
-        udp::wire(&shard.ports, &mut shard.streams);
-        if let Some(signals) = &shard.signals {
-            shard.register(signals.as_raw_fd(), SIGNALS)?;
-        }
-        Ok(shard)
+        let waker = Waker::new(poll.registry(), WAKER);
+        wakers.push(waker.map_err(|why| SysError::new("eventfd", "the event loop", why))?);
+        polls.push(poll);
     }
-
-    /// The listeners' URLs as given, with the addresses they really have, in
-    /// the order given.
-    pub fn listening(&self) -> impl Iterator<Item = &Site> {
-        self.sites.list.iter()
+    let (peers, directory) = (Peers::new(wakers), Arc::new(Directory::default()));
+    let rules = Rules { allow_hosts: plan.allow_hosts.clone(), listen: Vec::new() };
+    let seat = |(id, poll)| Seat {
+        id,
+        poll,
+        sites: Sites { list: Vec::new(), rules: rules.clone(), office: None },
+        listeners: Vec::new(),
+        ports: Vec::new(),
+        peers: Arc::clone(&peers),
+        directory: Arc::clone(&directory),
+        largest_lag,
+        idle: plan.idle,
+    };
+    let mut seats: Vec<Seat> = polls.into_iter().enumerate().map(seat).collect();
+    let joiner = joiner()?;
+    for listen in &plan.listeners {
+        bind_site(listen, &mut seats, &joiner)?;
     }
+    for push in &plan.pushes {
+        for seat in &mut seats {
+            seat.push(push, &joiner)?;
+        }
+    }
+    Ok(seats)
+}
 
-    fn listen(&mut self, listen: &Listen, joiner: &Joiner) -> SysResult<()> {
-        let number = self.sites.list.len();
-        let settings = Settings::of(&listen.ask);
-        let mut site = Site {
-            url: listen.url.clone(),
-            addr: listen.addr,
-            service: listen.service.clone(),
-            settings,
-            quickack: listen.socket.quickack(),
-        };
-        match &listen.service {
+/// Binds one listener for every shard.
+fn bind_site(listen: &Listen, seats: &mut [Seat], joiner: &Joiner) -> SysResult<()> {
+    let mut site = Site::of(listen);
+    let number = seats.first().map_or(0, |seat| seat.sites.list.len());
+    let is_shared = seats.len() > 1 && !matches!(site.service, Service::UdpPublish { .. });
+    if is_shared {
+        site.addr = probe(listen)?;
+    }
+    // A stream of datagrams stays on one shard, and each datagram of a multicast
+    // group comes to every socket: these are spread over the shards.
+    let home = number % seats.len().max(1);
+    for seat in seats.iter_mut().filter(|seat| is_shared || seat.id == home) {
+        let at = site.addr;
+        match site.service {
             Service::Http
             | Service::TcpEcho
             | Service::TcpPublish { .. }
             | Service::TcpSubscribe { .. } => {
-                let socket = bind_tcp(listen)?;
-                site.addr = local(&socket.local_addr(), listen.addr)?;
-                if listen.service == Service::Http {
-                    self.sites.rules.listen.push(site.addr);
-                }
-                let fd = socket.as_raw_fd();
-                let at = self.listeners.push(socket, number, listen.socket.clone());
-                self.sites.list.push(site);
-                self.register(fd, Token(LISTENERS + at))
+                let socket = bind_tcp(listen, at, is_shared)?;
+                site.addr = local(&socket.local_addr(), at)?;
+                seat.listeners.push((socket, number, listen.socket.clone()));
             }
             Service::UdpEcho | Service::UdpPublish { .. } | Service::UdpSubscribe { .. } => {
-                let socket = bind_udp(listen)?;
-                site.addr = local(&socket.local_addr(), listen.addr)?;
-                self.sites.list.push(site);
-                let Some(duty) = udp::duty(number, &self.sites, joiner) else {
-                    return Ok(());
-                };
-                self.add_port(socket, duty)
+                let socket = bind_udp(listen, at, is_shared)?;
+                site.addr = local(&socket.local_addr(), at)?;
+                if let Some(duty) = udp::duty(&site, joiner) {
+                    seat.ports.push((socket, duty));
+                }
             }
         }
+    }
+    for seat in seats {
+        if site.service == Service::Http {
+            seat.sites.rules.listen.push(site.addr);
+        }
+        seat.sites.list.push(site.clone());
+    }
+    Ok(())
+}
+
+/// The address that several sockets are about to share, with its real port. It
+/// is bound alone first: once it is shared, another server could share it too,
+/// and neither would know.
+fn probe(listen: &Listen) -> SysResult<SocketAddr> {
+    let found = if listen.service.is_tcp() {
+        let socket = TcpListener::bind(listen.addr, false, 1, |_| Ok(()))?;
+        socket.local_addr()
+    } else {
+        Udp::bind(listen.addr, Reuse::No, |_| Ok(()))?.local_addr()
+    };
+    local(&found, listen.addr)
+}
+
+impl Seat {
+    /// The listeners' URLs as given, with the addresses they really have, in
+    /// the order given.
+    pub fn sites(&self) -> &[Site] {
+        &self.sites.list
+    }
+
+    /// Has pages made by others.
+    pub fn order_from(&mut self, office: Office) {
+        self.sites.office = Some(office);
+    }
+
+    /// All shards.
+    pub fn peers(&self) -> &Arc<Peers> {
+        &self.peers
     }
 
     fn push(&mut self, push: &Push, joiner: &Joiner) -> SysResult<()> {
@@ -149,38 +197,68 @@ impl Shard {
         }
         let max_lag = Settings::of(&push.ask).max_lag;
         let duty = Duty::push(push.name.clone(), joiner.clone(), push.to, max_lag);
-        self.add_port(socket, duty)
+        self.ports.push((socket, duty));
+        Ok(())
     }
 
-    fn add_port(&mut self, socket: Udp, duty: Duty) -> SysResult<()> {
-        let fd = socket.as_raw_fd();
-        let number = self.ports.list.len();
-        self.ports.push(socket, duty);
-        self.register(fd, Token(PORTS + number))
-    }
-
-    fn register(&self, fd: RawFd, token: Token) -> SysResult<()> {
-        self.poll
-            .registry()
-            .register(&mut SourceFd(&fd), token, Interest::READABLE)
-            .map_err(|why| SysError::new("epoll_ctl", "a socket", why))
+    /// The shard, in the thread that runs it.
+    ///
+    /// # Errors
+    /// A socket that can't be watched.
+    pub fn take(self) -> SysResult<Shard> {
+        let mut shard = Shard {
+            id: self.id,
+            poll: self.poll,
+            events: Events::with_capacity(EVENTS),
+            turn: Turn::new(Clock::now),
+            streams: Streams::new(
+                self.directory,
+                Arc::clone(&self.peers),
+                self.id,
+                self.largest_lag,
+            ),
+            conns: Slab::default(),
+            sites: self.sites,
+            listeners: Listeners::default(),
+            ports: Ports::default(),
+            peers: self.peers,
+            idle: self.idle,
+            worked: crate::base::Instant::ZERO,
+        };
+        for (socket, site, options) in self.listeners {
+            let fd = socket.as_raw_fd();
+            let number = shard.listeners.push(socket, site, options);
+            watch(&shard.poll, fd, Token(LISTENERS + number))?;
+        }
+        for (number, (socket, duty)) in self.ports.into_iter().enumerate() {
+            watch(&shard.poll, socket.as_raw_fd(), Token(PORTS + number))?;
+            shard.ports.push(socket, duty);
+        }
+        udp::wire(&shard.ports, &mut shard.streams);
+        Ok(shard)
     }
 }
 
-fn bind_tcp(listen: &Listen) -> SysResult<TcpListener> {
+fn watch(poll: &Poll, fd: RawFd, token: Token) -> SysResult<()> {
+    poll.registry()
+        .register(&mut SourceFd(&fd), token, Interest::READABLE)
+        .map_err(|why| SysError::new("epoll_ctl", "a socket", why))
+}
+
+fn bind_tcp(listen: &Listen, at: SocketAddr, is_shared: bool) -> SysResult<TcpListener> {
     let mut granted = Ok(Vec::new());
     let prepare = |fd: BorrowedFd<'_>| {
         granted = listen.socket.prepare_listener(fd);
         Ok(())
     };
-    let socket = TcpListener::bind(listen.addr, false, listen.socket.backlog(), prepare)?;
+    let socket = TcpListener::bind(at, is_shared, listen.socket.backlog(), prepare)?;
     let refuse = |why| refused(&listen.url, &why);
     report(&listen.url, granted.map_err(refuse)?);
     report(&listen.url, listen.socket.confirm_listening(socket.as_fd()).map_err(refuse)?);
     Ok(socket)
 }
 
-fn bind_udp(listen: &Listen) -> SysResult<Udp> {
+fn bind_udp(listen: &Listen, at: SocketAddr, is_shared: bool) -> SysResult<Udp> {
     let mut granted = Ok(Vec::new());
     let group = match &listen.service {
         Service::UdpPublish { group, iface, .. } => group.map(|group| (group, iface.as_deref())),
@@ -191,8 +269,12 @@ fn bind_udp(listen: &Listen) -> SysResult<Udp> {
         | Service::UdpEcho
         | Service::UdpSubscribe { .. } => None,
     };
-    let reuse = if group.is_some() { Reuse::Group } else { Reuse::No };
-    let socket = Udp::bind(listen.addr, reuse, |fd| {
+    let reuse = match group {
+        Some(_) => Reuse::Group,
+        None if is_shared => Reuse::Port,
+        None => Reuse::No,
+    };
+    let socket = Udp::bind(at, reuse, |fd| {
         granted = listen.socket.apply_udp(fd);
         Ok(())
     })?;

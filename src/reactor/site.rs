@@ -1,12 +1,13 @@
 //! What the shard knows of its listeners when a session asks.
 
-use super::plan::Service;
+use super::office::Office;
+use super::plan::{Listen, Service};
 use crate::protocol::http::Rules;
 use crate::relay::Settings;
 use std::net::SocketAddr;
 
 /// One listener, as sessions see it.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Site {
     /// The URL as given.
     pub url: String,
@@ -20,6 +21,19 @@ pub struct Site {
     pub quickack: bool,
 }
 
+impl Site {
+    /// A listener that is about to be bound.
+    pub fn of(listen: &Listen) -> Self {
+        Self {
+            url: listen.url.clone(),
+            addr: listen.addr,
+            service: listen.service.clone(),
+            settings: Settings::of(&listen.ask),
+            quickack: listen.socket.quickack(),
+        }
+    }
+}
+
 /// Every listener, and the rules that HTTP requests are held to.
 #[derive(Debug)]
 pub struct Sites {
@@ -27,4 +41,6 @@ pub struct Sites {
     pub list: Vec<Site>,
     /// Which `Host` and `Origin` are ours.
     pub rules: Rules,
+    /// Who makes pages; nobody: the shard itself.
+    pub office: Option<Office>,
 }

@@ -2,6 +2,8 @@
 
 use super::conn::{Standing, Subscribed};
 use super::control::Control;
+use super::links::Links;
+use super::peers::Peers;
 use super::slab::{Key, Slab};
 use super::turn::{Alarm, Turn};
 use crate::base::{Instant, Position};
@@ -9,7 +11,7 @@ use crate::framing::Transport;
 use crate::limits::{POOL_REST, PUT_GAP};
 use crate::protocol::Name;
 use crate::relay::stream::IngestError;
-use crate::relay::{Directory, Settings, ShardId, Stream, View};
+use crate::relay::{Directory, Inlet, Settings, ShardId, Stream, View, Waiter};
 use crate::ring::Pool;
 use std::collections::{BTreeMap, VecDeque};
 use std::net::IpAddr;
@@ -24,8 +26,8 @@ use std::time::Duration;
 pub struct Fanout {
     /// What subscribers read.
     pub view: View,
-    /// The stream's writing side.
-    pub stream: Stream,
+    /// Where it comes from.
+    pub origin: Origin,
     /// Subscribers that have everything up to the head, or will have before
     /// this pass ends; the next to be served first.
     pub live: VecDeque<Key>,
@@ -57,7 +59,31 @@ pub struct Fanout {
     pub alarm: Option<Instant>,
 }
 
+/// Where a stream comes from.
+pub enum Origin {
+    /// Its publisher is served by this shard.
+    Here(Box<Stream>),
+    /// Another shard's, in this slot of the doorbell. No inlet: this shard was
+    /// lapped, and has asked for another.
+    There {
+        /// The slot.
+        slot: usize,
+        /// The link.
+        inlet: Option<Inlet>,
+    },
+    /// It was another shard's, and has ended.
+    Nowhere,
+}
+
 impl Fanout {
+    /// The writing side, if it is here.
+    pub fn stream(&mut self) -> Option<&mut Stream> {
+        match &mut self.origin {
+            Origin::Here(stream) => Some(stream),
+            Origin::There { .. } | Origin::Nowhere => None,
+        }
+    }
+
     /// Rests until then; one alarm serves a row of requests.
     fn rest_until(&mut self, peer: IpAddr, until: Instant, key: Key, turn: &mut Turn) {
         self.resting = Some((peer, until));
@@ -118,8 +144,16 @@ pub struct Streams {
     pub names: BTreeMap<Name, Key>,
     /// Connections that wait for a name to be published.
     pub awaited: BTreeMap<Name, Vec<Key>>,
-    /// UDP sockets that send a name whenever it lives.
+    /// UDP sockets that send a name to those who ask.
     pub wired: BTreeMap<Name, Vec<usize>>,
+    /// UDP sockets that push a name, from the shard that it lives on.
+    pub pushed: BTreeMap<Name, Vec<usize>>,
+    /// How many UDP sockets have subscribers for a name.
+    pub(super) crowds: BTreeMap<Name, usize>,
+    /// Streams of other shards.
+    pub(super) links: Links,
+    /// All shards.
+    pub peers: Arc<Peers>,
     /// Segments.
     pub pool: Pool,
     /// Who owns which name.
@@ -138,12 +172,21 @@ pub struct Streams {
 
 impl Streams {
     /// A shard without a stream.
-    pub fn new(directory: Arc<Directory>, shard: ShardId, largest_lag: Duration) -> Self {
+    pub fn new(
+        directory: Arc<Directory>,
+        peers: Arc<Peers>,
+        shard: ShardId,
+        largest_lag: Duration,
+    ) -> Self {
         Self {
             fanouts: Slab::default(),
             names: BTreeMap::new(),
             awaited: BTreeMap::new(),
             wired: BTreeMap::new(),
+            pushed: BTreeMap::new(),
+            crowds: BTreeMap::new(),
+            links: Links::default(),
+            peers,
             pool: Pool::default(),
             directory,
             shard,
@@ -154,12 +197,20 @@ impl Streams {
         }
     }
 
-    fn insert(&mut self, (stream, view): (Stream, View)) -> Key {
+    /// The one shard of a server.
+    pub fn alone(largest_lag: Duration) -> Self {
+        Self::new(Arc::new(Directory::default()), Peers::sleepless(1), 0, largest_lag)
+    }
+
+    pub(super) fn insert(&mut self, view: View, origin: Origin) -> Key {
         let name = view.name.clone();
-        let udp = self.wired.get(&name).cloned().unwrap_or_default();
+        let mut udp = self.wired.get(&name).cloned().unwrap_or_default();
+        if let Origin::Here(_) = origin {
+            udp.extend(self.pushed.get(&name).into_iter().flatten());
+        }
         let key = self.fanouts.insert(Fanout {
             view,
-            stream,
+            origin,
             live: VecDeque::new(),
             held: 0,
             left: 0,
@@ -189,22 +240,23 @@ impl Streams {
     ) -> Key {
         let lag = self.largest_lag.max(settings.max_lag);
         let (name, settings) = (name.clone(), settings.clone());
-        let stream = Stream::new(name, epoch, settings, transport, lag, &mut self.pool);
-        self.insert(stream)
+        let (stream, view) = Stream::new(name, epoch, settings, transport, lag, &mut self.pool);
+        self.insert(view, Origin::Here(Box::new(stream)))
     }
 
     /// Tells the shards that wait for a stream.
-    pub fn announce(&self, name: &Name, stream: Key, waiters: &[ShardId], turn: &mut Turn) {
-        // Who asked while the claim was on its way is in nobody's answer.
-        if waiters.contains(&self.shard) || self.awaited.contains_key(name) {
+    pub fn announce(&mut self, name: &Name, stream: Key, waiters: &[Waiter], turn: &mut Turn) {
+        self.offer_to(name, waiters);
+        if self.awaited.contains_key(name) {
             turn.ready.control.push_back(Control::Announced { name: name.clone(), stream });
         }
     }
 
     /// All that a publisher's bytes touch.
     pub fn ingest(&mut self, key: Key) -> Option<Ingest<'_>> {
-        let Fanout { stream, view, .. } = self.fanouts.get_mut(key)?;
-        Some(Ingest { stream, view, pool: &mut self.pool })
+        let fan = self.fanouts.get_mut(key)?;
+        let Origin::Here(stream) = &mut fan.origin else { return None };
+        Some(Ingest { stream, view: &mut fan.view, pool: &mut self.pool })
     }
 
     /// Something has been committed, or the stream has ended: everybody is to
@@ -219,7 +271,9 @@ impl Streams {
             fan.is_dirty = true;
             turn.ready.dirty.push_back(key);
         }
-        if let Some(at) = fan.stream.poll_timeout()
+        let Origin::Here(stream) = &mut fan.origin else { return };
+        stream.branches.ring(|shard, slot| self.peers.ring(shard, slot));
+        if let Some(at) = stream.poll_timeout()
             && fan.alarm.is_none()
         {
             fan.alarm = Some(at);
@@ -233,6 +287,17 @@ impl Streams {
         let Some(fan) = self.fanouts.get_mut(key) else { return };
         let until = turn.now + fan.view.settings.timeout;
         fan.rest_until(peer, until, key, turn);
+        self.directory.rest(&fan.view.name, fan.view.epoch, Some(peer));
+    }
+
+    /// A next request continues a stream that rests; answers whether it did.
+    pub fn wake(&mut self, key: Key) -> bool {
+        let Some(fan) = self.fanouts.get_mut(key) else { return false };
+        if fan.ended.is_some() || fan.resting.take().is_none() {
+            return false;
+        }
+        self.directory.rest(&fan.view.name, fan.view.epoch, None);
+        true
     }
 
     /// The connection of a paused stream is gone: a next request must come soon.
@@ -273,9 +338,8 @@ impl Streams {
         if from != peer {
             return None;
         }
-        if range == Some(fan.stream.stats.received_bytes) {
-            fan.resting = None;
-            return Some(key);
+        if range == fan.stream().map(|stream| stream.stats.received_bytes) {
+            return self.wake(key).then_some(key);
         }
         self.end(key, turn);
         None
@@ -292,24 +356,54 @@ impl Streams {
         }
         fan.ended = Some(turn.now);
         let (name, epoch) = (fan.view.name.clone(), fan.view.epoch);
-        log::info!(
-            "stream {name} has ended (epoch {epoch}, {} bytes)",
-            fan.stream.stats.received_bytes
-        );
-        if self.names.get(&name) == Some(&key) {
-            self.names.remove(&name);
+        if let Some(stream) = fan.stream() {
+            stream.branches.end();
+            let bytes = stream.stats.received_bytes;
+            log::info!("stream {name} has ended (epoch {epoch}, {bytes} bytes)");
         }
         self.directory.release(&name, epoch);
+        self.unname(&name, key);
         self.mark_dirty(key, turn);
     }
 
-    /// Frees a stream that has ended and that nobody reads.
+    /// A stream has no right to its name any more. Whoever sends it over UDP is
+    /// to be told of its next life.
+    pub(super) fn unname(&mut self, name: &Name, key: Key) {
+        if self.names.get(name) == Some(&key) {
+            self.names.remove(name);
+        }
+        if self.crowds.contains_key(name) && !self.is_draining {
+            self.seek(name, true);
+        }
+    }
+
+    /// A UDP socket has subscribers for a name, or has them no longer.
+    pub fn crowd(&mut self, name: &Name, is_here: bool) {
+        let crowd = self.crowds.entry(name.clone()).or_default();
+        *crowd = if is_here { *crowd + 1 } else { crowd.saturating_sub(1) };
+        match *crowd {
+            0 => {
+                self.crowds.remove(name);
+                match self.names.get(name) {
+                    Some(key) => self.reap(*key),
+                    None if !self.awaited.contains_key(name) => self.unseek(name),
+                    None => {}
+                }
+            }
+            1 if is_here => drop(self.seek(name, true)),
+            _ => {}
+        }
+    }
+
+    /// Frees a stream that nobody reads, if it has ended or is another shard's.
     pub fn reap(&mut self, key: Key) {
-        let is_over = |fan: &Fanout| fan.ended.is_some() && fan.subscribers == 0 && !fan.is_dirty;
-        if self.fanouts.get(key).is_some_and(is_over)
-            && let Some(fan) = self.fanouts.remove(key)
-        {
-            fan.stream.dissolve(fan.view, &mut self.pool);
+        let is_unread = |fan: &&Fanout| fan.subscribers == 0 && !fan.is_dirty;
+        let Some(fan) = self.fanouts.get(key).filter(is_unread) else { return };
+        if fan.ended.is_none() {
+            return self.let_go(key);
+        }
+        if let Some(Fanout { view, origin: Origin::Here(stream), .. }) = self.fanouts.remove(key) {
+            stream.dissolve(view, &mut self.pool);
         }
     }
 
@@ -342,7 +436,9 @@ impl Streams {
         conns.retain(|key| *key != conn);
         if conns.is_empty() {
             self.awaited.remove(name);
-            self.directory.forget(name, self.shard);
+            if !self.crowds.contains_key(name) {
+                self.unseek(name);
+            }
         }
     }
 

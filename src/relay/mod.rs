@@ -5,6 +5,7 @@
 //! then, what a stream keeps ([`stream`]), who owns a name ([`directory`]).
 //! Nothing here has a socket or a clock.
 
+pub mod branch;
 pub mod datagrams;
 pub mod directory;
 pub mod egress;
@@ -15,7 +16,8 @@ pub mod subscriber;
 mod tests;
 pub mod view;
 
-pub use directory::{Claim, Directory, Found, ShardId};
+pub use branch::{Branches, Followed, Inlet};
+pub use directory::{Claim, Directory, Found, ShardId, Waiter};
 pub use egress::Form;
 pub use settings::Settings;
 pub use stream::{Stream, StreamStats};

@@ -1,14 +1,15 @@
 //! One live stream on its publisher's shard: bytes in, frames and join points
 //! out.
 
+use super::branch::Branches;
 use super::settings::Settings;
 use super::subscriber::Cut;
 use super::view::View;
 use crate::base::{Instant, Position};
-use crate::framing::{Framing, FramingError, FramingStats, Marks, Step, Transport};
+use crate::framing::{Framing, FramingError, FramingStats, JoinMark, Marks, Step, Transport};
 use crate::limits::{DATAGRAM_SPACE, PAGE_BYTES, TS_PACKET, WARM_BYTES};
 use crate::protocol::{Body, Name, Refusal};
-use crate::ring::{Frame, JoinPoint, Pool, Tail};
+use crate::ring::{Frame, Item, JoinPoint, Pool, Tail};
 use std::fmt;
 use std::time::Duration;
 
@@ -62,6 +63,8 @@ impl IngestError {
 pub struct Stream {
     /// Counts.
     pub stats: StreamStats,
+    /// The other shards that follow it.
+    pub branches: Branches,
     framing: Framing,
     marks: Marks,
     tail: Tail,
@@ -84,8 +87,15 @@ impl Stream {
         let framing = Framing::new(settings.framing, transport);
         let mut view = View::new(name, epoch, settings, &framing, lag);
         view.window.push(tail.reader());
-        let (marks, stats, warm) = (Marks::default(), StreamStats::default(), Position::ZERO);
-        (Self { stats, framing, marks, tail, warm }, view)
+        let stream = Self {
+            stats: StreamStats::default(),
+            branches: Branches::default(),
+            framing,
+            marks: Marks::default(),
+            tail,
+            warm: Position::ZERO,
+        };
+        (stream, view)
     }
 
     /// Counts of its framing.
@@ -261,15 +271,14 @@ impl Stream {
         );
         for mark in self.marks.joins.drain(..) {
             let arrival = view.window.arrival(mark.position).unwrap_or(now);
-            view.window.push_join(JoinPoint {
-                position: mark.position,
-                arrival,
-                fresh: mark.fresh,
-                resume: mark.resume,
-            });
+            let JoinMark { position, fresh, resume } = mark;
+            let join = JoinPoint { position, arrival, fresh, resume };
+            self.branches.hand_on(|| Item::Join(join.clone()));
+            view.window.push_join(join);
         }
         if self.framing.kind() != view.cut.kind {
             view.cut = Cut::of(&self.framing);
+            self.branches.hand_on(|| Item::Note(view.cut));
         }
     }
 
@@ -282,6 +291,7 @@ impl Stream {
         next.fill(len);
         self.stats.moved_bytes += len as u64 + self.tail.moved();
         view.window.push(next.reader());
+        self.branches.hand_on(|| Item::Segment(next.reader()));
         drop(std::mem::replace(&mut self.tail, next).seal());
         self.warm = self.tail.position();
     }

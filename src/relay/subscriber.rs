@@ -394,6 +394,25 @@ impl Subscriber {
     /// Its oldest bytes are about to leave the window: it leaves now, whatever
     /// its lag.
     pub fn evict(&mut self, window: &Window, cut: Cut, held: &mut usize, now: Instant) -> Verdict {
+        let head = cut.anywhere.then(|| window.head());
+        self.leave_now(window, cut, head, held, now)
+    }
+
+    /// What comes after this window comes after a gap: it leaves, if need be in
+    /// the middle of a picture that nobody will have the rest of.
+    pub fn lapse(&mut self, window: &Window, cut: Cut, held: &mut usize, now: Instant) -> Verdict {
+        self.leave_now(window, cut, Some(window.head()), held, now)
+    }
+
+    /// Leaves where it may or, if that is not known, at `or`.
+    fn leave_now(
+        &mut self,
+        window: &Window,
+        cut: Cut,
+        or: Option<Position>,
+        held: &mut usize,
+        now: Instant,
+    ) -> Verdict {
         if !matches!(self.place, Place::Sending) {
             return Verdict::Fine;
         }
@@ -401,8 +420,7 @@ impl Subscriber {
         if self.closes(cut) {
             return Verdict::Close { lag };
         }
-        let head = cut.anywhere.then(|| window.head());
-        match window.leave_from(self.next_boundary()).or(head) {
+        match window.leave_from(self.next_boundary()).or(or) {
             Some(until) => self.leave(window, until, lag, held, now),
             None => Verdict::Close { lag },
         }

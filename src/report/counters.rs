@@ -18,6 +18,8 @@ pub struct Counters {
     pub lag_closes: Counter,
     /// Jumps forward of subscribers.
     pub skips: Counter,
+    /// Times that this shard was too slow for a stream of another one.
+    pub lapped: Counter,
     /// Send calls for TCP subscribers.
     pub sends: Counter,
     /// Bytes sent to TCP subscribers.
@@ -39,6 +41,8 @@ pub struct Counters {
     pub frames_too_large: Counter,
     /// Datagrams that the kernel dropped before we read them (SO_RXQ_OVFL).
     pub kernel_drops: Counter,
+    /// Ring segments that had to be allocated.
+    pub segments_allocated: Counter,
     /// Budgets that ran out, by phase.
     pub exhausted: Exhausted,
     refused: [Counter; Refusal::ALL.len()],
@@ -85,9 +89,86 @@ impl Exhausted {
             ("reap", self.reap.get()),
         ]
     }
+
+    fn all(&mut self) -> [&mut Counter; 10] {
+        [
+            &mut self.udp_ingest,
+            &mut self.tcp_ingest,
+            &mut self.udp_fanout,
+            &mut self.fanout,
+            &mut self.writers,
+            &mut self.catchup,
+            &mut self.control,
+            &mut self.accepts,
+            &mut self.timers,
+            &mut self.reap,
+        ]
+    }
 }
 
 impl Counters {
+    /// Those without a label: name, what it counts, and how many so far.
+    pub fn rows(&self) -> [(&'static str, &'static str, u64); 18] {
+        [
+            ("turns", "Turns of the loop", self.turns),
+            ("accepted", "Connections accepted", self.accepted),
+            ("closed", "Connections freed", self.closed),
+            ("accept_failures", "Accepts without descriptor or memory", self.accept_failures),
+            ("lag_closes", "Subscribers ended for their lag", self.lag_closes),
+            ("skips", "Jumps forward of subscribers", self.skips),
+            ("lapped", "Times a shard was too slow for another one's stream", self.lapped),
+            ("sends", "Send calls for TCP subscribers", self.sends),
+            ("sent_bytes", "Bytes sent to TCP subscribers", self.sent_bytes),
+            ("receives", "Receive calls on publishers", self.receives),
+            ("received_bytes", "Bytes received from publishers", self.received_bytes),
+            ("datagrams_sent", "Datagrams sent", self.datagrams_sent),
+            ("datagrams_dropped", "Datagrams the kernel did not take", self.datagrams_dropped),
+            ("udp_tokens", "Tokens sent to those who ask to join", self.udp_tokens),
+            ("udp_ignored", "Datagrams too short to ask for anything", self.udp_ignored),
+            ("frames_too_large", "Frames larger than a datagram", self.frames_too_large),
+            ("kernel_drops", "Datagrams lost before they were read", self.kernel_drops),
+            ("segments_allocated", "Ring segments allocated", self.segments_allocated),
+        ]
+        .map(|(name, help, counter)| (name, help, counter.get()))
+    }
+
+    fn all(&mut self) -> [&mut Counter; 18] {
+        [
+            &mut self.turns,
+            &mut self.accepted,
+            &mut self.closed,
+            &mut self.accept_failures,
+            &mut self.lag_closes,
+            &mut self.skips,
+            &mut self.lapped,
+            &mut self.sends,
+            &mut self.sent_bytes,
+            &mut self.receives,
+            &mut self.received_bytes,
+            &mut self.datagrams_sent,
+            &mut self.datagrams_dropped,
+            &mut self.udp_tokens,
+            &mut self.udp_ignored,
+            &mut self.frames_too_large,
+            &mut self.kernel_drops,
+            &mut self.segments_allocated,
+        ]
+    }
+
+    /// Counts what another shard has counted, too.
+    pub fn add(&mut self, other: &Self) {
+        let add = |mine: &mut Counter, theirs: u64| mine.add(theirs);
+        for (mine, (_, _, theirs)) in self.all().into_iter().zip(other.rows()) {
+            add(mine, theirs);
+        }
+        for (mine, (_, theirs)) in self.exhausted.all().into_iter().zip(other.exhausted.rows()) {
+            add(mine, theirs);
+        }
+        for (mine, theirs) in self.refused.iter_mut().zip(other.refused) {
+            add(mine, theirs.get());
+        }
+    }
+
     /// Counts a refusal by its reason.
     pub fn refuse(&mut self, why: Refusal) {
         if let Some(n) = Refusal::ALL.iter().position(|reason| *reason == why) {
@@ -98,5 +179,30 @@ impl Counters {
     /// Refusals by reason.
     pub fn refusals(&self) -> impl Iterator<Item = (Refusal, u64)> {
         Refusal::ALL.into_iter().zip(self.refused.iter().map(|counter| counter.get()))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn counts_of_two_shards_are_added_each_to_its_like() {
+        let mut one = Counters::default();
+        let fields = one.all().into_iter().enumerate();
+        fields.for_each(|(n, counter)| counter.add(n as u64 + 1));
+        let fields = one.exhausted.all().into_iter().enumerate();
+        fields.for_each(|(n, counter)| counter.add(n as u64 + 100));
+        one.refuse(Refusal::Busy);
+        let rows = one.rows();
+        assert!(rows.iter().zip(1..).all(|((_, _, count), n)| *count == n), "{rows:?}");
+        let rows = one.exhausted.rows();
+        assert!(rows.iter().zip(100..).all(|((_, count), n)| *count == n), "{rows:?}");
+        let mut sum = one.clone();
+        sum.add(&one);
+        let doubled = one.rows().map(|(name, help, count)| (name, help, 2 * count));
+        assert_eq!(sum.rows(), doubled);
+        assert_eq!(sum.exhausted.rows(), one.exhausted.rows().map(|(name, n)| (name, 2 * n)));
+        assert_eq!(sum.refusals().map(|(_, count)| count).sum::<u64>(), 2);
     }
 }

@@ -10,19 +10,17 @@ mod page;
 pub use counters::{Counters, Exhausted};
 pub use page::render;
 
-use crate::base::{Counter, Position};
+use crate::base::Position;
 use crate::framing::Kind;
 use crate::protocol::Name;
 use std::time::Duration;
 
 /// One shard, at one moment.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub struct Snapshot {
     /// What it has counted.
     pub counters: Counters,
-    /// Ring segments that it had to allocate.
-    pub segments_allocated: Counter,
-    /// Its live streams, by name.
+    /// The live streams that it serves, by name.
     pub streams: Vec<StreamSnapshot>,
 }
 
@@ -33,6 +31,8 @@ pub struct StreamSnapshot {
     pub name: Name,
     /// Number of this life of it.
     pub epoch: u64,
+    /// Its publisher is on this shard.
+    pub is_here: bool,
     /// How its frames are found.
     pub kind: Kind,
     /// Subscribers on connections.
@@ -55,4 +55,24 @@ pub struct StreamSnapshot {
     pub continuity_errors: u64,
     /// Bytes that were no part of the stream.
     pub skipped_bytes: u64,
+}
+
+impl StreamSnapshot {
+    /// Takes in what another shard says of the same stream, or of another life
+    /// of it: the later one counts.
+    fn merge(&mut self, other: &Self) {
+        if other.epoch != self.epoch {
+            if other.epoch > self.epoch {
+                self.clone_from(other);
+            }
+            return;
+        }
+        let mut more = other.clone();
+        if other.is_here {
+            std::mem::swap(self, &mut more);
+        }
+        self.subscribers += more.subscribers;
+        self.waiting += more.waiting;
+        self.behind += more.behind;
+    }
 }

@@ -1,17 +1,32 @@
 //! The server's own pages, made from a snapshot.
 
 use super::{Counters, Snapshot, StreamSnapshot};
+use crate::protocol::Name;
 use crate::protocol::http::Page;
+use std::collections::BTreeMap;
 use std::fmt::Write;
 
-/// The media type and the text of a page.
-pub fn render(page: Page, snapshot: &Snapshot) -> (&'static str, String) {
+/// The media type and the text of a page, from what every shard says.
+pub fn render(page: Page, shards: &[Snapshot]) -> (&'static str, String) {
     match page {
         Page::Healthz => ("text/plain; charset=utf-8", "ok\n".to_owned()),
-        Page::Metrics => ("text/plain; version=0.0.4; charset=utf-8", metrics(snapshot)),
-        Page::Streams => ("application/json", list(&snapshot.streams)),
-        Page::Root => ("text/plain; charset=utf-8", root(&snapshot.streams)),
+        Page::Metrics => ("text/plain; version=0.0.4; charset=utf-8", metrics(shards)),
+        Page::Streams => ("application/json", list(&merged(shards))),
+        Page::Root => ("text/plain; charset=utf-8", root(&merged(shards))),
     }
+}
+
+/// Each stream once, by name: its own shard knows what came in, and the
+/// subscribers of all shards are its subscribers.
+fn merged(shards: &[Snapshot]) -> Vec<StreamSnapshot> {
+    let mut streams: BTreeMap<&Name, StreamSnapshot> = BTreeMap::new();
+    for stream in shards.iter().flat_map(|shard| &shard.streams) {
+        match streams.get_mut(&stream.name) {
+            Some(known) => known.merge(stream),
+            None => drop(streams.insert(&stream.name, stream.clone())),
+        }
+    }
+    streams.into_values().collect()
 }
 
 /// `GET /`: what lives, for people.
@@ -57,19 +72,27 @@ fn list(streams: &[StreamSnapshot]) -> String {
 }
 
 /// `GET /metrics`: Prometheus text format 0.0.4.
-fn metrics(snapshot: &Snapshot) -> String {
+fn metrics(shards: &[Snapshot]) -> String {
     let mut text = String::new();
-    let counters = &snapshot.counters;
-    totals(&mut text, counters, snapshot);
+    let mut counters = Counters::default();
+    shards.iter().for_each(|shard| counters.add(&shard.counters));
+    for (name, help, count) in counters.rows() {
+        let _ = writeln!(
+            text,
+            "# HELP nearlight_{name}_total {help}.\n# TYPE nearlight_{name}_total counter\n\
+             nearlight_{name}_total {count}"
+        );
+    }
     let reasons = counters.refusals().map(|(why, count)| (why.label().to_owned(), count));
     family(&mut text, "refused_total", "Peers and requests refused", "reason", reasons);
     let phases = counters.exhausted.rows().map(|(phase, count)| (phase.to_owned(), count));
     family(&mut text, "budget_exhausted_total", "Budgets used up", "phase", phases);
-    let streams = snapshot.streams.iter();
-    let counts = streams.map(|stream| (stream.name.to_string(), stream.subscribers as u64));
+    let streams = merged(shards);
+    let counts = streams.iter().map(|one| (one.name.to_string(), one.subscribers as u64));
     family(&mut text, "subscribers", "Subscribers on connections", "stream", counts);
     text
 }
+
 /// One metric with a label.
 fn family(
     text: &mut String,
@@ -85,33 +108,48 @@ fn family(
     }
 }
 
-/// The counters without a label.
-fn totals(text: &mut String, counters: &Counters, snapshot: &Snapshot) {
-    let rows = [
-        ("turns", "Turns of the loop", counters.turns),
-        ("accepted", "Connections accepted", counters.accepted),
-        ("closed", "Connections freed", counters.closed),
-        ("accept_failures", "Accepts without descriptor or memory", counters.accept_failures),
-        ("receives", "Receive calls on publishers", counters.receives),
-        ("received_bytes", "Bytes received from publishers", counters.received_bytes),
-        ("sends", "Send calls for TCP subscribers", counters.sends),
-        ("sent_bytes", "Bytes sent to TCP subscribers", counters.sent_bytes),
-        ("datagrams_sent", "Datagrams sent", counters.datagrams_sent),
-        ("datagrams_dropped", "Datagrams the kernel did not take", counters.datagrams_dropped),
-        ("udp_tokens", "Tokens sent to those who ask to join", counters.udp_tokens),
-        ("udp_ignored", "Datagrams too short to ask for anything", counters.udp_ignored),
-        ("frames_too_large", "Frames larger than a datagram", counters.frames_too_large),
-        ("kernel_drops", "Datagrams lost before they were read", counters.kernel_drops),
-        ("skips", "Jumps forward of subscribers", counters.skips),
-        ("lag_closes", "Subscribers ended for their lag", counters.lag_closes),
-        ("segments_allocated", "Ring segments allocated", snapshot.segments_allocated),
-    ];
-    for (name, help, counter) in rows {
-        let count = counter.get();
-        let _ = writeln!(
-            text,
-            "# HELP nearlight_{name}_total {help}.\n# TYPE nearlight_{name}_total counter\n\
-             nearlight_{name}_total {count}"
-        );
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::base::Position;
+    use crate::framing::Kind;
+    use std::time::Duration;
+
+    fn stream(name: &str, epoch: u64, is_here: bool, subscribers: usize) -> StreamSnapshot {
+        StreamSnapshot {
+            name: Name::parse(name).unwrap(),
+            epoch,
+            is_here,
+            kind: Kind::Ts,
+            subscribers,
+            waiting: 1,
+            behind: 2,
+            position: Position(if is_here { 100 } else { 90 }),
+            window_bytes: 10,
+            received_bytes: if is_here { 200 } else { 0 },
+            moved_bytes: 0,
+            newest_frame_age: Some(Duration::from_nanos(5)),
+            continuity_errors: 0,
+            skipped_bytes: 0,
+        }
+    }
+
+    #[test]
+    fn a_stream_of_several_shards_is_listed_once() {
+        let shard = |streams: Vec<StreamSnapshot>| Snapshot { streams, ..Snapshot::default() };
+        let shards = [
+            shard(vec![stream("a", 1, false, 3), stream("b", 2, true, 1)]),
+            shard(vec![stream("a", 1, true, 4)]),
+            // It has not heard yet that this life of it is over.
+            shard(vec![stream("b", 1, false, 7)]),
+        ];
+        let found = merged(&shards);
+        let brief = |one: &StreamSnapshot| {
+            (one.name.to_string(), one.subscribers, one.waiting, one.position.0, one.received_bytes)
+        };
+        let wanted = [("a".to_owned(), 7, 2, 100, 200), ("b".to_owned(), 1, 1, 100, 200)];
+        assert_eq!(found.iter().map(brief).collect::<Vec<_>>(), wanted);
+        let (_, text) = render(Page::Metrics, &shards);
+        assert!(text.contains("nearlight_subscribers{stream=\"a\"} 7\n"), "{text}");
     }
 }

@@ -11,6 +11,7 @@ use super::segment::SegRef;
 use super::sync::{Arc, AtomicBool, Ordering, Receiver, SyncSender, TryRecvError, sync_channel};
 use super::window::JoinPoint;
 use crate::limits::LINK_ITEMS;
+use std::fmt;
 
 /// What goes through a link. `N` is what the ring knows nothing of.
 pub enum Item<N> {
@@ -52,6 +53,12 @@ pub fn link<N>() -> (Outlet<N>, Inlet<N>) {
     let has_ended = Arc::new(AtomicBool::new(false));
     let outlet = Outlet { queue: sender, has_ended: Arc::clone(&has_ended) };
     (outlet, Inlet { queue: receiver, has_ended })
+}
+
+impl<N> fmt::Debug for Inlet<N> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Inlet")
+    }
 }
 
 impl<N> Outlet<N> {

@@ -41,18 +41,26 @@ pub fn allowed_cpus() -> SysResult<Vec<usize>> {
 /// # Errors
 /// `cpu 7 is not allowed here; allowed: 0-1`, or the kernel's.
 pub fn pin_to(cpu: usize) -> SysResult<()> {
-    let what = format!("cpu {cpu}");
-    let allowed = allowed_cpus()?;
-    if !allowed.contains(&cpu) {
-        let why = format!("cpu {cpu} is not allowed here; allowed: {}", format_cpus(&allowed));
-        return Err(SysError::refused("pin", what, why));
-    }
+    check(cpu)?;
     let mut mask: Vec<Word> = vec![0; cpu / WORD_BITS + 1];
     mask[cpu / WORD_BITS] |= 1 << (cpu % WORD_BITS);
     // SAFETY: 0 is this thread, and the call reads at most the mask's bytes.
     let done = unsafe { libc::sched_setaffinity(0, size_of_val(&mask[..]), mask.as_ptr().cast()) };
     if done == -1 {
-        return Err(SysError::last("pin", what));
+        return Err(SysError::last("pin", format!("cpu {cpu}")));
+    }
+    Ok(())
+}
+
+/// Whether [`pin_to`] may be asked for `cpu`.
+///
+/// # Errors
+/// `cpu 7 is not allowed here; allowed: 0-1`, or the kernel's.
+pub fn check(cpu: usize) -> SysResult<()> {
+    let allowed = allowed_cpus()?;
+    if !allowed.contains(&cpu) {
+        let why = format!("cpu {cpu} is not allowed here; allowed: {}", format_cpus(&allowed));
+        return Err(SysError::refused("pin", format!("cpu {cpu}"), why));
     }
     Ok(())
 }

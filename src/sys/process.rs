@@ -10,8 +10,6 @@ use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
 
 /// SIGTERM: a service manager asks to stop.
 pub const TERMINATE: i32 = libc::SIGTERM;
-/// SIGUSR1: between parts of this process.
-pub const OWN: i32 = libc::SIGUSR1;
 /// SIGINT: Ctrl-C.
 pub const INTERRUPT: i32 = libc::SIGINT;
 
@@ -62,14 +60,6 @@ pub fn random_bytes(bytes: &mut [u8]) -> io::Result<()> {
         filled += retried(|| unsafe { libc::getrandom(rest.as_mut_ptr().cast(), rest.len(), 0) })?;
     }
     Ok(())
-}
-
-/// Sends a signal to this process.
-pub fn raise(signal: i32) {
-    // SAFETY: getpid(2) touches no memory of ours.
-    let own = unsafe { libc::getpid() };
-    // SAFETY: nor does kill(2); it can't fail for ourselves.
-    unsafe { libc::kill(own, signal) };
 }
 
 /// Signals as something to read, signalfd(2): no handler ever runs.

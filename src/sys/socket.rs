@@ -14,8 +14,8 @@ use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
 use std::time::Duration;
 
 /// What ingest and fan-out need of a stream socket; the simulator has a fake
-/// one.
-pub trait Socket {
+/// one. It may go to another thread.
+pub trait Socket: Send + 'static {
     /// Receives what is there into `space`; answers how many bytes. `Ok(0)` is the end of the stream;
     /// `WouldBlock` means that nothing is there.
     ///
@@ -48,6 +48,11 @@ pub trait Socket {
     /// # Errors
     /// The kernel's; `NotConnected` if the connection is gone.
     fn shutdown(&mut self) -> io::Result<()>;
+
+    /// What epoll knows it by; none if it is a fake.
+    fn fd(&self) -> Option<RawFd> {
+        None
+    }
 }
 
 /// A TCP connection: non-blocking, closed on exec.
@@ -105,6 +110,10 @@ impl Socket for Tcp {
 
     fn shutdown(&mut self) -> io::Result<()> {
         self.shutdown_write()
+    }
+
+    fn fd(&self) -> Option<RawFd> {
+        Some(self.as_raw_fd())
     }
 }
 

@@ -6,7 +6,7 @@ use std::io::{BufRead, BufReader, Read};
 use std::net::{SocketAddr, TcpStream};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::mpsc::{Receiver, channel};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, OnceLock};
 use std::thread;
 
 /// Clock ticks of a second in `/proc/PID/stat`: USER_HZ, the same everywhere.
@@ -270,7 +270,16 @@ fn serve_args<'a>(listeners: &[&'a str], more: &[&'a str]) -> Vec<&'a str> {
         args.extend(["--listen", listener]);
     }
     args.extend(more);
+    if let Some(cpus) = cpus() {
+        args.extend(["--cpus", cpus]);
+    }
     args
+}
+
+/// `IT_CPUS=0,1`: every server of these tests has a shard on each of these.
+fn cpus() -> Option<&'static str> {
+    static CPUS: OnceLock<Option<String>> = OnceLock::new();
+    CPUS.get_or_init(|| std::env::var("IT_CPUS").ok()).as_deref()
 }
 
 /// Lines of a pipe as they come.

@@ -54,7 +54,9 @@ fn goes(publish: &str, go: impl FnOnce(TcpStream) -> Option<TcpStream>) {
     let before = server.stream("cam", "epoch").expect("live");
     let _kept = go(publisher);
     assert_eq!(wire::read_to_end(&mut viewer), b"");
+    let accepted = server.metric("accepted_total");
     let mut next = wire::connect(server.at(1));
+    eventually("it waits", || server.metric("accepted_total") > accepted);
     let _publisher = wire::sent(server.at(0), b"next\n");
     assert_eq!(wire::read_exactly(&mut next, 5), b"next\n");
     assert!(server.stream("cam", "epoch").expect("live again") > before);

@@ -1,6 +1,7 @@
 //! The real release binary, started as a user would start it.
 
 use crate::program::{Outcome, Program, Stage};
+use nearlight::sys::affinity::allowed_cpus;
 use std::io::{BufRead, BufReader};
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
@@ -56,6 +57,12 @@ impl Server {
         ];
         let mut command = Command::new(binary("nearlight")?);
         command.args(["serve", "--max-lag", "10s"]);
+        // The tests end to end have the default, one shard.
+        if let Ok(cpus) = allowed_cpus()
+            && let [one, other, ..] = cpus[..]
+        {
+            command.args(["--cpus", &format!("{one},{other}")]);
+        }
         for url in &listeners {
             command.args(["--listen", url]);
         }

@@ -17,10 +17,9 @@ use crate::rng::Rng;
 use nearlight::base::Instant;
 use nearlight::reactor::Told;
 use nearlight::sys::socket::Socket;
-use std::cell::RefCell;
 use std::collections::VecDeque;
 use std::io::{self, IoSlice};
-use std::rc::Rc;
+use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
 /// What a call into the kernel costs: budgets of time run out, too.
@@ -76,8 +75,20 @@ pub(crate) struct Wire {
     taken: u64,
 }
 
-/// The test's hold on a wire.
-pub(crate) type Link = Rc<RefCell<Wire>>;
+/// The test's hold on a wire. Sockets may go from thread to thread, though no
+/// second thread is ever here.
+#[derive(Clone, Debug)]
+pub(crate) struct Link(Arc<Mutex<Wire>>);
+
+impl Link {
+    pub(crate) fn borrow(&self) -> MutexGuard<'_, Wire> {
+        self.borrow_mut()
+    }
+
+    pub(crate) fn borrow_mut(&self) -> MutexGuard<'_, Wire> {
+        self.0.try_lock().expect("one borrow at a time")
+    }
+}
 
 /// The server's end.
 #[derive(Debug)]
@@ -104,8 +115,16 @@ pub(crate) fn pair(shape: Shape, rng: Rng) -> (FakeSocket, Link) {
         log: VecDeque::new(),
         taken: 0,
     };
-    let link = Rc::new(RefCell::new(wire));
-    (FakeSocket(Rc::clone(&link)), link)
+    let link = Link(Arc::new(Mutex::new(wire)));
+    (FakeSocket(link.clone()), link)
+}
+
+impl FakeSocket {
+    /// It is watched by another poll now, which tells what is the case.
+    pub(crate) fn watched(&self) -> Link {
+        self.0.borrow_mut().edge = true;
+        self.0.clone()
+    }
 }
 
 impl Wire {
@@ -167,6 +186,11 @@ impl Wire {
     /// Whether the peer has read everything that was sent so far.
     pub(crate) fn is_drained(&self) -> bool {
         self.sndq.is_empty() && self.peer.is_empty()
+    }
+
+    /// Whether the server has read everything.
+    pub(crate) fn is_read(&self) -> bool {
+        self.inbound.is_empty()
     }
 
     /// What epoll tells now, if anything.

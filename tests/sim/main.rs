@@ -10,6 +10,7 @@ mod books;
 mod clock;
 mod content;
 mod judge;
+mod lapse;
 mod link;
 mod publisher;
 mod reader;

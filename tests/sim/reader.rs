@@ -6,9 +6,9 @@ use crate::content::Epoch;
 use crate::judge::Judge;
 use crate::link::{Handed, Link};
 use crate::rng::Rng;
+use crate::world::Place;
 use nearlight::base::Instant;
 use nearlight::protocol::websocket;
-use nearlight::reactor::slab::Key;
 use std::time::Duration;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -46,7 +46,7 @@ pub(crate) enum State {
 
 pub(crate) struct Reader {
     pub(crate) name: String,
-    pub(crate) key: Key,
+    pub(crate) key: Place,
     pub(crate) link: Link,
     pub(crate) form: Form,
     pub(crate) pace: Pace,
@@ -67,7 +67,7 @@ pub(crate) struct Reader {
 
 impl Reader {
     pub(crate) fn new(
-        (name, key, link): (String, Key, Link),
+        (name, key, link): (String, Place, Link),
         (form, pace): (Form, Pace),
         judge: Judge,
         rng: Rng,

@@ -44,6 +44,13 @@ impl Rng {
         choices[self.below(choices.len())]
     }
 
+    /// Puts things in any order.
+    pub(crate) fn shuffle<T>(&mut self, list: &mut [T]) {
+        for n in (1..list.len()).rev() {
+            list.swap(n, self.below(n + 1));
+        }
+    }
+
     /// A generator of its own, for a part of the story.
     pub(crate) fn fork(&mut self) -> Self {
         Self::new(self.next())

@@ -79,7 +79,8 @@ impl Story {
             plots.iter().map(|plot| (framing_of(plot, &mut rng), plot.ask.clone())).collect();
         let wait = Some(Duration::from_secs(10));
         let http = Ask { max_lag: Some(max_lag), wait, ..Ask::default() };
-        let world = World::new(&asks, &http, rng.fork());
+        let shards = rng.pick(&[1, 1, 2, 3]);
+        let world = World::new(shards, &asks, &http, rng.fork());
         let coming = rng.between(1, 20);
         Self {
             rng,
@@ -338,7 +339,7 @@ impl Story {
             publisher.end(how, &mut self.epochs[publisher.epoch]);
         }
         let deadline = clock::now() + Duration::from_secs(4);
-        while clock::now() < deadline && !self.world.streams.fanouts.is_empty() {
+        while clock::now() < deadline && self.world.counts()[1].1 > 0 {
             self.step(false, false)?;
         }
         for _ in 0..20 {
@@ -357,22 +358,19 @@ impl Story {
             reader.link.borrow_mut().close();
         }
         let deadline = clock::now() + Duration::from_secs(2);
-        while clock::now() < deadline && !self.world.conns.is_empty() {
+        while clock::now() < deadline && self.world.counts()[0].1 > 0 {
             self.step(false, false)?;
         }
         self.leftovers()
     }
 
     fn leftovers(&mut self) -> Outcome {
-        let world = &mut self.world;
-        let none = |what: &str, count: usize| {
-            if count == 0 { Ok(()) } else { Err(format!("{count} {what} left at the end")) }
-        };
-        none("connections", world.conns.len())?;
-        none("streams", world.streams.fanouts.len())?;
-        none("names", world.streams.names.len())?;
-        none("waited-for names", world.streams.awaited.len())?;
-        let (owned, idle) = world.segments();
+        for (what, count) in self.world.counts() {
+            if count > 0 {
+                return Err(format!("{count} {what} left at the end"));
+            }
+        }
+        let (owned, idle) = self.world.segments();
         if idle != owned {
             return Err(format!("{idle} segments came back of {owned}"));
         }

@@ -1,4 +1,4 @@
-//! The server of the simulation: what a `Shard` owns, over fake sockets, and
+//! The server of the simulation: what each `Shard` owns, over fake sockets, and
 //! its loop, phase by phase.
 
 use crate::books;
@@ -10,6 +10,7 @@ use nearlight::protocol::http::Rules;
 use nearlight::protocol::{Ask, Name};
 use nearlight::reactor::accept::{self, Listeners};
 use nearlight::reactor::conn::{Conn, Role};
+use nearlight::reactor::peers::Peers;
 use nearlight::reactor::plan::Service;
 use nearlight::reactor::site::{Site, Sites};
 use nearlight::reactor::slab::{Key, Slab};
@@ -19,6 +20,7 @@ use nearlight::reactor::udp::Ports;
 use nearlight::reactor::{alarms, close, control, fanout, ingest, note, session};
 use nearlight::relay::subscriber::SubscriberStats;
 use nearlight::relay::{Directory, Settings};
+use nearlight::report::Counters;
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -39,23 +41,32 @@ pub(crate) fn subscribe_site(n: usize) -> usize {
     2 + 2 * n
 }
 
-/// The server.
-pub(crate) struct World {
-    pub(crate) turn: Turn,
-    pub(crate) streams: Streams,
-    pub(crate) conns: Slab<Conn<FakeSocket>>,
-    pub(crate) sites: Sites,
+/// A connection: which shard serves it, and its key there.
+pub(crate) type Place = (usize, Key);
+
+/// A shard, without its poll.
+struct Shard {
+    turn: Turn,
+    streams: Streams,
+    conns: Slab<Conn<FakeSocket>>,
     listeners: Listeners,
     ports: Ports,
-    links: BTreeMap<Key, Link>,
+}
+
+/// The server.
+pub(crate) struct World {
+    shards: Vec<Shard>,
+    peers: Arc<Peers>,
+    sites: Sites,
+    links: BTreeMap<Place, Link>,
     rng: Rng,
     port: u16,
 }
 
 impl World {
-    /// A server for streams named `s0`, `s1`, …; `asks` holds the stream keys
-    /// of each, the last one those of HTTP.
-    pub(crate) fn new(asks: &[(Kind, Ask)], http: &Ask, rng: Rng) -> Self {
+    /// A server of `shards` shards for streams named `s0`, `s1`, …; `asks` holds
+    /// the stream keys of each, the last one those of HTTP.
+    pub(crate) fn new(shards: usize, asks: &[(Kind, Ask)], http: &Ask, rng: Rng) -> Self {
         let addr: SocketAddr = "127.0.0.1:8080".parse().expect("an address");
         let site = |service: Service, ask: &Ask| Site {
             url: "sim".to_owned(),
@@ -73,68 +84,115 @@ impl World {
             list.push(site(Service::TcpSubscribe { name }, ask));
         }
         let lag = list.iter().map(|site| site.settings.max_lag).max().expect("a site");
-        Self {
+        let (peers, directory) = (Peers::sleepless(shards), Arc::new(Directory::default()));
+        let shard = |id| Shard {
             turn: Turn::new(clock::now),
-            streams: Streams::new(Arc::new(Directory::default()), 0, lag),
+            streams: Streams::new(Arc::clone(&directory), Arc::clone(&peers), id, lag),
             conns: Slab::default(),
-            sites: Sites { list, rules: Rules { allow_hosts: Vec::new(), listen: vec![addr] } },
             listeners: Listeners::default(),
             ports: Ports::default(),
+        };
+        let rules = Rules { allow_hosts: Vec::new(), listen: vec![addr] };
+        Self {
+            shards: peers.ids().map(shard).collect(),
+            peers,
+            sites: Sites { list, rules, office: None },
             links: BTreeMap::new(),
             rng,
             port: 10_000,
         }
     }
 
-    /// A client connects.
-    pub(crate) fn connect(&mut self, site: usize, shape: Shape) -> (Key, Link) {
+    /// A client connects; the kernel chooses the shard.
+    pub(crate) fn connect(&mut self, site: usize, shape: Shape) -> (Place, Link) {
+        let id = self.rng.below(self.shards.len());
+        self.connect_to(id, site, shape)
+    }
+
+    /// A client connects to a shard.
+    pub(crate) fn connect_to(&mut self, id: usize, site: usize, shape: Shape) -> (Place, Link) {
         let (socket, link) = link::pair(shape, self.rng.fork());
         self.port += 1;
         let peer = SocketAddr::from(([127, 0, 0, 1], self.port));
-        self.turn.read_clock();
-        let role = session::role(&self.sites.list[site], self.turn.now);
-        let key = self.conns.insert(Conn::new(socket, peer, site, role, self.turn.now));
-        accept::begin(key, &mut self.turn, &mut self.streams, &mut self.conns, &self.sites);
-        self.links.insert(key, Link::clone(&link));
-        (key, link)
+        let Shard { turn, streams, conns, .. } = &mut self.shards[id];
+        turn.read_clock();
+        let role = session::role(&self.sites.list[site], turn.now);
+        let key = conns.insert(Conn::new(socket, peer, site, role, turn.now));
+        accept::begin(key, turn, streams, conns, &self.sites);
+        self.links.insert((id, key), link.clone());
+        ((id, key), link)
     }
 
-    /// Polls, and does what there is to do: one turn, or all of them.
+    /// Polls, and does what there is to do: a turn of each shard, or all of
+    /// them.
     pub(crate) fn run(&mut self, to_the_end: bool) -> Result<(), String> {
         self.poll();
-        self.one_turn()?;
+        self.round()?;
         let mut turns = 1;
-        while to_the_end && !self.turn.ready.is_empty() {
-            self.one_turn()?;
+        while to_the_end && self.is_busy() {
+            self.round()?;
             turns += 1;
             if turns > TURNS {
                 return Err(format!("busy with nothing to do: {}", self.busy()));
             }
         }
-        self.links.retain(|key, _| self.conns.get(*key).is_some());
+        self.watch();
         Ok(())
     }
 
-    fn poll(&mut self) {
-        self.turn.read_clock();
-        let mut told: Vec<_> = self
-            .links
-            .iter()
-            .filter_map(|(key, link)| Some((*key, link.borrow_mut().poll()?)))
-            .collect();
-        // The kernel's order is its own.
-        for n in (1..told.len()).rev() {
-            told.swap(n, self.rng.below(n + 1));
-        }
-        for (key, told) in told {
-            note(key, told, &mut self.conns, &mut self.turn);
+    /// Connections that have gone are watched no longer, those that have gone
+    /// from one shard to another are watched there.
+    fn watch(&mut self) {
+        let shards = &self.shards;
+        self.links.retain(|(id, key), _| shards[*id].conns.get(*key).is_some());
+        for (id, shard) in shards.iter().enumerate() {
+            for key in shard.conns.keys() {
+                if let Some(conn) = shard.conns.get(key) {
+                    self.links.entry((id, key)).or_insert_with(|| conn.socket.watched());
+                }
+            }
         }
     }
 
+    /// A turn of one shard, while the others stand still.
+    pub(crate) fn run_alone(&mut self, id: usize) -> Result<(), String> {
+        self.poll();
+        self.one_turn(id)
+    }
+
+    /// What a shard has counted.
+    pub(crate) fn counters(&self, id: usize) -> &Counters {
+        &self.shards[id].turn.counters
+    }
+
+    fn poll(&mut self) {
+        let mut told: Vec<_> = self
+            .links
+            .iter()
+            .filter_map(|(place, link)| Some((*place, link.borrow_mut().poll()?)))
+            .collect();
+        self.rng.shuffle(&mut told);
+        for ((id, key), told) in told {
+            let Shard { turn, conns, .. } = &mut self.shards[id];
+            note(key, told, conns, turn);
+        }
+    }
+
+    /// A turn of each shard; which comes first is the kernel's affair.
+    fn round(&mut self) -> Result<(), String> {
+        let mut order: Vec<usize> = self.peers.ids().collect();
+        self.rng.shuffle(&mut order);
+        order.into_iter().try_for_each(|id| self.one_turn(id))
+    }
+
     /// As `Shard::run`, but for listeners.
-    fn one_turn(&mut self) -> Result<(), String> {
-        let Self { turn, streams, conns, sites, listeners, ports, .. } = self;
+    fn one_turn(&mut self, id: usize) -> Result<(), String> {
+        let Self { shards, peers, sites, .. } = self;
+        let Shard { turn, streams, conns, listeners, ports } = &mut shards[id];
         turn.read_clock();
+        if peers.bell(id).answer(|slot| streams.rung(slot, turn)) {
+            peers.collect(id, &mut turn.ready.control);
+        }
         let began = turn.now;
         ports.ingest(turn, streams);
         ingest::tcp(turn, streams, conns, sites);
@@ -142,39 +200,64 @@ impl World {
         books::trimmed(streams, began)?;
         fanout::resumed(turn, streams, conns);
         fanout::catchup(turn, streams, conns);
-        control::handle(turn, streams, conns, sites, ports, listeners);
+        control::handle(turn, streams, conns, sites, ports, listeners, None);
         alarms::fire(turn, streams, conns, sites, ports, listeners);
         close::reap(turn, conns);
         books::audit(turn, streams, conns)
     }
 
+    fn is_busy(&self) -> bool {
+        let is_rung = self.peers.ids().any(|id| self.peers.bell(id).is_rung());
+        is_rung || self.shards.iter().any(|shard| !shard.turn.ready.is_empty())
+    }
+
     /// What it is busy with.
     fn busy(&self) -> String {
-        let ready = &self.turn.ready;
-        let roles = ready.catchup.iter().chain(&ready.writable).chain(&ready.readable);
-        let roles = roles.filter_map(|key| Some(&self.conns.get(*key)?.role));
-        let windows = self.streams.fanouts.iter().map(|fan| fan.view.window());
-        let windows: Vec<_> = windows.map(|w| (w.floor(), w.head(), w.len())).collect();
-        format!("{ready:?} {windows:?} {:?}", roles.collect::<Vec<_>>())
+        let of = |shard: &Shard| {
+            let ready = &shard.turn.ready;
+            let roles = ready.catchup.iter().chain(&ready.writable).chain(&ready.readable);
+            let roles = roles.filter_map(|key| Some(&shard.conns.get(*key)?.role));
+            let windows = shard.streams.fanouts.iter().map(|fan| fan.view.window());
+            let windows: Vec<_> = windows.map(|w| (w.floor(), w.head(), w.len())).collect();
+            format!("{ready:?} {windows:?} {:?}", roles.collect::<Vec<_>>())
+        };
+        self.shards.iter().map(of).collect::<Vec<_>>().join("\n")
     }
 
     /// A subscriber's counts and its place, while it is one.
-    pub(crate) fn stats(&self, key: Key) -> Option<(SubscriberStats, usize)> {
-        let Role::Subscriber(subscribed) = &self.conns.get(key)?.role else {
+    pub(crate) fn stats(&self, (id, key): Place) -> Option<(SubscriberStats, usize)> {
+        let Role::Subscriber(subscribed) = &self.shards[id].conns.get(key)?.role else {
             return None;
         };
         let subscriber = &subscribed.subscriber;
         Some((subscriber.stats, subscriber.position().0 as usize))
     }
 
-    /// Takes every segment that the pool has; answers how many it allocated and
-    /// did not give back to the kernel, and how many it has.
+    /// How many connections, streams, names and waited-for names there are.
+    pub(crate) fn counts(&self) -> [(&'static str, usize); 4] {
+        let sum = |of: fn(&Shard) -> usize| self.shards.iter().map(of).sum();
+        [
+            ("connections", sum(|shard| shard.conns.len())),
+            ("streams", sum(|shard| shard.streams.fanouts.len())),
+            ("names", sum(|shard| shard.streams.names.len())),
+            ("waited-for names", sum(|shard| shard.streams.awaited.len())),
+        ]
+    }
+
+    /// Takes every segment that the pools have; answers how many they allocated
+    /// and did not give back to the kernel, and how many they have.
     pub(crate) fn segments(&mut self) -> (u64, u64) {
-        let ever = self.streams.pool.allocated.get();
-        let mut idle = Vec::new();
-        while self.streams.pool.allocated.get() == ever {
-            idle.push(self.streams.pool.take(nearlight::base::Position::ZERO));
+        let (mut owned, mut idle) = (0, 0);
+        for shard in &mut self.shards {
+            let pool = &mut shard.streams.pool;
+            let ever = pool.allocated.get();
+            let mut taken = Vec::new();
+            while pool.allocated.get() == ever {
+                taken.push(pool.take(nearlight::base::Position::ZERO));
+            }
+            owned += ever - pool.released.get();
+            idle += taken.len() as u64 - 1;
         }
-        (ever - self.streams.pool.released.get(), idle.len() as u64 - 1)
+        (owned, idle)
     }
 }

@@ -86,6 +86,11 @@ impl Audience {
         true
     }
 
+    /// True if there is nobody.
+    pub(super) fn is_empty(&self) -> bool {
+        self.addresses.is_empty()
+    }
+
     /// The member of an address.
     pub(super) fn find(&mut self, address: SocketAddr) -> Option<&mut Member> {
         self.members.get_mut(*self.addresses.get(&address)?)
@@ -112,14 +117,14 @@ impl Audience {
         members.iter().filter(|one| !one.is_fixed).map(|one| one.last_seen).min()
     }
 
-    /// Everybody waits for a stream's first join point.
-    pub(super) fn start_over(&mut self, now: Instant) {
+    /// Everybody waits for a join point of a stream that begins, from where
+    /// `first` says for somebody who has been here since then.
+    pub(super) fn start_over(&mut self, first: impl Fn(Instant) -> Position) {
         let all = self.due.drain(..).chain(self.done.drain(..));
         self.waiting.extend(all);
         for key in &self.waiting {
             if let Some(member) = self.members.get_mut(*key) {
-                (member.cursor, member.before) = (Position::ZERO, Before::Fresh);
-                member.since = now;
+                (member.cursor, member.before) = (first(member.since), Before::Fresh);
             }
         }
     }
@@ -132,8 +137,8 @@ impl Audience {
     }
 
     /// There is a join point at `at`: those are due who wait for one there or
-    /// earlier. `has_prefix`: something is sent before it.
-    pub(super) fn wake(&mut self, at: Position, has_prefix: bool, now: Instant) {
+    /// earlier.
+    pub(super) fn wake(&mut self, at: Position, now: Instant) {
         let Self { members, due, waiting, .. } = self;
         waiting.retain(|key| {
             let Some(member) = members.get_mut(*key) else { return false };
@@ -141,12 +146,20 @@ impl Audience {
                 return true;
             }
             (member.cursor, member.since) = (at, now);
-            if !has_prefix {
-                member.before = Before::Nothing;
-            }
             due.push_back(*key);
             false
         });
+    }
+
+    /// Any frame is a join point: everybody is due, each from where it may
+    /// start.
+    pub(super) fn wake_all(&mut self, now: Instant) {
+        for key in self.waiting.drain(..) {
+            if let Some(member) = self.members.get_mut(key) {
+                (member.before, member.since) = (Before::Nothing, now);
+                self.due.push_back(key);
+            }
+        }
     }
 
     /// The one to serve next.
@@ -228,7 +241,7 @@ mod tests {
         for n in 0..count {
             assert!(audience.join(address(n), Member::new(address(n), 0, Instant::ZERO)));
         }
-        audience.wake(Position::ZERO, false, Instant::ZERO);
+        audience.wake_all(Instant::ZERO);
         while audience.front().is_some() {
             audience.gather(usize::MAX);
             audience.served(HEAD, HEAD);
@@ -287,11 +300,11 @@ mod tests {
         let mut audience = audience(2);
         audience.renew();
         audience.skip(None, true, Instant::ZERO);
-        audience.wake(HEAD - 1, true, Instant::ZERO);
+        audience.wake(HEAD - 1, Instant::ZERO);
         assert_eq!(gathered(&mut audience, 9).len(), 1);
         audience.served(HEAD + 5, HEAD + 5);
         assert!(audience.front().is_none(), "the other one waits");
-        audience.wake(HEAD + 5, true, Instant::from_nanos(7));
+        audience.wake(HEAD + 5, Instant::from_nanos(7));
         let member = audience.front().expect("it is due");
         assert_eq!((member.cursor, member.before), (HEAD + 5, Before::Resume));
         assert_eq!(member.since, Instant::from_nanos(7));

@@ -17,7 +17,7 @@ use crate::limits::{
 };
 use crate::protocol::udp_join::{self, Answer, Joiner};
 use crate::protocol::{Name, Refusal};
-use crate::reactor::streams::Fanout;
+use crate::reactor::streams::{Fanout, Streams};
 use crate::reactor::turn::{Alarm, Turn};
 use crate::relay::datagrams::{self, Run};
 use crate::relay::subscriber::Cut;
@@ -46,6 +46,8 @@ pub struct Egress {
     /// starts here or later.
     next: Position,
     is_watched: bool,
+    /// The shard knows that there are subscribers.
+    is_counted: bool,
 }
 
 /// What sends need, from one to the next.
@@ -70,6 +72,16 @@ impl Egress {
             head: Position::ZERO,
             next: Position::ZERO,
             is_watched: false,
+            is_counted: false,
+        }
+    }
+
+    /// Tells the shard whether anybody here wants the stream.
+    pub(super) fn report(&mut self, streams: &mut Streams) {
+        let is_wanted = !self.audience.is_empty();
+        if is_wanted != self.is_counted {
+            self.is_counted = is_wanted;
+            streams.crowd(&self.name, is_wanted);
         }
     }
 
@@ -162,6 +174,10 @@ impl Egress {
         turn: &mut Turn,
         until: Instant,
     ) -> bool {
+        if fan.view.epoch < self.epoch {
+            // What is left of a life before.
+            return true;
+        }
         let (window, cut) = (fan.view.window(), fan.view.cut());
         self.follow(window, cut, fan.view.epoch, turn.now);
         let mut rounds = 0usize;
@@ -194,20 +210,20 @@ impl Egress {
         if self.epoch != epoch {
             self.epoch = epoch;
             self.head = window.floor();
-            self.audience.start_over(now);
+            self.audience.start_over(|since| first(window, cut, since));
         }
         let before = std::mem::replace(&mut self.head, window.head());
         if self.head > before {
             self.audience.renew();
         }
         if cut.anywhere {
-            self.audience.wake(before, false, now);
+            self.audience.wake_all(now);
             self.next = self.head;
             return;
         }
         let newest = window.newest_join().map(|join| join.position);
         if let Some(at) = newest {
-            self.audience.wake(at, true, now);
+            self.audience.wake(at, now);
         }
         self.next = newest.map_or(Position::ZERO, |at| at + 1);
     }
@@ -236,6 +252,22 @@ impl Egress {
         turn.counters.datagrams_dropped.add((sent.failed + sent.untried) as u64);
         flight.end
     }
+}
+
+/// Where somebody may start who has been here since then: where any frame will
+/// do, at the first that came later. The window of a stream of another shard
+/// begins with what came before it was asked for.
+fn first(window: &Window, cut: Cut, since: Instant) -> Position {
+    let floor = window.floor();
+    let is_later = window.arrival(floor).is_none_or(|arrival| arrival >= since);
+    if !cut.anywhere || is_later {
+        return floor;
+    }
+    if window.newest_arrival().is_none_or(|arrival| arrival < since) {
+        return window.head();
+    }
+    let later = window.spans(floor).find(|span| span.arrival >= since);
+    later.map_or(window.head(), |span| span.start)
 }
 
 /// What becomes of a member.
@@ -309,8 +341,7 @@ mod tests {
     use crate::framing::{Kind, Transport};
     use crate::protocol::Ask;
     use crate::reactor::slab::Key;
-    use crate::reactor::streams::Streams;
-    use crate::relay::{Directory, Settings};
+    use crate::relay::Settings;
     use crate::sys::socket::Reuse;
     use std::cell::Cell;
     use std::net::Ipv4Addr;
@@ -342,7 +373,7 @@ mod tests {
         fn new(kind: Kind, members: usize) -> Self {
             let settings = Settings::of(&Ask { framing: Some(kind), ..Ask::default() });
             let name = Name::parse("cam").unwrap();
-            let mut streams = Streams::new(Arc::new(Directory::default()), 0, LAG);
+            let mut streams = Streams::alone(LAG);
             let stream = streams.open(&name, 1, &settings, Transport::Bytes);
             let any = (Ipv4Addr::LOCALHOST, 0).into();
             let socket = Udp::bind(any, Reuse::No, |_| Ok(())).unwrap();

@@ -4,7 +4,8 @@ mod audience;
 mod egress;
 mod publish;
 
-use super::site::Sites;
+use super::plan::Service;
+use super::site::Site;
 use super::streams::{Fanout, Streams};
 use super::turn::{Alarm, Turn};
 use crate::base::Instant;
@@ -35,8 +36,10 @@ pub enum Duty {
     Echo(u16),
     /// Its datagrams are a stream.
     Publish(Box<Publish>),
-    /// It sends a stream.
+    /// It sends a stream to those who ask.
     Send(Box<Egress>),
+    /// It sends a stream of this shard to an address that need not ask.
+    Push(Box<Egress>),
 }
 
 impl Duty {
@@ -54,15 +57,7 @@ impl Duty {
     pub fn push(name: Name, joiner: Joiner, to: SocketAddr, max_lag: Duration) -> Self {
         let mut egress = Egress::new(name, joiner, true, max_lag);
         egress.push_to(to);
-        Self::Send(Box::new(egress))
-    }
-
-    /// The stream that it sends.
-    pub fn sends(&self) -> Option<&Name> {
-        match self {
-            Self::Send(send) => Some(&send.name),
-            Self::Echo(_) | Self::Publish(_) => None,
-        }
+        Self::Push(Box::new(egress))
     }
 }
 
@@ -77,7 +72,7 @@ pub struct Ports {
 impl Ports {
     /// Takes a socket in.
     pub fn push(&mut self, socket: Udp, mut duty: Duty) {
-        if let Duty::Send(send) = &mut duty {
+        if let Duty::Send(send) | Duty::Push(send) = &mut duty {
             send.set_gso(socket.can_gso());
         }
         self.list.push(Port { socket: Some(socket), duty, is_listed: false });
@@ -107,7 +102,12 @@ impl Ports {
             let has_more = match &mut port.duty {
                 Duty::Echo(own) => echo(*own, socket, turn),
                 Duty::Publish(publish) => publish.pump(number, socket, turn, streams),
-                Duty::Send(send) => send.listen(number, socket, turn),
+                Duty::Send(send) => {
+                    let has_more = send.listen(number, socket, turn);
+                    send.report(streams);
+                    has_more
+                }
+                Duty::Push(_) => false,
             };
             if has_more {
                 turn.counters.exhausted.udp_ingest.bump();
@@ -136,7 +136,12 @@ impl Ports {
         let next = match &mut port.duty {
             Duty::Echo(_) => None,
             Duty::Publish(publish) => publish.expire(turn, streams),
-            Duty::Send(send) => send.expire(turn),
+            Duty::Send(send) => {
+                let next = send.expire(turn);
+                send.report(streams);
+                next
+            }
+            Duty::Push(_) => None,
         };
         if let Some(at) = next {
             turn.timers.arm(at, Alarm::Udp(number));
@@ -151,7 +156,9 @@ impl Ports {
             let Some(port) = self.list.get_mut(*number) else {
                 continue;
             };
-            if let (Some(socket), Duty::Send(send)) = (&port.socket, &mut port.duty) {
+            if let (Some(socket), Duty::Send(send) | Duty::Push(send)) =
+                (&port.socket, &mut port.duty)
+            {
                 all &= send.send(fan, socket, &mut self.loads, turn, until);
             }
         }
@@ -168,7 +175,7 @@ impl Ports {
                 }
                 Duty::Echo(_) => port.socket = None,
                 // It still sends what streams have left.
-                Duty::Send(_) => {}
+                Duty::Send(_) | Duty::Push(_) => {}
             }
         }
     }
@@ -202,16 +209,16 @@ fn loop_bounded(mut step: impl FnMut() -> bool) -> bool {
 /// Which sockets send which stream.
 pub fn wire(ports: &Ports, streams: &mut Streams) {
     for (number, port) in ports.list.iter().enumerate() {
-        if let Some(name) = port.duty.sends() {
-            streams.wired.entry(name.clone()).or_default().push(number);
+        match &port.duty {
+            Duty::Send(send) => streams.wired.entry(send.name.clone()).or_default().push(number),
+            Duty::Push(send) => streams.pushed.entry(send.name.clone()).or_default().push(number),
+            Duty::Echo(_) | Duty::Publish(_) => {}
         }
     }
 }
 
 /// What a UDP listener of a site does; `None` if the site is none.
-pub fn duty(site: usize, sites: &Sites, joiner: &Joiner) -> Option<Duty> {
-    use super::plan::Service;
-    let site = &sites.list[site];
+pub fn duty(site: &Site, joiner: &Joiner) -> Option<Duty> {
     match &site.service {
         Service::UdpEcho => Some(Duty::Echo(site.addr.port())),
         Service::UdpPublish { name, .. } => {

@@ -94,7 +94,7 @@ impl Publish {
         self.source = Some(received.from);
         self.last_seen = turn.now;
         self.early = Some((turn.scratch[..received.len].to_vec(), received.stride));
-        let claim = streams.directory.claim(&self.name, streams.shard);
+        let claim = streams.directory.claim(&self.name, streams.shard, received.from.ip());
         let (claimer, name) = (Claimer::Udp(number), self.name.clone());
         turn.ready.control.push_back(Control::Claimed { claimer, name, claim });
         false

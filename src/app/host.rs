@@ -1,0 +1,125 @@
+//! A server in this process: its shards, each in a thread of its own.
+
+use super::office;
+use crate::config::Usage;
+use crate::reactor::control::Control;
+use crate::reactor::peers::Peers;
+use crate::reactor::plan::Plan;
+use crate::reactor::setup::{self, Seat};
+use crate::reactor::site::Site;
+use crate::sys::affinity;
+use crate::sys::process::{give_back_large_blocks, raise_nofile};
+use std::error::Error;
+use std::io::{self, PipeReader, PipeWriter, Read, Write};
+use std::os::fd::{AsFd, BorrowedFd};
+use std::sync::Arc;
+use std::thread::{self, JoinHandle};
+
+/// A server that runs.
+pub(super) struct Host {
+    sites: Vec<Site>,
+    peers: Arc<Peers>,
+    shards: Vec<JoinHandle<Result<(), String>>>,
+    over: PipeReader,
+    ended: usize,
+    is_draining: bool,
+}
+
+impl Host {
+    /// Binds everything that `plan` asks for and starts its shards.
+    ///
+    /// # Errors
+    /// What could not be bound, set or pinned.
+    pub(super) fn start(plan: &Plan) -> Result<Self, Box<dyn Error>> {
+        give_back_large_blocks();
+        if let Err(why) = raise_nofile() {
+            log::warn!("the limit on open files stays as it is: {why}");
+        }
+        for cpu in &plan.cpus {
+            affinity::check(*cpu).map_err(|why| Usage(why.to_string()))?;
+        }
+        let seats = setup::bind(plan)?;
+        let first = seats.first().ok_or("no shard")?;
+        let (sites, peers) = (first.sites().to_vec(), Arc::clone(first.peers()));
+        let (over, tells) = io::pipe()?;
+        let office = office::open(Arc::clone(&peers))?;
+        let mut shards = Vec::new();
+        for (id, mut seat) in seats.into_iter().enumerate() {
+            seat.order_from(office.clone());
+            let (cpu, tells) = (plan.cpus.get(id).copied(), tells.try_clone()?);
+            let shard = thread::Builder::new().name(format!("shard{id}"));
+            shards.push(shard.spawn(move || run(seat, cpu, tells))?);
+        }
+        Ok(Self { sites, peers, shards, over, ended: 0, is_draining: false })
+    }
+
+    /// Its listeners, in the order given, with their real addresses.
+    pub(super) fn sites(&self) -> &[Site] {
+        &self.sites
+    }
+
+    /// Goes down: nothing new starts, what is under way gets its rest. Asked
+    /// once more, it ends at once.
+    pub(super) fn drain(&mut self) {
+        self.is_draining = true;
+        for shard in self.peers.ids() {
+            self.peers.send(shard, Control::Drain);
+        }
+    }
+
+    /// Readable when a shard has ended, for whatever reason.
+    pub(super) fn over(&self) -> BorrowedFd<'_> {
+        self.over.as_fd()
+    }
+
+    /// A shard has ended: if it was not told to, the others are not to stay.
+    /// Answers whether all have.
+    ///
+    /// # Errors
+    /// The kernel's.
+    pub(super) fn is_over(&mut self) -> io::Result<bool> {
+        self.ended += self.over.read(&mut [0; 64])?;
+        if !self.is_draining {
+            self.drain();
+        }
+        Ok(self.ended >= self.shards.len())
+    }
+
+    /// Waits for all shards to end.
+    ///
+    /// # Errors
+    /// Why a shard ended before it was told to.
+    ///
+    /// # Panics
+    /// As a shard did: nothing is known of what it left behind.
+    pub(super) fn join(self) -> Result<(), String> {
+        let mut outcome = Ok(());
+        for shard in self.shards {
+            match shard.join() {
+                Ok(ended) => outcome = outcome.and(ended),
+                Err(panic) => std::panic::resume_unwind(panic),
+            }
+        }
+        outcome
+    }
+}
+
+/// Tells that a shard has ended, however it did.
+struct Tells(PipeWriter);
+
+impl Drop for Tells {
+    fn drop(&mut self) {
+        // Nobody may listen any more.
+        let _unheard = self.0.write(&[0]);
+    }
+}
+
+/// One shard's thread.
+fn run(seat: Seat, cpu: Option<usize>, tells: PipeWriter) -> Result<(), String> {
+    let _tells = Tells(tells);
+    if let Some(cpu) = cpu {
+        affinity::pin_to(cpu).map_err(|why| why.to_string())?;
+    }
+    let mut shard = seat.take().map_err(|why| why.to_string())?;
+    shard.run().map_err(|why| format!("the event loop: {why}"))
+}
