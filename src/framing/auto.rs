@@ -80,6 +80,20 @@ pub(super) fn datagram_is_ts(datagram: &[u8]) -> bool {
             .is_some_and(|rtp| rtp.kind == rtp::MP2T || is_packets(&datagram[rtp.payload]))
 }
 
+/// Packets that must begin in a datagram, each with the sync byte, before it is
+/// believed to be a piece of an MPEG-TS that begins or ends within a packet.
+const CUT_PACKETS: usize = 4;
+
+/// Whether the first datagram of a stream holds packets of an MPEG-TS, but not
+/// only whole ones.
+pub(super) fn datagram_is_cut_ts(datagram: &[u8]) -> bool {
+    let starts_at = |offset: usize| {
+        let mut starts = datagram.iter().skip(offset).step_by(TS_PACKET);
+        starts.len() >= CUT_PACKETS && starts.all(|&byte| byte == ts::SYNC)
+    };
+    !datagram_is_ts(datagram) && (0..TS_PACKET).any(starts_at)
+}
+
 fn is_packets(bytes: &[u8]) -> bool {
     let (packets, rest) = bytes.as_chunks::<TS_PACKET>();
     !packets.is_empty() && rest.is_empty() && packets.iter().all(|packet| packet[0] == ts::SYNC)
@@ -139,6 +153,20 @@ mod tests {
         assert_eq!(guess(b"G", AUTO_HOLD), Guess::Raw);
         assert_eq!(guess(b"Good evening, everybody\n", AUTO_HOLD), Guess::Raw);
         assert_eq!(guess(b"GET / HTTP/1.1\r\n\r\n", AUTO_HOLD), Guess::Raw);
+    }
+
+    #[test]
+    fn datagrams_that_cut_packets_are_told_by_their_sync_bytes() {
+        let bytes = packets(16);
+        for start in [0, 1, 100, 187] {
+            assert!(datagram_is_cut_ts(&bytes[start..start + 1472]), "from {start}");
+        }
+        assert!(!datagram_is_cut_ts(&bytes[..7 * TS_PACKET]), "whole ones alone");
+        assert!(!datagram_is_cut_ts(&bytes[1..500]), "too few to say");
+        assert!(!datagram_is_cut_ts(&[0xFF; 1472]) && !datagram_is_cut_ts(b""));
+        let mut wrong = bytes[..1472].to_vec();
+        wrong[4 * TS_PACKET] = 0;
+        assert!(!datagram_is_cut_ts(&wrong));
     }
 
     #[test]

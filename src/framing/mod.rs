@@ -199,6 +199,8 @@ pub struct Trim {
 pub struct Framing {
     transport: Transport,
     state: State,
+    /// A datagram has been looked at.
+    has_begun: bool,
     /// Bytes that a framing other than `ts` threw away; `ts` counts its own.
     skipped_bytes: u64,
 }
@@ -226,7 +228,7 @@ impl Framing {
             Kind::Lines => State::Lines(Lines::default()),
             Kind::Len32 => State::Len32(Len32::default()),
         };
-        Self { transport, state, skipped_bytes: 0 }
+        Self { transport, state, has_begun: false, skipped_bytes: 0 }
     }
 
     /// Looks at `input`, all bytes that are not yet committed, the first of
@@ -258,6 +260,27 @@ impl Framing {
             State::Lines(lines) => lines.step(input, at, marks),
             State::Len32(len32) => len32.step(input, at, marks),
         }
+    }
+
+    /// Whether the publisher cuts the packets of an MPEG-TS anywhere, as programs
+    /// do that know nothing of packets: then its datagrams are pieces of a byte
+    /// stream, and [`Self::step`] is to be called. Its first one tells.
+    pub fn joins_datagrams(&mut self, datagram: &[u8]) -> bool {
+        let may_be_ts = matches!(self.state, State::Auto(_) | State::Ts(_));
+        if !datagram.is_empty()
+            && !std::mem::replace(&mut self.has_begun, true)
+            && may_be_ts
+            && auto::datagram_is_cut_ts(datagram)
+        {
+            self.transport = Transport::Bytes;
+            self.state = State::Ts(Box::new(Ts::new(None)));
+        }
+        self.transport == Transport::Bytes
+    }
+
+    /// How bytes are taken: [`Transport::Bytes`] where datagrams are joined.
+    pub const fn transport(&self) -> Transport {
+        self.transport
     }
 
     /// Looks at one datagram (of a GRO batch: at one of its segments), whose

@@ -204,6 +204,14 @@ impl Stream {
     ) {
         self.stats.received_bytes += len as u64;
         self.tail.fill(len);
+        let held = self.tail.held();
+        let first = held.len() - len;
+        let first = first..first + len.min(stride);
+        if self.framing.joins_datagrams(&held[first]) {
+            // An MPEG-TS takes whatever comes.
+            let _taken = self.frame(now, view, pool);
+            return;
+        }
         let mut rest = len;
         while rest > 0 {
             let size = rest.min(stride.max(1));
@@ -234,6 +242,11 @@ impl Stream {
         pool: &mut Pool,
     ) -> Result<(), IngestError> {
         self.frame(now, view, pool)
+    }
+
+    /// Whether its datagrams are pieces of a byte stream, whose packets they cut.
+    pub fn joins_datagrams(&self) -> bool {
+        self.framing.transport() == Transport::Bytes
     }
 
     /// The stream is over: its memory goes back.
@@ -309,6 +322,50 @@ mod tests {
     use crate::protocol::Ask;
     use crate::ring::Gather;
     use std::io::IoSlice;
+
+    /// A TS in datagrams that cut its packets, one of them lost: what it held is
+    /// missing and one packet behind it, and nothing else.
+    #[test]
+    fn packets_that_datagrams_cut_are_put_together() {
+        const CUT: usize = 1472;
+        let settings = Settings::of(&Ask::default());
+        let name = Name::parse("cam").unwrap();
+        let (mut pool, lag) = (Pool::default(), settings.max_lag);
+        let (mut stream, mut view) =
+            Stream::new(name, 1, settings, Transport::Datagrams, lag, &mut pool);
+        let packets: Vec<u8> = (0..2000u32)
+            .flat_map(|n| {
+                let mut packet = [0xFF; TS_PACKET];
+                packet[..4].copy_from_slice(&[0x47, 0x1F, 0xFF, 0x10]);
+                packet[4..8].copy_from_slice(&n.to_be_bytes());
+                packet
+            })
+            .collect();
+        let start = 100;
+        for (n, datagram) in packets[start..].chunks(CUT).enumerate().filter(|(n, _)| *n != 50) {
+            let space = stream.datagram_space(&mut view, &mut pool);
+            space[..datagram.len()].copy_from_slice(datagram);
+            let now = Instant::from_nanos(n as u64);
+            stream.received_datagrams(datagram.len(), CUT, now, &mut view, &mut pool);
+        }
+        assert!(stream.joins_datagrams());
+        let mut slices = [IoSlice::new(&[]); 8];
+        let mut list = Gather::over(&mut slices);
+        let window = view.window();
+        window.gather(window.floor(), window.head(), &mut list);
+        let kept: Vec<u8> = list.slices().iter().flat_map(|slice| slice.iter().copied()).collect();
+        let numbers: Vec<u32> = kept
+            .chunks(TS_PACKET)
+            .map(|packet| u32::from_be_bytes(packet[4..8].try_into().unwrap()))
+            .collect();
+        // The first packet that is in it, and the first behind it: what looked like
+        // a packet across the gap took a piece of that.
+        let lost = (start + 50 * CUT) / TS_PACKET..(start + 51 * CUT) / TS_PACKET + 2;
+        let wanted = (1..2000).filter(|n| !lost.contains(n)).map(|n| n as u32);
+        let torn = u32::MAX;
+        assert!(numbers.into_iter().filter(|n| *n != torn).eq(wanted));
+        assert_eq!(stream.framing_stats().sync_losses, 1);
+    }
 
     /// Pieces of all sizes, over several segments, with a warm-up after each:
     /// it must leave alone what has arrived, what is held included.

@@ -176,6 +176,7 @@ fn a_datagram_from_another_source_is_dropped_and_counted() {
     server.wait_for_stream("cam", true);
     foreigner.send_to(b"theirs ", server.at(0)).expect("sent");
     eventually("it is counted", || server.refused("foreign_source") == 1);
+    server.wait_for_log("its datagrams are dropped until that one has been silent for 10s");
     owner.send_to(b"and mine", server.at(0)).expect("sent");
     assert_eq!(wire::read_exactly(&mut viewer, 13), b"mine and mine");
 }

@@ -27,6 +27,8 @@ pub struct Publish {
     /// After a refusal, not before this.
     retry: Instant,
     drops: u32,
+    /// Somebody else sends, too, and has been told of in the log.
+    is_contested: bool,
 }
 
 impl Publish {
@@ -41,6 +43,20 @@ impl Publish {
             last_seen: Instant::ZERO,
             retry: Instant::ZERO,
             drops: 0,
+            is_contested: false,
+        }
+    }
+
+    /// Says once for each life of the stream that somebody else sends, too.
+    fn tell_foreign(&mut self, from: SocketAddr) {
+        if !std::mem::replace(&mut self.is_contested, true)
+            && let Some(source) = self.source
+        {
+            let (name, timeout) = (&self.name, self.settings.timeout);
+            log::warn!(
+                "udp: {from} is not {source}, which publishes {name}: its datagrams are dropped \
+                 until that one has been silent for {timeout:?} (timeout=)"
+            );
         }
     }
 
@@ -67,6 +83,7 @@ impl Publish {
             self.note_drops(received, turn);
             if self.source != Some(received.from) {
                 turn.counters.refuse(Refusal::ForeignSource);
+                self.tell_foreign(received.from);
                 return true;
             }
             turn.counters.received_bytes.add(received.len as u64);
@@ -117,10 +134,19 @@ impl Publish {
         let stream = streams.open(&self.name, epoch, &self.settings, Transport::Datagrams);
         streams.announce(&self.name, stream, &waiters, turn);
         self.stream = Some(stream);
+        self.is_contested = false;
         if let Some(mut ingest) = streams.ingest(stream) {
             ingest.datagram_space();
             let len = ingest.copy_in(&early);
             ingest.received_datagrams(len, stride, turn.now);
+            if ingest.stream.joins_datagrams() {
+                log::warn!(
+                    "udp: {}: packets are cut apart by the datagrams, and put together here; \
+                     each datagram that is lost costs more so: let the publisher send whole \
+                     packets (ffmpeg, OBS: ?pkt_size=1316)",
+                    self.name
+                );
+            }
         }
         streams.mark_dirty(stream, turn);
     }
