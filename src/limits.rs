@@ -139,6 +139,17 @@ pub const WAITED_STREAMS: usize = 4096;
 
 /// Events taken from one poll.
 pub const EVENTS: usize = 256;
+/// Sockets that a spinning shard asks directly: as many empty receives as one
+/// answer of the poll costs, about.
+pub const HOT_SOCKETS: usize = 4;
+/// Turns that it does so before it asks the poll again: 10 us, about, by which
+/// everybody else may wait.
+pub const HOT_POLLS: usize = 32;
+/// A socket that had nothing for this long is left to the poll: four pictures.
+pub const HOT_TIME: Duration = Duration::from_millis(160);
+/// Looks at the doorbell before a spinning shard asks the poll again, while it
+/// follows streams of others: some 2 us, by which its own sockets may wait.
+pub const BELL_LOOKS: usize = 64;
 /// Bytes read from one TCP publisher in a turn.
 pub const INGEST_BYTES: usize = 256 * 1024;
 /// Receive calls on one publisher in a turn.

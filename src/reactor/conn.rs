@@ -196,6 +196,8 @@ pub struct Echo {
 pub enum Echoed {
     /// The peer has said nothing more.
     Idle,
+    /// What it said has been sent back, and that was all.
+    Sent,
     /// There may be more to read.
     More,
     /// The peer takes nothing now.
@@ -228,7 +230,7 @@ impl Echo {
             return Ok(Echoed::Blocked);
         }
         // A short read drained the socket: the next byte is a new event.
-        Ok(if len == scratch.len() { Echoed::More } else { Echoed::Idle })
+        Ok(if len == scratch.len() { Echoed::More } else { Echoed::Sent })
     }
 }
 

@@ -3,6 +3,7 @@
 
 use super::close;
 use super::conn::{Conn, Echoed, Publisher, Role};
+use super::hot::Source;
 use super::plan::Service;
 use super::session::{self, Desk};
 use super::site::Sites;
@@ -70,6 +71,10 @@ fn read<S: Socket>(
         Role::Echo(echo) => Ok(match echo.turn(&mut conn.socket, &mut turn.scratch)? {
             Echoed::Idle if conn.is_read_closed => Read::More,
             Echoed::Idle | Echoed::Blocked => Read::Idle,
+            Echoed::Sent => {
+                turn.hot.saw(Source::Conn(key), turn.now);
+                if conn.is_read_closed { Read::More } else { Read::Idle }
+            }
             Echoed::More => Read::More,
             Echoed::Done => Read::Finish,
         }),
@@ -129,6 +134,7 @@ fn pump<S: Socket>(
     };
     if bytes > 0 {
         conn.last_seen = turn.now;
+        turn.hot.saw(Source::Conn(key), turn.now);
         turn.counters.receives.add(calls as u64);
         turn.counters.received_bytes.add(bytes as u64);
         streams.mark_dirty(stream, turn);

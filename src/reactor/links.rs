@@ -125,6 +125,11 @@ impl Streams {
         }
     }
 
+    /// Whether this shard follows a stream of another.
+    pub fn follows(&self) -> bool {
+        !self.links.slots.is_empty()
+    }
+
     /// Whether a name has been asked for on another shard.
     pub fn is_coming(&self, name: &Name) -> bool {
         self.links.asked.get(name).is_some_and(|asked| !asked.waits)

@@ -11,6 +11,7 @@ pub mod close;
 pub mod conn;
 pub mod control;
 pub mod fanout;
+pub mod hot;
 pub mod ingest;
 pub mod links;
 pub mod office;
@@ -42,6 +43,7 @@ use turn::Turn;
 use udp::Ports;
 
 use crate::base::Instant;
+use crate::limits::BELL_LOOKS;
 use crate::relay::ShardId;
 use crate::sys::socket::Tcp;
 
@@ -85,25 +87,35 @@ impl Shard {
         Ok(())
     }
 
-    /// Polls, sleeping only if nothing is left to do, and sorts what happened
-    /// into the turn's lists.
+    /// Finds out what there is to do and puts it on the turn's lists; sleeps
+    /// only if there is nothing.
     fn wait(&mut self) -> io::Result<()> {
-        let bell = self.peers.bell(self.id);
-        let mut patience = self.patience();
-        if patience != Some(Duration::ZERO) && !bell.sleep() {
-            patience = Some(Duration::ZERO);
+        let is_spinning = self.is_spinning();
+        if is_spinning && self.turn.ready.is_empty() && self.turn.hot.is_next() {
+            self.turn.read_clock();
+            self.worked = self.worked.max(self.turn.hot.last());
+            hot::list(&mut self.turn, &mut self.conns, &mut self.ports);
+        } else {
+            self.poll(is_spinning)?;
+            if !self.turn.ready.is_empty() {
+                self.worked = self.turn.now;
+            }
         }
+        self.turn.counters.turns.bump();
+        self.answer_bell();
+        Ok(())
+    }
+
+    /// Asks the poll, and sorts what it tells.
+    fn poll(&mut self, is_spinning: bool) -> io::Result<()> {
+        let patience = self.patience(is_spinning);
         match self.poll.poll(&mut self.events, patience) {
             Ok(()) => {}
             Err(why) if why.kind() == io::ErrorKind::Interrupted => {}
             Err(why) => return Err(why),
         }
-        let Self { turn, streams, conns, listeners, ports, .. } = self;
+        let Self { turn, conns, listeners, ports, .. } = self;
         turn.read_clock();
-        turn.counters.turns.bump();
-        if bell.is_rung() && bell.answer(|slot| streams.rung(slot, turn)) {
-            self.peers.collect(self.id, &mut turn.ready.control);
-        }
         for event in &self.events {
             match Key::of(event.token()) {
                 Some(key) => note(key, Told::of(event), conns, turn),
@@ -114,20 +126,51 @@ impl Shard {
                 },
             }
         }
-        if !turn.ready.is_empty() {
-            self.worked = turn.now;
-        }
         Ok(())
     }
 
-    /// How long the poll may sleep.
-    fn patience(&self) -> Option<Duration> {
-        let spins = match self.idle {
+    /// Sees what other shards have rung for.
+    fn answer_bell(&mut self) {
+        let Self { turn, streams, .. } = self;
+        let bell = self.peers.bell(self.id);
+        if !bell.is_rung() {
+            return;
+        }
+        if bell.answer(|slot| streams.rung(slot, turn)) {
+            self.peers.collect(self.id, &mut turn.ready.control);
+        }
+        if !turn.ready.is_empty() {
+            self.worked = turn.now;
+        }
+    }
+
+    /// Whether the shard stays awake though it has nothing to do.
+    fn is_spinning(&self) -> bool {
+        match self.idle {
             Idle::Block => false,
             Idle::Spin => true,
             Idle::Adaptive(span) => self.turn.now.since(self.worked) < span,
-        };
-        if spins || !self.turn.ready.is_empty() {
+        }
+    }
+
+    /// How long the poll may sleep. A shard that spins and follows streams of
+    /// others looks at its bell for a moment before it asks.
+    fn patience(&self, is_spinning: bool) -> Option<Duration> {
+        let bell = self.peers.bell(self.id);
+        if !self.turn.ready.is_empty() {
+            return Some(Duration::ZERO);
+        }
+        if is_spinning {
+            let looks = if self.streams.follows() { BELL_LOOKS } else { 0 };
+            for _ in 0..looks {
+                if bell.is_rung() {
+                    break;
+                }
+                std::hint::spin_loop();
+            }
+            return Some(Duration::ZERO);
+        }
+        if !bell.sleep() {
             return Some(Duration::ZERO);
         }
         self.turn.timers.next().map(|at| at.since(self.turn.now))

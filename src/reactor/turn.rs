@@ -5,6 +5,7 @@
 //! next poll does not sleep: edge-triggered readiness is told once.
 
 use super::control::Control;
+use super::hot::Hot;
 use super::slab::Key;
 use crate::base::Instant;
 use crate::limits::SCRATCH_BYTES;
@@ -25,6 +26,8 @@ pub struct Turn {
     pub timers: Timers,
     /// Counts.
     pub counters: Counters,
+    /// Sockets that are asked without being told, while the shard spins.
+    pub hot: Hot,
     /// The messages of the flush at hand.
     pub messages: Messages,
     /// Where bytes are received that belong to no stream.
@@ -43,6 +46,7 @@ impl Turn {
             ready: Ready::default(),
             timers: Timers::default(),
             counters: Counters::default(),
+            hot: Hot::default(),
             messages: Messages::default(),
             scratch: vec![0; SCRATCH_BYTES].into_boxed_slice(),
             is_over: false,

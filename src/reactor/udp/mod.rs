@@ -4,6 +4,7 @@ mod audience;
 mod egress;
 mod publish;
 
+use super::hot::Source;
 use super::plan::Service;
 use super::site::Site;
 use super::streams::{Fanout, Streams};
@@ -100,7 +101,7 @@ impl Ports {
             port.is_listed = false;
             let Some(socket) = &port.socket else { continue };
             let has_more = match &mut port.duty {
-                Duty::Echo(own) => echo(*own, socket, turn),
+                Duty::Echo(own) => echo((number, *own), socket, turn),
                 Duty::Publish(publish) => publish.pump(number, socket, turn, streams),
                 Duty::Send(send) => {
                     let has_more = send.listen(number, socket, turn);
@@ -182,7 +183,7 @@ impl Ports {
 }
 
 /// Sends each datagram back to where it came from; answers whether more wait.
-fn echo(own: u16, socket: &Udp, turn: &mut Turn) -> bool {
+fn echo((number, own): (usize, u16), socket: &Udp, turn: &mut Turn) -> bool {
     for _ in 0..INGEST_CALLS {
         let Ok(received) = socket.recv(&mut turn.scratch) else {
             return false;
@@ -191,6 +192,7 @@ fn echo(own: u16, socket: &Udp, turn: &mut Turn) -> bool {
         if received.from.port() == own {
             continue;
         }
+        turn.hot.saw(Source::Port(number), turn.now);
         let reply = IoSlice::new(&turn.scratch[..received.len]);
         match socket.send_to(&[reply], received.from) {
             Ok(_) => turn.counters.datagrams_sent.bump(),

@@ -6,6 +6,7 @@ use crate::framing::Transport;
 use crate::limits::CLAIM_PAUSE;
 use crate::protocol::{Name, Refusal};
 use crate::reactor::control::{Claimer, Control};
+use crate::reactor::hot::Source;
 use crate::reactor::slab::Key;
 use crate::reactor::streams::Streams;
 use crate::reactor::turn::Turn;
@@ -93,6 +94,7 @@ impl Publish {
             true
         });
         if let Some(stream) = self.stream.filter(|_| has_new) {
+            turn.hot.saw(Source::Port(number), turn.now);
             streams.mark_dirty(stream, turn);
         }
         has_more
