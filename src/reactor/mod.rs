@@ -109,6 +109,7 @@ impl Shard {
     /// Asks the poll, and sorts what it tells.
     fn poll(&mut self, is_spinning: bool) -> io::Result<()> {
         let patience = self.patience(is_spinning);
+        self.turn.counters.polls.bump();
         match self.poll.poll(&mut self.events, patience) {
             Ok(()) => {}
             Err(why) if why.kind() == io::ErrorKind::Interrupted => {}

@@ -3,13 +3,19 @@
 use super::streams::{Fanout, Origin, Streams};
 use super::turn::Turn;
 use crate::report::{Snapshot, StreamSnapshot};
+use crate::sys::calls::{self, Call};
 
 /// Everything that the server's own pages tell.
 pub(super) fn take(turn: &Turn, streams: &Streams) -> Snapshot {
     let live = streams.names.values().filter_map(|key| streams.fanouts.get(*key));
     let mut counters = turn.counters.clone();
     counters.segments_allocated = streams.pool.allocated;
-    Snapshot { counters, streams: live.map(|fan| stream(fan, turn)).collect() }
+    let calls = Call::ALL.iter().zip(calls::counts());
+    Snapshot {
+        counters,
+        calls: calls.map(|(call, count)| (call.label(), count.made, count.empty)).collect(),
+        streams: live.map(|fan| stream(fan, turn)).collect(),
+    }
 }
 
 fn stream(fan: &Fanout, turn: &Turn) -> StreamSnapshot {

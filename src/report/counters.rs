@@ -8,6 +8,8 @@ use crate::protocol::Refusal;
 pub struct Counters {
     /// Turns of the loop.
     pub turns: Counter,
+    /// Times that the poll was asked.
+    pub polls: Counter,
     /// Connections accepted.
     pub accepted: Counter,
     /// Connections freed.
@@ -108,9 +110,10 @@ impl Exhausted {
 
 impl Counters {
     /// Those without a label: name, what it counts, and how many so far.
-    pub fn rows(&self) -> [(&'static str, &'static str, u64); 18] {
+    pub fn rows(&self) -> [(&'static str, &'static str, u64); 19] {
         [
             ("turns", "Turns of the loop", self.turns),
+            ("polls", "Times the poll was asked", self.polls),
             ("accepted", "Connections accepted", self.accepted),
             ("closed", "Connections freed", self.closed),
             ("accept_failures", "Accepts without descriptor or memory", self.accept_failures),
@@ -132,9 +135,10 @@ impl Counters {
         .map(|(name, help, counter)| (name, help, counter.get()))
     }
 
-    fn all(&mut self) -> [&mut Counter; 18] {
+    fn all(&mut self) -> [&mut Counter; 19] {
         [
             &mut self.turns,
+            &mut self.polls,
             &mut self.accepted,
             &mut self.closed,
             &mut self.accept_failures,

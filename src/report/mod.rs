@@ -20,6 +20,8 @@ use std::time::Duration;
 pub struct Snapshot {
     /// What it has counted.
     pub counters: Counters,
+    /// Its system calls: name, how many, and how many of them in vain.
+    pub calls: Vec<(&'static str, u64, u64)>,
     /// The live streams that it serves, by name.
     pub streams: Vec<StreamSnapshot>,
 }

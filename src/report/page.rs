@@ -87,6 +87,15 @@ fn metrics(shards: &[Snapshot]) -> String {
     family(&mut text, "refused_total", "Peers and requests refused", "reason", reasons);
     let phases = counters.exhausted.rows().map(|(phase, count)| (phase.to_owned(), count));
     family(&mut text, "budget_exhausted_total", "Budgets used up", "phase", phases);
+    let mut calls: BTreeMap<&str, (u64, u64)> = BTreeMap::new();
+    for (name, made, empty) in shards.iter().flat_map(|shard| &shard.calls) {
+        let sum = calls.entry(name).or_default();
+        *sum = (sum.0 + made, sum.1 + empty);
+    }
+    let made = calls.iter().map(|(name, (made, _))| ((*name).to_owned(), *made));
+    family(&mut text, "calls_total", "System calls", "call", made);
+    let empty = calls.iter().map(|(name, (_, empty))| ((*name).to_owned(), *empty));
+    family(&mut text, "calls_empty_total", "System calls in vain (EAGAIN)", "call", empty);
     let streams = merged(shards);
     let counts = streams.iter().map(|one| (one.name.to_string(), one.subscribers as u64));
     family(&mut text, "subscribers", "Subscribers on connections", "stream", counts);

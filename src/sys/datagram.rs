@@ -3,12 +3,12 @@
 //!
 //! A fan-out of one flush to N subscribers is N headers that point at the same
 //! slices and at addresses made long before, handed over in a few calls.
-#![expect(unsafe_code, reason = "recvmsg(2) with control messages and sendmmsg(2)")]
+#![expect(unsafe_code, reason = "recvmmsg(2) with control messages and sendmmsg(2)")]
 
 use super::address::{Destination, RawAddr};
-use super::error::retried;
+use super::calls::{Call, counted};
 use super::socket::{Udp, message, send_message};
-use crate::limits::{CONTROL_BYTES, DATAGRAM_BATCH};
+use crate::limits::{CONTROL_BYTES, DATAGRAM_BATCH, DATAGRAM_SPACE, RECEIVE_BATCH};
 use std::fmt;
 use std::io::{self, IoSlice};
 use std::mem;
@@ -41,41 +41,152 @@ impl Udp {
     /// The kernel's; on a connected socket those that ICMP reported.
     pub fn recv(&self, space: &mut [u8]) -> io::Result<Received> {
         let mut from = RawAddr::empty();
-        let mut control = [0u64; CONTROL_BYTES / 8];
+        let mut control = Control::EMPTY;
         let mut slice = libc::iovec { iov_base: space.as_mut_ptr().cast(), iov_len: space.len() };
         let mut header = message();
         header.msg_name = (&raw mut from).cast();
         header.msg_namelen = RawAddr::LEN;
         header.msg_iov = &raw mut slice;
         header.msg_iovlen = 1;
-        header.msg_control = control.as_mut_ptr().cast();
-        header.msg_controllen = size_of_val(&control) as _;
+        header.msg_control = control.0.as_mut_ptr().cast();
+        header.msg_controllen = size_of::<Control>() as _;
         let fd = self.as_raw_fd();
-        // SAFETY: the header points at the space, an address and control room,
-        // all borrowed here, with their true lengths. A call that fails leaves
-        // the header as it was.
-        let len = retried(|| unsafe { libc::recvmsg(fd, &raw mut header, libc::MSG_DONTWAIT) })?;
+        let len = counted(Call::RecvMsg, || {
+            // SAFETY: the header points at the space, an address and control
+            // room, all borrowed here, with their true lengths. A call that
+            // fails leaves the header as it was.
+            unsafe { libc::recvmsg(fd, &raw mut header, libc::MSG_DONTWAIT) }
+        })?;
         // SAFETY: the kernel filled the header, whose control room lives here.
-        let notes = unsafe { notes(&header) };
-        Ok(Received {
-            len,
-            stride: notes.stride.unwrap_or(len).max(1),
-            from: from.decode()?,
-            drops: notes.drops,
-            truncated: header.msg_flags & libc::MSG_TRUNC != 0,
-        })
+        unsafe { received(&header, len, &from) }
     }
 
-    /// Sends one datagram: sendmsg(2) with `MSG_DONTWAIT | MSG_NOSIGNAL`.
+    /// Sends one datagram: sendto(2) with `MSG_DONTWAIT | MSG_NOSIGNAL`.
     ///
     /// # Errors
     /// The kernel's; `WouldBlock` when the send buffer is full.
-    pub fn send_to(&self, slices: &[IoSlice<'_>], to: SocketAddr) -> io::Result<usize> {
+    pub fn send_to(&self, bytes: &[u8], to: SocketAddr) -> io::Result<usize> {
         let to = Destination::from(to);
-        let header = header(&Datagram { to: &to, slices, gso: None });
-        // SAFETY: the header points at `to` and `slices`, which outlive the
-        // call.
-        unsafe { send_message(self.as_fd(), &header) }
+        let (address, len) = to.parts();
+        let flags = libc::MSG_DONTWAIT | libc::MSG_NOSIGNAL;
+        let (start, size) = (bytes.as_ptr().cast(), bytes.len());
+        counted(Call::SendTo, || {
+            // SAFETY: the kernel reads `size` bytes and an address of `len`,
+            // both borrowed for this call.
+            unsafe { libc::sendto(self.as_raw_fd(), start, size, flags, address.cast(), len) }
+        })
+    }
+}
+
+/// Room for what the kernel says beside the bytes, aligned as it wants it.
+#[repr(C, align(8))]
+struct Control([u64; CONTROL_BYTES / 8]);
+
+impl Control {
+    const EMPTY: Self = Self([0; CONTROL_BYTES / 8]);
+}
+
+/// What a message that was received says.
+///
+/// # Safety
+/// recvmsg(2) filled `header`, whose control room is still there.
+unsafe fn received(header: &libc::msghdr, len: usize, from: &RawAddr) -> io::Result<Received> {
+    // SAFETY: the caller says so.
+    let notes = unsafe { notes(header) };
+    Ok(Received {
+        len,
+        stride: notes.stride.unwrap_or(len).max(1),
+        from: from.decode()?,
+        drops: notes.drops,
+        truncated: header.msg_flags & libc::MSG_TRUNC != 0,
+    })
+}
+
+/// Receives batches; keeps the memory it needs from one to the next. The first
+/// datagram, or GRO batch, of a call goes where the caller wants it; the others
+/// lie in memory of its own.
+pub struct Incoming {
+    headers: Box<[libc::mmsghdr]>,
+    slots: Box<[Slot]>,
+    /// Messages of the last call.
+    filled: usize,
+}
+
+/// Where one message goes. Headers point into it, so it stays where it is.
+struct Slot {
+    from: RawAddr,
+    control: Control,
+    slice: libc::iovec,
+    space: Box<[u8]>,
+}
+
+// SAFETY: the pointers are to memory that it owns, and to a caller's for the
+// length of a call alone.
+unsafe impl Send for Incoming {}
+
+impl Default for Incoming {
+    fn default() -> Self {
+        let space = |n| if n == 0 { 0 } else { DATAGRAM_SPACE };
+        let slot = |n| Slot {
+            from: RawAddr::empty(),
+            control: Control::EMPTY,
+            slice: libc::iovec { iov_base: std::ptr::null_mut(), iov_len: 0 },
+            space: vec![0; space(n)].into_boxed_slice(),
+        };
+        let header = |_| libc::mmsghdr { msg_hdr: message(), msg_len: 0 };
+        Self {
+            headers: (0..RECEIVE_BATCH).map(header).collect(),
+            slots: (0..RECEIVE_BATCH).map(slot).collect(),
+            filled: 0,
+        }
+    }
+}
+
+impl Incoming {
+    /// recvmmsg(2) with `MSG_DONTWAIT`: what is there, at most
+    /// `limits::RECEIVE_BATCH` messages, the first one into `space`. Answers how
+    /// many; fewer than that many is all there was. `WouldBlock`: nothing.
+    ///
+    /// # Errors
+    /// The kernel's; on a connected socket those that ICMP reported.
+    pub fn recv(&mut self, udp: &Udp, space: &mut [u8]) -> io::Result<usize> {
+        let mut place = Some(space);
+        for (header, slot) in self.headers.iter_mut().zip(&mut self.slots) {
+            let space = place.take().unwrap_or(&mut slot.space);
+            slot.slice.iov_base = space.as_mut_ptr().cast();
+            slot.slice.iov_len = space.len();
+            header.msg_hdr.msg_name = (&raw mut slot.from).cast();
+            header.msg_hdr.msg_namelen = RawAddr::LEN;
+            header.msg_hdr.msg_iov = &raw mut slot.slice;
+            header.msg_hdr.msg_iovlen = 1;
+            header.msg_hdr.msg_control = slot.control.0.as_mut_ptr().cast();
+            header.msg_hdr.msg_controllen = size_of::<Control>() as _;
+        }
+        let (start, len) = (self.headers.as_mut_ptr(), self.headers.len() as libc::c_uint);
+        let taken = counted(Call::RecvMmsg, || {
+            let flags = libc::MSG_DONTWAIT as _;
+            let forever = std::ptr::null_mut();
+            // SAFETY: `len` headers that point at slots, which are not moved,
+            // and the first one's bytes at the space, with their true lengths.
+            let taken = unsafe { libc::recvmmsg(udp.as_raw_fd(), start, len, flags, forever) };
+            taken as isize
+        });
+        self.filled = *taken.as_ref().unwrap_or(&0);
+        taken
+    }
+
+    /// Message `n` of the last call, and its bytes; those of the first are in
+    /// the caller's space.
+    ///
+    /// # Errors
+    /// `InvalidData`: a sender that is neither IPv4 nor IPv6.
+    pub fn message(&self, n: usize) -> io::Result<(Received, &[u8])> {
+        let (header, slot) = (&self.headers[..self.filled][n], &self.slots[n]);
+        let len = header.msg_len as usize;
+        // SAFETY: recvmmsg(2) filled the header, and its control room is the
+        // slot's.
+        let received = unsafe { received(&header.msg_hdr, len, &slot.from) }?;
+        Ok((received, slot.space.get(..len).unwrap_or_default()))
     }
 }
 
@@ -303,7 +414,7 @@ impl Outgoing {
 unsafe fn send_messages(udp: &Udp, messages: &mut [libc::mmsghdr]) -> io::Result<usize> {
     let flags = (libc::MSG_DONTWAIT | libc::MSG_NOSIGNAL) as _;
     let (start, len) = (messages.as_mut_ptr(), messages.len() as libc::c_uint);
-    retried(|| {
+    counted(Call::SendMmsg, || {
         // SAFETY: the caller vouches for the pointers; the kernel writes the
         // messages' msg_len alone.
         let taken = unsafe { libc::sendmmsg(udp.as_raw_fd(), start, len, flags) };

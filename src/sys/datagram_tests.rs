@@ -36,8 +36,7 @@ fn a_datagram_arrives_whole_with_its_sender() {
     for addr in loopbacks() {
         let (here, there) = (udp(addr), udp(addr));
         let to = there.local_addr().unwrap();
-        let slices = [IoSlice::new(b"near"), IoSlice::new(b"light")];
-        assert_eq!(here.send_to(&slices, to).unwrap(), 9);
+        assert_eq!(here.send_to(b"nearlight", to).unwrap(), 9);
         let (got, bytes) = take(&there, 64);
         assert_eq!(bytes, b"nearlight");
         let expected = Received {
@@ -57,12 +56,43 @@ fn empty_and_cut_ones_are_told_apart() {
     let (here, there) = (udp(loopbacks()[0]), udp(loopbacks()[0]));
     let to = there.local_addr().unwrap();
     here.send_to(&[], to).unwrap();
-    here.send_to(&[IoSlice::new(b"0123456789")], to).unwrap();
+    here.send_to(b"0123456789", to).unwrap();
     let (got, _) = take(&there, 64);
     assert_eq!((got.len, got.stride, got.truncated), (0, 1, false));
     let (got, bytes) = take(&there, 4);
     assert_eq!((bytes.as_slice(), got.truncated), (&b"0123"[..], true));
     assert!(nothing_left(&there));
+}
+
+#[test]
+fn a_batch_is_received_in_order_the_first_where_it_is_wanted() {
+    for addr in loopbacks() {
+        let (here, there) = (udp(addr), udp(addr));
+        let to = there.local_addr().unwrap();
+        let count = RECEIVE_BATCH + 3;
+        for n in 0..count {
+            here.send_to(&vec![n as u8; 100 + n], to).unwrap();
+        }
+        let mut incoming = Incoming::default();
+        let (mut space, mut seen) = ([0xEE; 2000], 0);
+        for wanted in [RECEIVE_BATCH, 3] {
+            let received = unblocked("batch", || incoming.recv(&there, &mut space));
+            assert_eq!(received, wanted);
+            for n in 0..wanted {
+                let (received, bytes) = incoming.message(n).unwrap();
+                let bytes = if n == 0 { &space[..received.len] } else { bytes };
+                assert_eq!(bytes, vec![seen as u8; 100 + seen]);
+                assert_eq!(
+                    (received.stride, received.from),
+                    (bytes.len(), here.local_addr().unwrap())
+                );
+                seen += 1;
+            }
+        }
+        assert_eq!(seen, count);
+        let nothing = incoming.recv(&there, &mut space).unwrap_err();
+        assert_eq!(nothing.kind(), io::ErrorKind::WouldBlock);
+    }
 }
 
 #[test]
@@ -249,7 +279,7 @@ fn losses_are_counted() {
         let to = there.local_addr().unwrap();
         let payload = [0; 1000];
         for _ in 0..100 {
-            here.send_to(&[IoSlice::new(&payload)], to).unwrap();
+            here.send_to(&payload, to).unwrap();
         }
         let mut kept = 0;
         while !nothing_left(&there) {
@@ -257,7 +287,7 @@ fn losses_are_counted() {
         }
         assert!(kept > 0 && kept < 100, "{kept} of 100 kept");
         // The count comes with what is queued after the loss.
-        here.send_to(&[IoSlice::new(&payload)], to).unwrap();
+        here.send_to(&payload, to).unwrap();
         let (got, _) = take(&there, 2000);
         assert_eq!(got.drops, Some(100 - kept));
     }
@@ -276,7 +306,7 @@ fn a_group_reaches_all_its_members_on_this_machine() {
     let other = bind(to.port());
     let here = udp((Ipv4Addr::UNSPECIFIED, 0).into());
     here.multicast_out(Some(1), Some("127.0.0.1")).unwrap();
-    here.send_to(&[IoSlice::new(b"all")], to).unwrap();
+    here.send_to(b"all", to).unwrap();
     for member in [&one, &other] {
         let (got, bytes) = take(member, 16);
         assert_eq!(bytes, b"all");

@@ -7,6 +7,7 @@
 
 pub mod address;
 pub mod affinity;
+pub mod calls;
 pub mod clock;
 pub mod datagram;
 pub mod error;

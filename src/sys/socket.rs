@@ -5,7 +5,8 @@
     reason = "recv(2), sendmsg(2) and ioctl(2): the data path adds nothing to the system call"
 )]
 
-use super::error::{SysError, SysResult, retried};
+use super::calls::{Call, counted};
+use super::error::{SysError, SysResult};
 use socket2::{Domain, Protocol, SockAddr, SockRef, Type};
 use std::io::{self, IoSlice};
 use std::mem;
@@ -67,7 +68,7 @@ impl Socket for Tcp {
         }
         let fd = self.as_raw_fd();
         let (start, len) = (space.as_mut_ptr().cast(), space.len());
-        retried(|| {
+        counted(Call::Recv, || {
             // SAFETY: the kernel writes at most `len` bytes at `start`, which
             // is memory borrowed for this call.
             unsafe { libc::recv(fd, start, len, libc::MSG_DONTWAIT) }
@@ -94,12 +95,13 @@ impl Socket for Tcp {
     /// ioctl(2) `SIOCOUTQ`, tcp(7).
     fn unacked(&mut self) -> io::Result<usize> {
         let mut bytes: libc::c_int = 0;
-        // TIOCOUTQ is what linux/sockios.h calls SIOCOUTQ.
-        // SAFETY: the request writes one int, at the address of a live one.
-        let done = unsafe { libc::ioctl(self.as_raw_fd(), libc::TIOCOUTQ, &raw mut bytes) };
-        if done == -1 {
-            return Err(io::Error::last_os_error());
-        }
+        let fd = self.as_raw_fd();
+        counted(Call::Ioctl, || {
+            // TIOCOUTQ is what linux/sockios.h calls SIOCOUTQ.
+            // SAFETY: the request writes one int, at the address of a live one.
+            let done = unsafe { libc::ioctl(fd, libc::TIOCOUTQ, &raw mut bytes) };
+            done as isize
+        })?;
         Ok(usize::try_from(bytes).unwrap_or(0))
     }
 
@@ -331,7 +333,7 @@ pub(super) const fn message() -> libc::msghdr {
 /// reading what their lengths say.
 pub(super) unsafe fn send_message(fd: BorrowedFd<'_>, message: &libc::msghdr) -> io::Result<usize> {
     let flags = libc::MSG_DONTWAIT | libc::MSG_NOSIGNAL;
-    retried(|| {
+    counted(Call::SendMsg, || {
         // SAFETY: the caller vouches for the pointers; the call only reads.
         unsafe { libc::sendmsg(fd.as_raw_fd(), message, flags) }
     })
@@ -340,7 +342,7 @@ pub(super) unsafe fn send_message(fd: BorrowedFd<'_>, message: &libc::msghdr) ->
 /// send(2) with `MSG_DONTWAIT | MSG_NOSIGNAL`.
 fn send_one(fd: BorrowedFd<'_>, bytes: &[u8]) -> io::Result<usize> {
     let flags = libc::MSG_DONTWAIT | libc::MSG_NOSIGNAL;
-    retried(|| {
+    counted(Call::Send, || {
         // SAFETY: the kernel reads `len` bytes of memory borrowed for this call.
         unsafe { libc::send(fd.as_raw_fd(), bytes.as_ptr().cast(), bytes.len(), flags) }
     })

@@ -131,7 +131,7 @@ impl Egress {
             Answer::Ignore => turn.counters.udp_ignored.bump(),
             Answer::SendToken(token) => {
                 turn.counters.udp_tokens.bump();
-                let _lost = socket.send_to(&[IoSlice::new(&token)], from);
+                let _lost = socket.send_to(&token, from);
             }
             Answer::Join { epoch } => self.join(number, from, epoch, turn),
             Answer::KeepAlive => {

@@ -10,15 +10,15 @@ use super::site::Site;
 use super::streams::{Fanout, Streams};
 use super::turn::{Alarm, Turn};
 use crate::base::Instant;
-use crate::limits::INGEST_CALLS;
+use crate::limits::{INGEST_CALLS, RECEIVE_BATCH};
 use crate::protocol::Name;
 use crate::protocol::udp_join::Joiner;
 use crate::relay::{Claim, Settings};
+use crate::sys::datagram::Incoming;
 use crate::sys::socket::Udp;
 pub use egress::Egress;
 use egress::Loads;
 pub use publish::Publish;
-use std::io::IoSlice;
 use std::net::SocketAddr;
 use std::time::Duration;
 
@@ -68,6 +68,7 @@ pub struct Ports {
     /// By the number that the turn's lists carry.
     pub list: Vec<Port>,
     loads: Loads,
+    incoming: Incoming,
 }
 
 impl Ports {
@@ -101,8 +102,10 @@ impl Ports {
             port.is_listed = false;
             let Some(socket) = &port.socket else { continue };
             let has_more = match &mut port.duty {
-                Duty::Echo(own) => echo((number, *own), socket, turn),
-                Duty::Publish(publish) => publish.pump(number, socket, turn, streams),
+                Duty::Echo(own) => echo((number, *own), socket, &mut self.incoming, turn),
+                Duty::Publish(publish) => {
+                    publish.pump(number, socket, &mut self.incoming, turn, streams)
+                }
                 Duty::Send(send) => {
                     let has_more = send.listen(number, socket, turn);
                     send.report(streams);
@@ -183,20 +186,31 @@ impl Ports {
 }
 
 /// Sends each datagram back to where it came from; answers whether more wait.
-fn echo((number, own): (usize, u16), socket: &Udp, turn: &mut Turn) -> bool {
+fn echo(
+    (number, own): (usize, u16),
+    socket: &Udp,
+    incoming: &mut Incoming,
+    turn: &mut Turn,
+) -> bool {
     for _ in 0..INGEST_CALLS {
-        let Ok(received) = socket.recv(&mut turn.scratch) else {
+        let Ok(count) = incoming.recv(socket, &mut turn.scratch) else {
             return false;
         };
-        // Two echoes must not talk to each other for ever.
-        if received.from.port() == own {
-            continue;
-        }
         turn.hot.saw(Source::Port(number), turn.now);
-        let reply = IoSlice::new(&turn.scratch[..received.len]);
-        match socket.send_to(&[reply], received.from) {
-            Ok(_) => turn.counters.datagrams_sent.bump(),
-            Err(_) => turn.counters.datagrams_dropped.bump(),
+        for n in 0..count {
+            let Ok((received, bytes)) = incoming.message(n) else { continue };
+            // Two echoes must not talk to each other for ever.
+            if received.from.port() == own {
+                continue;
+            }
+            let bytes = if n == 0 { &turn.scratch[..received.len] } else { bytes };
+            match socket.send_to(bytes, received.from) {
+                Ok(_) => turn.counters.datagrams_sent.bump(),
+                Err(_) => turn.counters.datagrams_dropped.bump(),
+            }
+        }
+        if count < RECEIVE_BATCH {
+            return false;
         }
     }
     true

@@ -3,7 +3,7 @@
 use super::loop_bounded;
 use crate::base::Instant;
 use crate::framing::Transport;
-use crate::limits::CLAIM_PAUSE;
+use crate::limits::{CLAIM_PAUSE, RECEIVE_BATCH};
 use crate::protocol::{Name, Refusal};
 use crate::reactor::control::{Claimer, Control};
 use crate::reactor::hot::Source;
@@ -11,7 +11,7 @@ use crate::reactor::slab::Key;
 use crate::reactor::streams::Streams;
 use crate::reactor::turn::Turn;
 use crate::relay::{Claim, Settings};
-use crate::sys::datagram::Received;
+use crate::sys::datagram::{Incoming, Received};
 use crate::sys::socket::Udp;
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -66,6 +66,7 @@ impl Publish {
         &mut self,
         number: usize,
         socket: &Udp,
+        incoming: &mut Incoming,
         turn: &mut Turn,
         streams: &mut Streams,
     ) -> bool {
@@ -77,23 +78,31 @@ impl Publish {
             let Some(mut ingest) = self.stream.and_then(|key| streams.ingest(key)) else {
                 return self.first(number, socket, turn, streams);
             };
-            let Ok(received) = socket.recv(ingest.datagram_space()) else {
+            let Ok(count) = incoming.recv(socket, ingest.datagram_space()) else {
                 return false;
             };
             turn.counters.receives.bump();
-            self.note_drops(received, turn);
-            if self.source != Some(received.from) {
-                turn.counters.refuse(Refusal::ForeignSource);
-                self.tell_foreign(received.from);
-                return true;
+            for n in 0..count {
+                let Ok((received, bytes)) = incoming.message(n) else { continue };
+                self.note_drops(received, turn);
+                if self.source != Some(received.from) {
+                    turn.counters.refuse(Refusal::ForeignSource);
+                    self.tell_foreign(received.from);
+                    continue;
+                }
+                // The first lies where it belongs already.
+                if n > 0 {
+                    ingest.datagram_space();
+                    ingest.copy_in(bytes);
+                }
+                turn.counters.received_bytes.add(received.len as u64);
+                ingest.received_datagrams(received.len, received.stride, turn.now);
+                has_new = true;
             }
-            turn.counters.received_bytes.add(received.len as u64);
-            ingest.received_datagrams(received.len, received.stride, turn.now);
-            self.last_seen = turn.now;
-            has_new = true;
-            true
+            count == RECEIVE_BATCH
         });
         if let Some(stream) = self.stream.filter(|_| has_new) {
+            self.last_seen = turn.now;
             turn.hot.saw(Source::Port(number), turn.now);
             streams.mark_dirty(stream, turn);
         }
