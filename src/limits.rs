@@ -190,6 +190,9 @@ pub const CONTROL_MESSAGES: usize = 64;
 pub const ACCEPTS: usize = 8;
 /// Timers fired in a turn.
 pub const TIMERS: usize = 256;
+/// Turns that a shard remembers: 256 KiB, a cache line each; a second or more of
+/// what a busy shard did.
+pub const RECORDED_TURNS: usize = 4096;
 /// Connections freed in a turn.
 pub const REAPS: usize = 256;
 /// After a failed accept for want of descriptors or memory, try again after

@@ -67,6 +67,14 @@ impl Host {
         }
     }
 
+    /// Writes what every shard's last turns did to a file, and says where.
+    pub(super) fn dump_turns(&self) {
+        match office::dump_turns(&self.peers) {
+            Ok(path) => log::info!("the last turns: {} (ui.perfetto.dev opens it)", path.display()),
+            Err(why) => log::warn!("the last turns can't be written: {why}"),
+        }
+    }
+
     /// Readable when a shard has ended, for whatever reason.
     pub(super) fn over(&self) -> BorrowedFd<'_> {
         self.over.as_fd()

@@ -5,7 +5,7 @@ use super::host::Host;
 use crate::config::{self, Serve, Usage};
 use crate::protocol::Policy;
 use crate::reactor::plan::{Plan, Service};
-use crate::sys::process::{INTERRUPT, Signals, TERMINATE};
+use crate::sys::process::{INTERRUPT, Signals, TERMINATE, TURNS};
 use crate::sys::wait::wait_readable;
 use std::error::Error;
 use std::io::{self, Write};
@@ -18,7 +18,7 @@ use std::time::Duration;
 /// What could not be bound, set or pinned; or a broken event loop.
 pub fn run(serve: &Serve) -> Result<(), Box<dyn Error>> {
     // Before any thread starts: the mask is inherited.
-    let signals = Signals::new(&[TERMINATE, INTERRUPT])?;
+    let signals = Signals::new(&[TERMINATE, INTERRUPT, TURNS])?;
     super::log::start(serve.level)?;
     let mut host = start(&serve.plan)?;
     tell(&host, &serve.plan)?;
@@ -26,8 +26,12 @@ pub fn run(serve: &Serve) -> Result<(), Box<dyn Error>> {
         let [told, over] =
             wait_readable([Some(signals.as_fd()), Some(host.over())], Duration::MAX)?;
         while told && let Some(signal) = signals.read() {
-            log::info!("signal {signal}");
-            host.drain();
+            if signal == TURNS {
+                host.dump_turns();
+            } else {
+                log::info!("signal {signal}");
+                host.drain();
+            }
         }
         if over && host.is_over()? {
             break;

@@ -2,10 +2,12 @@
 //! counter. Nothing here reads a clock or touches a socket.
 
 mod counter;
+mod histogram;
 mod position;
 mod time;
 pub mod units;
 
 pub use counter::Counter;
+pub use histogram::Histogram;
 pub use position::Position;
 pub use time::Instant;

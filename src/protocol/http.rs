@@ -97,6 +97,8 @@ pub enum Page {
     Metrics,
     /// `/api/streams`
     Streams,
+    /// `/api/turns`
+    Turns,
     /// `/`
     Root,
 }

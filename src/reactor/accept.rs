@@ -8,6 +8,7 @@ use super::streams::Streams;
 use super::turn::{Alarm, Turn};
 use crate::limits::{ACCEPT_PAUSE, ACCEPTS, CONNECTIONS};
 use crate::options::SocketOptions;
+use crate::report::Phase;
 use crate::sys::socket::{Socket, Tcp, TcpListener, is_exhausted};
 use mio::unix::SourceFd;
 use mio::{Interest, Registry};
@@ -101,7 +102,7 @@ pub fn pump(
         listener.is_listed = false;
         match some(listener, turn, streams, conns, sites, registry) {
             Ok(true) => {
-                turn.counters.exhausted.accepts.bump();
+                turn.exhaust(Phase::Accepts);
                 listeners.readable(number, turn);
             }
             Ok(false) => {}

@@ -10,7 +10,13 @@ use super::streams::{Ingest, Streams};
 use super::turn::{Alarm, Turn};
 use super::udp::Ports;
 use crate::limits::TIMERS;
+use crate::report::Phase;
 use crate::sys::socket::Socket;
+
+/// Whether there is anything to do for [`fire`].
+pub fn are_due(turn: &Turn, streams: &Streams) -> bool {
+    turn.timers.next().is_some_and(|at| at <= turn.now) || streams.pool.is_overstocked()
+}
 
 /// Wakes whoever is due. Entries may be early: a connection that has done
 /// something since is armed again for the rest of its time.
@@ -38,7 +44,7 @@ pub fn fire<S: Socket>(
             Alarm::Drain => turn.is_over = true,
         }
     }
-    turn.counters.exhausted.timers.bump();
+    turn.exhaust(Phase::Timers);
 }
 
 fn wake_conn<S: Socket>(

@@ -7,6 +7,7 @@ use super::slab::{Key, Slab};
 use super::streams::Streams;
 use super::turn::{Alarm, Turn};
 use crate::limits::{CLOSING_MAX, CLOSING_TIME, REAPS};
+use crate::report::Phase;
 use crate::sys::socket::Socket;
 use std::io;
 
@@ -97,7 +98,7 @@ fn detach<S>(key: Key, conn: &mut Conn<S>, turn: &mut Turn, streams: &mut Stream
 /// Frees what was ended in this turn.
 pub fn reap<S: Socket>(turn: &mut Turn, conns: &mut Slab<Conn<S>>) {
     if turn.ready.reap.len() > REAPS {
-        turn.counters.exhausted.reap.bump();
+        turn.exhaust(Phase::Reap);
     }
     for _ in 0..turn.ready.reap.len().min(REAPS) {
         let Some(key) = turn.ready.reap.pop() else {

@@ -15,7 +15,7 @@ use super::udp::Ports;
 use crate::limits::{CONTROL_MESSAGES, DRAIN_TIME};
 use crate::protocol::Name;
 use crate::relay::{Claim, ShardId};
-use crate::report::Snapshot;
+use crate::report::{Phase, Snapshot, Turns};
 use crate::sys::socket::Socket;
 use mio::Registry;
 use mio::unix::SourceFd;
@@ -77,6 +77,11 @@ pub enum Control {
     Snapshot {
         /// Who asks.
         reply: SyncSender<Snapshot>,
+    },
+    /// What have this shard's last turns done?
+    Turns {
+        /// Who asks.
+        reply: SyncSender<Turns>,
     },
     /// A page that a connection waits for.
     Answer {
@@ -154,6 +159,7 @@ pub fn handle<S: Socket>(
             Control::Adopt(adopted) => adopt(*adopted, turn, streams, conns, sites, registry),
             // Who has stopped waiting for it needs no answer.
             Control::Snapshot { reply } => drop(reply.try_send(snapshot::take(turn, streams))),
+            Control::Turns { reply } => drop(reply.try_send(turn.recorder.turns(streams.shard))),
             Control::Answer { conn: key, text, keep_alive } => {
                 if let Some(conn) = conns.get_mut(key) {
                     Desk { turn, streams, sites }.answered(key, conn, &text, keep_alive);
@@ -162,7 +168,7 @@ pub fn handle<S: Socket>(
             Control::Drain => drain(turn, streams, conns, sites, ports, listeners),
         }
     }
-    turn.counters.exhausted.control.bump();
+    turn.exhaust(Phase::Control);
 }
 
 /// Sends a connection to the shard whose stream it continues.

@@ -16,6 +16,7 @@ use crate::limits::{
 };
 use crate::protocol::{response, websocket};
 use crate::relay::{Subscriber, Verdict};
+use crate::report::Phase;
 use crate::ring::Gather;
 use crate::sys::socket::Socket;
 use std::io::{self, IoSlice};
@@ -86,9 +87,11 @@ pub fn live<S: Socket>(
         };
         wake_waiting(fan, turn, conns);
         if fan.is_udp_due {
+            turn.recorder.mark(Phase::Fanout);
             fan.is_udp_due = !ports.send(fan, turn, datagrams_until);
+            turn.recorder.mark(Phase::UdpFanout);
             if fan.is_udp_due {
-                turn.counters.exhausted.udp_fanout.bump();
+                turn.exhaust(Phase::UdpFanout);
             }
         }
         let is_sent = !fan.is_udp_due;
@@ -99,7 +102,7 @@ pub fn live<S: Socket>(
             // Whoever was first is last next time.
             fan.live.rotate_left(usize::from(!fan.live.is_empty()));
         } else {
-            turn.counters.exhausted.fanout.bump();
+            turn.exhaust(Phase::Fanout);
         }
         if !is_complete || !is_sent {
             match cut {
@@ -151,7 +154,7 @@ pub fn resumed<S: Socket>(turn: &mut Turn, streams: &mut Streams, conns: &mut Sl
     let mut budget = Budget::new(FANOUT_SENDS);
     for _ in 0..turn.ready.writable.len() {
         if !budget.take(turn) {
-            turn.counters.exhausted.writers.bump();
+            turn.exhaust(Phase::Writers);
             return;
         }
         let Some(key) = turn.ready.writable.pop_front() else {
@@ -166,7 +169,7 @@ pub fn catchup<S: Socket>(turn: &mut Turn, streams: &mut Streams, conns: &mut Sl
     let mut budget = Budget::new(CATCHUP_SENDS);
     for _ in 0..turn.ready.catchup.len() {
         if !budget.take(turn) {
-            turn.counters.exhausted.catchup.bump();
+            turn.exhaust(Phase::Catchup);
             return;
         }
         let Some(key) = turn.ready.catchup.pop_front() else {

@@ -14,6 +14,7 @@ use crate::limits::{INGEST_BYTES, INGEST_CALLS, QUEUED_BYTES};
 use crate::protocol::websocket::{self, Inbound};
 use crate::protocol::{Refusal, Sniff, response, wrong_protocol};
 use crate::relay::stream::IngestError;
+use crate::report::Phase;
 use crate::sys::socket::Socket;
 use std::io;
 
@@ -107,7 +108,7 @@ fn pump<S: Socket>(
     let (mut bytes, mut calls) = (0, 0);
     let outcome = loop {
         if bytes >= INGEST_BYTES || calls >= INGEST_CALLS {
-            turn.counters.exhausted.tcp_ingest.bump();
+            turn.exhaust(Phase::TcpIngest);
             break Pumped::More;
         }
         let Some(mut ingest) = streams.ingest(stream) else {
@@ -136,7 +137,6 @@ fn pump<S: Socket>(
         conn.last_seen = turn.now;
         turn.hot.saw(Source::Conn(key), turn.now);
         turn.counters.receives.add(calls as u64);
-        turn.counters.received_bytes.add(bytes as u64);
         streams.mark_dirty(stream, turn);
     }
     Ok(match outcome {
@@ -195,6 +195,7 @@ pub(super) fn take(
     let Some(Ingest { stream, view, pool }) = streams.ingest(publisher.stream) else {
         return Taken::Broken(IngestError::Body(Refusal::Draining));
     };
+    turn.counters.received_bytes.add(len as u64);
     let mut rest = Vec::new();
     let taken = match &mut publisher.body {
         None => stream.received(len, turn.now, view, pool).map(|()| false),

@@ -18,6 +18,7 @@ pub mod office;
 mod pages;
 pub mod peers;
 pub mod plan;
+pub mod recorder;
 pub mod session;
 pub mod setup;
 pub mod site;
@@ -45,6 +46,7 @@ use udp::Ports;
 use crate::base::Instant;
 use crate::limits::BELL_LOOKS;
 use crate::relay::ShardId;
+use crate::report::Phase;
 use crate::sys::socket::Tcp;
 
 /// One thread's share of the server.
@@ -72,17 +74,46 @@ impl Shard {
     pub fn run(&mut self) -> io::Result<()> {
         while !self.is_done() {
             self.wait()?;
-            let Self { turn, streams, conns, sites, listeners, ports, .. } = self;
-            ports.ingest(turn, streams);
-            ingest::tcp(turn, streams, conns, sites);
-            fanout::live(turn, streams, conns, ports);
-            fanout::resumed(turn, streams, conns);
-            fanout::catchup(turn, streams, conns);
-            let registry = self.poll.registry();
-            control::handle(turn, streams, conns, sites, ports, listeners, Some(registry));
-            accept::pump(turn, streams, conns, sites, listeners, registry);
-            alarms::fire(turn, streams, conns, sites, ports, listeners);
-            close::reap(turn, conns);
+            let Self { turn, streams, conns, sites, listeners, ports, poll, .. } = self;
+            let before = turn.counters.traffic();
+            if !turn.ready.udp.is_empty() {
+                ports.ingest(turn, streams);
+                turn.recorder.mark(Phase::UdpIngest);
+            }
+            if !turn.ready.readable.is_empty() {
+                ingest::tcp(turn, streams, conns, sites);
+                turn.recorder.mark(Phase::TcpIngest);
+            }
+            if !turn.ready.dirty.is_empty() {
+                fanout::live(turn, streams, conns, ports);
+                turn.recorder.mark(Phase::Fanout);
+            }
+            if !turn.ready.writable.is_empty() {
+                fanout::resumed(turn, streams, conns);
+                turn.recorder.mark(Phase::Writers);
+            }
+            if !turn.ready.catchup.is_empty() {
+                fanout::catchup(turn, streams, conns);
+                turn.recorder.mark(Phase::Catchup);
+            }
+            if !turn.ready.control.is_empty() {
+                let registry = Some(poll.registry());
+                control::handle(turn, streams, conns, sites, ports, listeners, registry);
+                turn.recorder.mark(Phase::Control);
+            }
+            if !turn.ready.accepts.is_empty() {
+                accept::pump(turn, streams, conns, sites, listeners, poll.registry());
+                turn.recorder.mark(Phase::Accepts);
+            }
+            if alarms::are_due(turn, streams) {
+                alarms::fire(turn, streams, conns, sites, ports, listeners);
+                turn.recorder.mark(Phase::Timers);
+            }
+            if !turn.ready.reap.is_empty() {
+                close::reap(turn, conns);
+                turn.recorder.mark(Phase::Reap);
+            }
+            turn.finish(before);
         }
         Ok(())
     }
@@ -95,8 +126,10 @@ impl Shard {
             self.turn.read_clock();
             self.worked = self.worked.max(self.turn.hot.last());
             hot::list(&mut self.turn, &mut self.conns, &mut self.ports);
+            self.turn.recorder.begin(0);
         } else {
             self.poll(is_spinning)?;
+            self.turn.recorder.begin(self.events.iter().count());
             if !self.turn.ready.is_empty() {
                 self.worked = self.turn.now;
             }

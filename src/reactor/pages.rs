@@ -26,7 +26,8 @@ impl Desk<'_> {
         match self.sites.office.as_ref().filter(|_| page != Page::Healthz) {
             None => {
                 let shards = [snapshot::take(self.turn, self.streams)];
-                let (media_type, body) = report::render(page, &shards);
+                let turns = [self.turn.recorder.turns(self.streams.shard)];
+                let (media_type, body) = report::render(page, &shards, &turns);
                 let text = response::page(media_type, body.as_bytes(), keep_alive, head_only);
                 self.respond(conn, &text, keep_alive)
             }

@@ -6,11 +6,12 @@
 
 use super::control::Control;
 use super::hot::Hot;
+use super::recorder::Recorder;
 use super::slab::Key;
 use crate::base::Instant;
 use crate::limits::SCRATCH_BYTES;
 use crate::relay::egress::Messages;
-use crate::report::Counters;
+use crate::report::{Counters, Phase};
 use std::cmp::Reverse;
 use std::collections::{BinaryHeap, VecDeque};
 
@@ -26,6 +27,8 @@ pub struct Turn {
     pub timers: Timers,
     /// Counts.
     pub counters: Counters,
+    /// What the last turns did.
+    pub recorder: Recorder,
     /// Sockets that are asked without being told, while the shard spins.
     pub hot: Hot,
     /// The messages of the flush at hand.
@@ -46,11 +49,24 @@ impl Turn {
             ready: Ready::default(),
             timers: Timers::default(),
             counters: Counters::default(),
+            recorder: Recorder::default(),
             hot: Hot::default(),
             messages: Messages::default(),
             scratch: vec![0; SCRATCH_BYTES].into_boxed_slice(),
             is_over: false,
         }
+    }
+
+    /// The turn is over; `before` is the traffic as it began.
+    pub fn finish(&mut self, before: [u64; 3]) {
+        let [received, sends, sent] = self.counters.traffic();
+        self.recorder.end(received - before[0], sends - before[1], sent - before[2]);
+    }
+
+    /// A phase has run out of its budget, and goes on in the next turn.
+    pub fn exhaust(&mut self, phase: Phase) {
+        self.counters.exhaust(phase);
+        self.recorder.exhaust(phase);
     }
 
     /// Reads the clock. The start of a turn and every few sends do, nothing else.

@@ -1,5 +1,6 @@
 //! What a shard counts: plain numbers, bumped by its own thread.
 
+use super::Phase;
 use crate::base::Counter;
 use crate::protocol::Refusal;
 
@@ -45,67 +46,8 @@ pub struct Counters {
     pub kernel_drops: Counter,
     /// Ring segments that had to be allocated.
     pub segments_allocated: Counter,
-    /// Budgets that ran out, by phase.
-    pub exhausted: Exhausted,
+    exhausted: [Counter; Phase::ALL.len()],
     refused: [Counter; Refusal::ALL.len()],
-}
-
-/// How often a phase ran out of its budget and went on in the next turn.
-#[derive(Clone, Debug, Default)]
-pub struct Exhausted {
-    /// UDP receive calls on one socket.
-    pub udp_ingest: Counter,
-    /// Bytes or calls on one TCP publisher.
-    pub tcp_ingest: Counter,
-    /// Time of the live fan-out over UDP.
-    pub udp_fanout: Counter,
-    /// Sends or time of the live fan-out.
-    pub fanout: Counter,
-    /// Sends of resumed writers.
-    pub writers: Counter,
-    /// Sends of catch-up bursts.
-    pub catchup: Counter,
-    /// Control messages.
-    pub control: Counter,
-    /// Accepts on one listener.
-    pub accepts: Counter,
-    /// Timers.
-    pub timers: Counter,
-    /// Connections freed.
-    pub reap: Counter,
-}
-
-impl Exhausted {
-    /// Every budget's name and how often it ran out.
-    pub fn rows(&self) -> [(&'static str, u64); 10] {
-        [
-            ("udp_ingest", self.udp_ingest.get()),
-            ("tcp_ingest", self.tcp_ingest.get()),
-            ("udp_fanout", self.udp_fanout.get()),
-            ("fanout", self.fanout.get()),
-            ("writers", self.writers.get()),
-            ("catchup", self.catchup.get()),
-            ("control", self.control.get()),
-            ("accepts", self.accepts.get()),
-            ("timers", self.timers.get()),
-            ("reap", self.reap.get()),
-        ]
-    }
-
-    fn all(&mut self) -> [&mut Counter; 10] {
-        [
-            &mut self.udp_ingest,
-            &mut self.tcp_ingest,
-            &mut self.udp_fanout,
-            &mut self.fanout,
-            &mut self.writers,
-            &mut self.catchup,
-            &mut self.control,
-            &mut self.accepts,
-            &mut self.timers,
-            &mut self.reap,
-        ]
-    }
 }
 
 impl Counters {
@@ -159,18 +101,32 @@ impl Counters {
         ]
     }
 
+    /// Bytes received from publishers, sends to subscribers on connections, and
+    /// the bytes of those.
+    pub const fn traffic(&self) -> [u64; 3] {
+        [self.received_bytes.get(), self.sends.get(), self.sent_bytes.get()]
+    }
+
     /// Counts what another shard has counted, too.
     pub fn add(&mut self, other: &Self) {
         let add = |mine: &mut Counter, theirs: u64| mine.add(theirs);
         for (mine, (_, _, theirs)) in self.all().into_iter().zip(other.rows()) {
             add(mine, theirs);
         }
-        for (mine, (_, theirs)) in self.exhausted.all().into_iter().zip(other.exhausted.rows()) {
-            add(mine, theirs);
-        }
-        for (mine, theirs) in self.refused.iter_mut().zip(other.refused) {
+        let lists = self.exhausted.iter_mut().chain(&mut self.refused);
+        for (mine, theirs) in lists.zip(other.exhausted.iter().chain(&other.refused)) {
             add(mine, theirs.get());
         }
+    }
+
+    /// Counts a phase that ran out of its budget and goes on in the next turn.
+    pub fn exhaust(&mut self, phase: Phase) {
+        self.exhausted[phase as usize].bump();
+    }
+
+    /// How often each phase ran out of its budget.
+    pub fn exhausted(&self) -> impl Iterator<Item = (Phase, u64)> {
+        Phase::ALL.into_iter().zip(self.exhausted.iter().map(|counter| counter.get()))
     }
 
     /// Counts a refusal by its reason.
@@ -195,18 +151,17 @@ mod tests {
         let mut one = Counters::default();
         let fields = one.all().into_iter().enumerate();
         fields.for_each(|(n, counter)| counter.add(n as u64 + 1));
-        let fields = one.exhausted.all().into_iter().enumerate();
-        fields.for_each(|(n, counter)| counter.add(n as u64 + 100));
+        one.exhaust(Phase::Fanout);
         one.refuse(Refusal::Busy);
         let rows = one.rows();
         assert!(rows.iter().zip(1..).all(|((_, _, count), n)| *count == n), "{rows:?}");
-        let rows = one.exhausted.rows();
-        assert!(rows.iter().zip(100..).all(|((_, count), n)| *count == n), "{rows:?}");
         let mut sum = one.clone();
         sum.add(&one);
         let doubled = one.rows().map(|(name, help, count)| (name, help, 2 * count));
         assert_eq!(sum.rows(), doubled);
-        assert_eq!(sum.exhausted.rows(), one.exhausted.rows().map(|(name, n)| (name, 2 * n)));
+        let of = |phase| sum.exhausted().find(|(found, _)| *found == phase).unwrap().1;
+        assert_eq!((of(Phase::Fanout), of(Phase::Reap)), (2, 0));
+        assert!(Phase::ALL.iter().enumerate().all(|(n, phase)| *phase as usize == n));
         assert_eq!(sum.refusals().map(|(_, count)| count).sum::<u64>(), 2);
     }
 }

@@ -6,9 +6,13 @@
 
 mod counters;
 mod page;
+mod phase;
+mod trace;
 
-pub use counters::{Counters, Exhausted};
+pub use counters::Counters;
 pub use page::render;
+pub use phase::Phase;
+pub use trace::{TurnRecord, Turns, longest, trace};
 
 use crate::base::Position;
 use crate::framing::Kind;

@@ -1,14 +1,15 @@
 //! The server's own pages, made from a snapshot.
 
-use super::{Counters, Snapshot, StreamSnapshot};
+use super::{Counters, Snapshot, StreamSnapshot, Turns, trace};
 use crate::protocol::Name;
 use crate::protocol::http::Page;
 use std::collections::BTreeMap;
 use std::fmt::Write;
 
 /// The media type and the text of a page, from what every shard says.
-pub fn render(page: Page, shards: &[Snapshot]) -> (&'static str, String) {
+pub fn render(page: Page, shards: &[Snapshot], turns: &[Turns]) -> (&'static str, String) {
     match page {
+        Page::Turns => ("application/json", trace(turns)),
         Page::Healthz => ("text/plain; charset=utf-8", "ok\n".to_owned()),
         Page::Metrics => ("text/plain; version=0.0.4; charset=utf-8", metrics(shards)),
         Page::Streams => ("application/json", list(&merged(shards))),
@@ -85,7 +86,7 @@ fn metrics(shards: &[Snapshot]) -> String {
     }
     let reasons = counters.refusals().map(|(why, count)| (why.label().to_owned(), count));
     family(&mut text, "refused_total", "Peers and requests refused", "reason", reasons);
-    let phases = counters.exhausted.rows().map(|(phase, count)| (phase.to_owned(), count));
+    let phases = counters.exhausted().map(|(phase, count)| (phase.label().to_owned(), count));
     family(&mut text, "budget_exhausted_total", "Budgets used up", "phase", phases);
     let mut calls: BTreeMap<&str, (u64, u64)> = BTreeMap::new();
     for (name, made, empty) in shards.iter().flat_map(|shard| &shard.calls) {
@@ -158,7 +159,7 @@ mod tests {
         };
         let wanted = [("a".to_owned(), 7, 2, 100, 200), ("b".to_owned(), 1, 1, 100, 200)];
         assert_eq!(found.iter().map(brief).collect::<Vec<_>>(), wanted);
-        let (_, text) = render(Page::Metrics, &shards);
+        let (_, text) = render(Page::Metrics, &shards, &[]);
         assert!(text.contains("nearlight_subscribers{stream=\"a\"} 7\n"), "{text}");
     }
 }

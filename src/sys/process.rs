@@ -10,6 +10,8 @@ use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
 
 /// SIGTERM: a service manager asks to stop.
 pub const TERMINATE: i32 = libc::SIGTERM;
+/// SIGUSR1: write what the last turns did.
+pub const TURNS: i32 = libc::SIGUSR1;
 /// SIGINT: Ctrl-C.
 pub const INTERRUPT: i32 = libc::SIGINT;
 

@@ -20,6 +20,7 @@ mod server;
 mod shutdown;
 mod subscribe;
 mod turnover;
+mod turns;
 mod udp;
 mod wire;
 mod witness;

@@ -55,7 +55,7 @@ pub(crate) const DEPENDENCIES: &[&str] = &[
     "toml",
 ];
 /// What tests and benches of the root package may use beside those.
-pub(crate) const DEV_DEPENDENCIES: &[&str] = &["criterion", "loom", "proptest"];
+pub(crate) const DEV_DEPENDENCIES: &[&str] = &["criterion", "loom", "proptest", "serde_json"];
 /// Packages that are an async runtime, or the heart of one.
 const RUNTIMES: &[&str] = &[
     "async-executor",

@@ -217,7 +217,7 @@ impl Parts<'_, '_, '_> {
                     "no such page; there are /, /healthz, /metrics and /api/streams".to_owned(),
                 )
             })?;
-            if matches!(page, Page::Metrics | Page::Streams) {
+            if matches!(page, Page::Metrics | Page::Streams | Page::Turns) {
                 self.guard(host)?;
             }
             return Ok(HttpAsk::Page { page, head_only, keep_alive });
@@ -321,6 +321,7 @@ fn page(path: &str) -> Option<Option<Page>> {
         "/healthz" => Some(Some(Page::Healthz)),
         "/metrics" => Some(Some(Page::Metrics)),
         "/api/streams" => Some(Some(Page::Streams)),
+        "/api/turns" => Some(Some(Page::Turns)),
         _ if path.starts_with("/api/") || path.starts_with("/watch/") => Some(None),
         _ => None,
     }

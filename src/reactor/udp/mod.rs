@@ -14,6 +14,7 @@ use crate::limits::{INGEST_CALLS, RECEIVE_BATCH};
 use crate::protocol::Name;
 use crate::protocol::udp_join::Joiner;
 use crate::relay::{Claim, Settings};
+use crate::report::Phase;
 use crate::sys::datagram::Incoming;
 use crate::sys::socket::Udp;
 pub use egress::Egress;
@@ -114,7 +115,7 @@ impl Ports {
                 Duty::Push(_) => false,
             };
             if has_more {
-                turn.counters.exhausted.udp_ingest.bump();
+                turn.exhaust(Phase::UdpIngest);
                 self.readable(number, turn);
             }
         }

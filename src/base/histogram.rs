@@ -1,0 +1,139 @@
+//! Spans of time by their order of magnitude: small enough that every
+//! subscriber can have one, and filled by an addition.
+
+use std::time::Duration;
+
+/// Buckets.
+const BUCKETS: usize = 64;
+/// Buckets from one power of two to the next.
+const STEPS: u32 = 3;
+/// The first bucket ends below 2 to this many nanoseconds, 512 ns.
+const FIRST: u32 = 9;
+/// Where a power of two is cut in [`STEPS`] equal ratios: its cube roots, in
+/// parts of 2^16.
+const CUTS: [u64; 2] = [82_570, 104_032];
+
+/// Counts of spans, each at most 26 % wide: three to a power of two, from 512 ns
+/// to a second; what is shorter or longer is in the first or last.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Histogram {
+    counts: [u32; BUCKETS],
+}
+
+impl Default for Histogram {
+    fn default() -> Self {
+        Self { counts: [0; BUCKETS] }
+    }
+}
+
+impl Histogram {
+    /// Counts one span.
+    pub fn record(&mut self, span: Duration) {
+        self.record_all(span, 1);
+    }
+
+    /// Counts as many spans of one length.
+    pub fn record_all(&mut self, span: Duration, count: u32) {
+        let nanos = u64::try_from(span.as_nanos()).unwrap_or(u64::MAX);
+        let cell = &mut self.counts[bucket(nanos)];
+        *cell = cell.saturating_add(count);
+    }
+
+    /// Counts what another has counted, too.
+    pub fn add(&mut self, other: &Self) {
+        for (mine, theirs) in self.counts.iter_mut().zip(other.counts) {
+            *mine = mine.saturating_add(theirs);
+        }
+    }
+
+    /// How many have been counted.
+    pub fn count(&self) -> u64 {
+        self.counts.iter().map(|count| u64::from(*count)).sum()
+    }
+
+    /// The span that a part `q` of all is not longer than: the end of its
+    /// bucket. `None` without the samples for it: ten beyond it, at least.
+    pub fn quantile(&self, q: f64) -> Option<Duration> {
+        let count = self.count();
+        if count == 0 || (count as f64) * (1.0 - q) < 10.0 && q > 0.5 {
+            return None;
+        }
+        let wanted = ((count as f64 * q).ceil() as u64).max(1);
+        let mut seen = 0;
+        let at = self.counts.iter().position(|here| {
+            seen += u64::from(*here);
+            seen >= wanted
+        })?;
+        Some(end(at))
+    }
+
+    /// For each power of two, how many spans are shorter. The last bucket has no
+    /// end: its spans are in none.
+    pub fn octaves(&self) -> impl Iterator<Item = (Duration, u64)> {
+        let below = |at: usize| self.counts[..=at].iter().map(|count| u64::from(*count)).sum();
+        (0..BUCKETS - 1).step_by(STEPS as usize).map(move |at| (end(at), below(at)))
+    }
+}
+
+/// The bucket of a span.
+fn bucket(nanos: u64) -> usize {
+    let power = nanos.max(1).ilog2();
+    if power < FIRST {
+        return 0;
+    }
+    let part = if power >= 16 { nanos >> (power - 16) } else { nanos << (16 - power) };
+    let step = CUTS.iter().filter(|cut| part >= **cut).count();
+    ((power - FIRST) as usize * STEPS as usize + step + 1).min(BUCKETS - 1)
+}
+
+/// What bucket `at` is shorter than.
+fn end(at: usize) -> Duration {
+    let (octave, step) = (at as u32 / STEPS, at as u32 % STEPS);
+    let power = 1u64 << (FIRST + octave);
+    let part = if step == 0 { 1 << 16 } else { CUTS[step as usize - 1] };
+    Duration::from_nanos((power * part) >> 16)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn buckets_follow_one_another_without_a_gap() {
+        assert_eq!((bucket(0), bucket(511), bucket(512)), (0, 0, 1));
+        for at in 0..BUCKETS - 1 {
+            let end = end(at).as_nanos() as u64;
+            let wide = end / 1000 + 2;
+            assert_eq!(bucket(end - wide), at, "just before {end}");
+            assert_eq!(bucket(end + wide), at + 1, "just after {end}");
+        }
+        assert_eq!(bucket(u64::MAX), BUCKETS - 1);
+    }
+
+    #[test]
+    fn a_quantile_is_as_exact_as_its_bucket_and_needs_its_samples() {
+        let mut hist = Histogram::default();
+        assert_eq!(hist.quantile(0.5), None);
+        (1..=1000).for_each(|micros| hist.record(Duration::from_micros(micros)));
+        for (q, exact) in [(0.5, 500.0), (0.9, 900.0), (0.99, 990.0)] {
+            let found = hist.quantile(q).unwrap().as_nanos() as f64 / 1000.0;
+            assert!((exact..exact * 1.27).contains(&found), "{q}: {found}");
+        }
+        assert_eq!(hist.quantile(0.999), None, "one sample beyond it");
+        let mut twice = hist.clone();
+        twice.add(&hist);
+        assert_eq!((twice.count(), twice.quantile(0.5)), (2000, hist.quantile(0.5)));
+    }
+
+    #[test]
+    fn octaves_count_all_that_is_shorter() {
+        let mut hist = Histogram::default();
+        for nanos in [100, 600, 1000, 5_000_000_000] {
+            hist.record(Duration::from_nanos(nanos));
+        }
+        let octaves: Vec<(u64, u64)> =
+            hist.octaves().map(|(end, count)| (end.as_nanos() as u64, count)).collect();
+        assert_eq!(octaves[..3], [(512, 1), (1024, 3), (2048, 3)]);
+        assert_eq!(octaves.last(), Some(&(1 << 29, 3)));
+    }
+}
