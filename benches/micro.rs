@@ -259,7 +259,7 @@ fn subscribe(
     let role = Role::Subscriber(Box::new(subscribed));
     let key = conns.insert(Conn::new(Fake, peer, 0, role, turn.now));
     if let Some(fan) = streams.fanouts.get_mut(stream) {
-        fan.live.push_back(key);
-        fan.subscribers += 1;
+        fan.roster.live.push_back(key);
+        fan.roster.count += 1;
     }
 }

@@ -2,7 +2,7 @@
 
 use super::accept::Listeners;
 use super::conn::Conn;
-use super::fanout;
+use super::lag;
 use super::session::{self, Desk};
 use super::site::Sites;
 use super::slab::{Key, Slab};
@@ -39,7 +39,7 @@ pub fn fire<S: Socket>(
             Alarm::Rest(key) => streams.expire(key, turn),
             Alarm::Udp(port) => ports.wake(port, turn, streams),
             Alarm::Accept(listener) => listeners.resume(listener, turn),
-            Alarm::Lag => fanout::watch(turn, streams, conns),
+            Alarm::Lag => lag::watch(turn, streams, conns),
             Alarm::Pool => streams.rest_pool(turn),
             Alarm::Drain => turn.is_over = true,
         }

@@ -15,7 +15,7 @@
 use super::close;
 use super::conn::Conn;
 use super::control::Control;
-use super::fanout;
+use super::lag;
 use super::slab::{Key, Slab};
 use super::streams::{Fanout, Origin, Streams};
 use super::turn::Turn;
@@ -211,7 +211,7 @@ impl Streams {
             && let Some(fan) = self.fanouts.get_mut(key)
         {
             if fan.view.epoch == view.epoch {
-                let lost = fanout::lapse(fan, view.window().floor(), turn, conns);
+                let lost = lag::lapse(fan, view.window().floor(), turn, conns);
                 fan.view = view;
                 fan.origin = Origin::There { slot, inlet };
                 close::drop_all(lost, turn, self, conns);

@@ -465,7 +465,7 @@ impl Desk<'_> {
         let subscriber = enter(&awaiting.settings, awaiting.form, self.turn.now);
         let inbound =
             matches!(awaiting.http, Some(HttpAnswer::WebSocket(_))).then(Inbound::default);
-        fan.subscribers += 1;
+        fan.roster.count += 1;
         conn.role = Role::Subscriber(Box::new(Subscribed {
             stream,
             subscriber,

@@ -1,9 +1,10 @@
 //! The streams of a shard, and who gets each.
 
-use super::conn::{Standing, Subscribed};
+use super::conn::Subscribed;
 use super::control::Control;
 use super::links::Links;
 use super::peers::Peers;
+use super::roster::Roster;
 use super::slab::{Key, Slab};
 use super::turn::{Alarm, Turn};
 use crate::base::{Instant, Position};
@@ -13,36 +14,21 @@ use crate::protocol::Name;
 use crate::relay::stream::IngestError;
 use crate::relay::{Directory, Inlet, Settings, ShardId, Stream, View, Waiter};
 use crate::ring::Pool;
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
 /// A stream, and its subscribers on this shard.
-///
-/// A subscriber's key is on exactly one of `live`, `waiting`, the turn's list
-/// of bursts, or none while the kernel takes no more from it. `behind` lists
-/// those, beside, whose lag must be looked at.
 pub struct Fanout {
     /// What subscribers read.
     pub view: View,
     /// Where it comes from.
     pub origin: Origin,
-    /// Subscribers that have everything up to the head, or will have before
-    /// this pass ends; the next to be served first.
-    pub live: VecDeque<Key>,
-    /// Segments held for subscribers that leave.
-    pub held: usize,
-    /// How many of `live`, from the front, this pass has still to serve.
-    pub left: usize,
-    /// Subscribers that wait for a join point.
-    pub waiting: Vec<Key>,
-    /// Subscribers that are not at the head.
-    pub behind: Vec<Key>,
+    /// Its subscribers on connections.
+    pub roster: Roster,
     /// UDP sockets that send it.
     pub udp: Vec<usize>,
-    /// Subscribers of every kind on connections.
-    pub subscribers: usize,
     /// Its publisher's request is complete: who may continue it, until when.
     pub resting: Option<(IpAddr, Instant)>,
     /// The alarm that will next look at `resting`.
@@ -211,13 +197,8 @@ impl Streams {
         let key = self.fanouts.insert(Fanout {
             view,
             origin,
-            live: VecDeque::new(),
-            held: 0,
-            left: 0,
-            waiting: Vec::new(),
-            behind: Vec::new(),
+            roster: Roster::default(),
             udp,
-            subscribers: 0,
             resting: None,
             rest_alarm: None,
             ended: None,
@@ -265,7 +246,7 @@ impl Streams {
         let Some(fan) = self.fanouts.get_mut(key) else {
             return;
         };
-        fan.left = fan.live.len();
+        fan.roster.renew();
         fan.is_udp_due = !fan.udp.is_empty();
         if !fan.is_dirty {
             fan.is_dirty = true;
@@ -397,7 +378,7 @@ impl Streams {
 
     /// Frees a stream that nobody reads, if it has ended or is another shard's.
     pub fn reap(&mut self, key: Key) {
-        let is_unread = |fan: &&Fanout| fan.subscribers == 0 && !fan.is_dirty;
+        let is_unread = |fan: &&Fanout| fan.roster.count == 0 && !fan.is_dirty;
         let Some(fan) = self.fanouts.get(key).filter(is_unread) else { return };
         if fan.ended.is_none() {
             return self.let_go(key);
@@ -412,19 +393,7 @@ impl Streams {
         let Some(fan) = self.fanouts.get_mut(subscribed.stream) else {
             return;
         };
-        fan.subscribers -= 1;
-        fan.held -= subscribed.subscriber.held_segments();
-        match subscribed.standing {
-            Standing::Live => {
-                if let Some(at) = fan.live.iter().position(|key| *key == conn) {
-                    fan.live.remove(at);
-                    fan.left -= usize::from(at < fan.left);
-                }
-            }
-            Standing::Waiting => fan.waiting.retain(|key| *key != conn),
-            // The turn's lists and `behind` drop keys that name nothing.
-            Standing::Listed | Standing::Blocked => {}
-        }
+        fan.roster.detach(conn, subscribed);
         self.reap(subscribed.stream);
     }
 

@@ -257,6 +257,12 @@ impl Subscriber {
         self.start_at(at, prefix, now);
     }
 
+    /// Whether it is sent the stream's own bytes, next, and nothing else: what
+    /// everybody at its position is sent.
+    pub const fn takes_plain(&self) -> bool {
+        matches!((self.form, &self.place, &self.prefix), (Form::Plain, Place::Sending, None))
+    }
+
     /// Lists the messages of the next flush; nothing for the plain form.
     pub fn plan(&self, window: &Window, cut: Cut, messages: &mut Messages) {
         if self.form == Form::WebSocket {
@@ -288,8 +294,7 @@ impl Subscriber {
         }
         match self.form {
             Form::Plain => {
-                let to = target.min(self.cursor.at() + FLUSH_BYTES as u64);
-                source.gather(self.cursor.at(), to, list);
+                source.gather(self.cursor.at(), flush_end(self.cursor.at(), target), list);
             }
             Form::WebSocket => messages.gather(source, self.within, list),
         }
@@ -472,6 +477,11 @@ impl Subscriber {
             Place::New | Place::Awaiting { .. } => (Source::Window(window), self.cursor.at()),
         }
     }
+}
+
+/// Where a flush of plain bytes ends that begins at `from`.
+pub fn flush_end(from: Position, head: Position) -> Position {
+    head.min(from + FLUSH_BYTES as u64)
 }
 
 /// What a WebSocket subscriber is sent first is a message of its own.

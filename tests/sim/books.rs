@@ -63,10 +63,10 @@ fn subscriber(
         streams.fanouts.get(subscribed.stream).ok_or("subscribes to a stream that is gone")?;
     let on = |list: &mut dyn Iterator<Item = &Key>| list.filter(|one| **one == key).count();
     let found = (
-        on(&mut fan.live.iter()),
-        on(&mut fan.waiting.iter()),
+        on(&mut fan.roster.live.iter()),
+        on(&mut fan.roster.waiting.iter()),
         listed.get(&key).copied().unwrap_or(0),
-        on(&mut fan.behind.iter()),
+        on(&mut fan.roster.behind.iter()),
     );
     let (live, waiting, queued) = match subscribed.standing {
         Standing::Live => (1, 0, 0),
@@ -93,13 +93,15 @@ fn fanout(key: Key, fan: &Fanout, conns: &Slab<Conn<FakeSocket>>) -> Audit {
             held += subscribed.subscriber.held_segments();
         }
     }
-    expect(subscribers == fan.subscribers, || {
-        format!("counts {} subscribers, has {subscribers}", fan.subscribers)
+    expect(subscribers == fan.roster.count, || {
+        format!("counts {} subscribers, has {subscribers}", fan.roster.count)
     })?;
-    expect(held == fan.held, || format!("counts {} segments held, has {held}", fan.held))?;
+    expect(held == fan.roster.held, || {
+        format!("counts {} segments held, has {held}", fan.roster.held)
+    })?;
     expect(held <= LEAVING_SEGMENTS, || format!("{held} segments held"))?;
-    expect(fan.left <= fan.live.len(), || "more to serve than there are".to_owned())?;
-    for one in fan.live.iter().chain(&fan.waiting) {
+    expect(fan.roster.left <= fan.roster.live.len(), || "more to serve than there are".to_owned())?;
+    for one in fan.roster.live.iter().chain(&fan.roster.waiting) {
         expect(conns.get(*one).is_some(), || "lists a connection that is gone".to_owned())?;
     }
     let kept = fan.view.window().len();

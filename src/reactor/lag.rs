@@ -1,0 +1,168 @@
+//! Who is too far behind: the tick that looks at lags, and those that are still
+//! in a part of a stream that is being dropped.
+
+use super::close;
+use super::conn::{Conn, Role, Standing};
+use super::slab::{Key, Slab};
+use super::streams::{Fanout, Origin, Streams};
+use super::turn::{Alarm, Turn};
+use crate::base::Position;
+use crate::limits::LAG_TICK;
+use crate::relay::Verdict;
+use crate::sys::socket::Socket;
+
+/// Counts what a look at a subscriber's lag decided.
+pub(super) fn count(verdict: Verdict, turn: &mut Turn) -> Verdict {
+    match verdict {
+        Verdict::Fine => {}
+        Verdict::Skips { .. } => turn.counters.skips.bump(),
+        Verdict::Close { .. } => turn.counters.lag_closes.bump(),
+    }
+    verdict
+}
+
+/// Drops what the stream need not keep; subscribers that were still there
+/// leave first.
+pub(super) fn trim<S: Socket>(
+    key: Key,
+    turn: &mut Turn,
+    streams: &mut Streams,
+    conns: &mut Slab<Conn<S>>,
+) {
+    loop {
+        let Some(fan) = streams.fanouts.get_mut(key) else {
+            return;
+        };
+        let Some(floor) = fan.view.outdated(turn.now) else {
+            return;
+        };
+        let cut = fan.view.cut();
+        let mut lost = Vec::new();
+        let unserved = fan.roster.live.iter().take(fan.roster.left);
+        for (nth, &one) in fan.roster.behind.iter().chain(unserved).enumerate() {
+            let Some(conn) = conns.get_mut(one).filter(|conn| !conn.is_closing) else {
+                continue;
+            };
+            let Role::Subscriber(subscribed) = &mut conn.role else {
+                continue;
+            };
+            if nth >= fan.roster.behind.len() && subscribed.is_behind {
+                // It is on both lists, and has been looked at.
+                continue;
+            }
+            let subscriber = &mut subscribed.subscriber;
+            if subscriber.position() < floor {
+                let verdict =
+                    subscriber.evict(fan.view.window(), cut, &mut fan.roster.held, turn.now);
+                match count(verdict, turn) {
+                    Verdict::Close { .. } => lost.push(one),
+                    Verdict::Fine | Verdict::Skips { .. } => {}
+                }
+            }
+        }
+        // That of another shard is given back there.
+        if let Some(segment) = fan.view.trim()
+            && let Origin::Here(_) = fan.origin
+        {
+            streams.pool.give_back(segment);
+        }
+        close::drop_all(lost, turn, streams, conns);
+    }
+}
+
+/// This shard was lapped: after what it has of the stream comes a gap, up to
+/// `floor`. Who is before it leaves, with as much of the rest as makes whole
+/// frames. Answers who is lost.
+pub(super) fn lapse<S>(
+    fan: &mut Fanout,
+    floor: Position,
+    turn: &mut Turn,
+    conns: &mut Slab<Conn<S>>,
+) -> Vec<Key> {
+    let mut lost = Vec::new();
+    let cut = fan.view.cut();
+    for &key in fan.roster.live.iter().chain(&fan.roster.behind) {
+        let Some(conn) = conns.get_mut(key).filter(|conn| !conn.is_closing) else {
+            continue;
+        };
+        let Role::Subscriber(subscribed) = &mut conn.role else { continue };
+        let subscriber = &mut subscribed.subscriber;
+        if subscriber.position() >= floor {
+            continue;
+        }
+        let verdict = subscriber.lapse(fan.view.window(), cut, &mut fan.roster.held, turn.now);
+        match count(verdict, turn) {
+            Verdict::Close { .. } => lost.push(key),
+            Verdict::Fine | Verdict::Skips { .. } => {}
+        }
+    }
+    lost
+}
+
+/// The tick: looks at the lag of everybody who is behind.
+pub fn watch<S: Socket>(turn: &mut Turn, streams: &mut Streams, conns: &mut Slab<Conn<S>>) {
+    streams.is_watching = false;
+    let keys: Vec<Key> = streams.fanouts.keys().collect();
+    for key in keys {
+        let Some(fan) = streams.fanouts.get_mut(key) else {
+            continue;
+        };
+        if fan.roster.behind.is_empty() {
+            continue;
+        }
+        let mut lost = Vec::new();
+        let mut behind = std::mem::take(&mut fan.roster.behind);
+        behind.retain(|conn| look(*conn, fan, turn, conns, &mut lost));
+        fan.roster.behind = behind;
+        streams.is_watching |= !fan.roster.behind.is_empty();
+        close::drop_all(lost, turn, streams, conns);
+    }
+    if streams.is_watching {
+        turn.timers.arm(turn.now + LAG_TICK, Alarm::Lag);
+    }
+}
+
+/// Looks at one subscriber's lag; answers whether it is still behind.
+fn look<S: Socket>(
+    key: Key,
+    fan: &mut Fanout,
+    turn: &mut Turn,
+    conns: &mut Slab<Conn<S>>,
+    lost: &mut Vec<Key>,
+) -> bool {
+    let Some(conn) = conns.get_mut(key).filter(|conn| !conn.is_closing) else {
+        return false;
+    };
+    let Role::Subscriber(subscribed) = &mut conn.role else {
+        return false;
+    };
+    if matches!(subscribed.standing, Standing::Live | Standing::Waiting) {
+        subscribed.is_behind = false;
+        return false;
+    }
+    let unacked = conn.socket.unacked().unwrap_or(0);
+    let subscriber = &mut subscribed.subscriber;
+    let window = fan.view.window();
+    let cut = fan.view.cut();
+    let verdict = subscriber.check(window, cut, unacked, &mut fan.roster.held, turn.now);
+    let is_overdue = fan.ended.is_some_and(|at| turn.now.since(at) > fan.view.settings.max_lag);
+    match count(verdict, turn) {
+        Verdict::Close { lag } => {
+            log::info!("subscriber {} of {} ended: {lag:?} behind", conn.peer, fan.view.name);
+            lost.push(key);
+        }
+        Verdict::Skips { lag } => {
+            log::debug!("subscriber {} of {} skips: {lag:?} behind", conn.peer, fan.view.name);
+        }
+        Verdict::Fine => {}
+    }
+    let may_go_on = fan.ended.is_some() || !subscriber.is_held_back(window, unacked, turn.now);
+    if subscriber.has_left() && may_go_on && subscribed.standing == Standing::Blocked {
+        subscribed.standing = Standing::Listed;
+        turn.ready.catchup.push_back(key);
+    }
+    if is_overdue {
+        lost.push(key);
+    }
+    true
+}
