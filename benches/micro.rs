@@ -250,6 +250,7 @@ fn subscribe(
     let subscribed = Subscribed {
         stream,
         subscriber: Subscriber::new(settings, form, turn.now),
+        residence: None,
         inbound: None,
         is_unanswered: false,
         standing: Standing::Live,

@@ -205,6 +205,9 @@ pub const LAG_TICK: Duration = Duration::from_millis(10);
 pub const SCRATCH_BYTES: usize = 64 * 1024;
 /// Bytes of a raw TCP greeting that are looked at before it is believed.
 pub const GREETING_BYTES: usize = 16;
+/// Subscribers that a shard tells of when it is asked who gets a stream: what is
+/// copied for them in one turn is some 64 KiB.
+pub const SUBSCRIBERS_TOLD: usize = 256;
 /// Pages that wait to be made; more are refused.
 pub const PAGE_ORDERS: usize = 1024;
 /// A shard has this long to say what it does; then a page is made without it.

@@ -1,11 +1,11 @@
 //! A server in this process: its shards, each in a thread of its own.
 
-use super::office;
+use super::{bind, office};
 use crate::config::Usage;
 use crate::reactor::control::Control;
 use crate::reactor::peers::Peers;
 use crate::reactor::plan::Plan;
-use crate::reactor::setup::{self, Seat};
+use crate::reactor::seat::Seat;
 use crate::reactor::site::Site;
 use crate::sys::affinity;
 use crate::sys::process::{give_back_large_blocks, raise_nofile};
@@ -38,7 +38,7 @@ impl Host {
         for cpu in &plan.cpus {
             affinity::check(*cpu).map_err(|why| Usage(why.to_string()))?;
         }
-        let seats = setup::bind(plan)?;
+        let seats = bind::bind(plan)?;
         let first = seats.first().ok_or("no shard")?;
         let (sites, peers) = (first.sites().to_vec(), Arc::clone(first.peers()));
         let (over, tells) = io::pipe()?;

@@ -1,5 +1,6 @@
 //! What the binary does with a parsed command: serve, and say so.
 
+mod bind;
 pub mod demo;
 mod hints;
 mod host;

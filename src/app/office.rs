@@ -3,8 +3,8 @@
 //! waits for it. A shard that stands still is left out after a while.
 
 use crate::limits::{PAGE_ORDERS, PAGE_TIME};
+use crate::protocol::Name;
 use crate::protocol::http::Page;
-use crate::protocol::response;
 use crate::reactor::control::Control;
 use crate::reactor::office::{Office, Order};
 use crate::reactor::peers::Peers;
@@ -29,22 +29,38 @@ pub(super) fn open(peers: Arc<Peers>) -> io::Result<Office> {
 
 fn run(peers: &Peers, orders: &Receiver<Order>) {
     while let Ok(first) = orders.recv() {
-        // One look at the shards serves all who wait.
+        // One look at the shards serves all who wait for the same.
         let waiting: Vec<Order> = std::iter::once(first).chain(orders.try_iter()).collect();
-        let is_about_turns = |order: &Order| order.page == Page::Turns;
-        let turns = if waiting.iter().any(is_about_turns) { turns(peers) } else { Vec::new() };
-        let shards = if waiting.iter().all(is_about_turns) { Vec::new() } else { snapshots(peers) };
-        let mut made: Vec<(Page, (&str, String))> = Vec::new();
-        for Order { page, shard, conn, head_only, keep_alive } in waiting {
-            if made.iter().all(|(known, _)| *known != page) {
-                made.push((page, report::render(page, &shards, &turns)));
+        let mut seen = Seen::default();
+        for order in waiting {
+            seen.look(peers, &order.page);
+            let (text, keep_alive) = order.answer(&seen.shards, &seen.turns);
+            peers.send(order.shard, Control::Answer { conn: order.conn, text, keep_alive });
+        }
+    }
+}
+
+/// What the shards have said.
+#[derive(Default)]
+struct Seen {
+    shards: Vec<Snapshot>,
+    /// The stream whose subscribers are among it.
+    of: Option<Name>,
+    turns: Vec<Turns>,
+}
+
+impl Seen {
+    /// Asks for what a page needs, unless that is there.
+    fn look(&mut self, peers: &Peers, page: &Page) {
+        match page {
+            Page::Turns if self.turns.is_empty() => self.turns = turns(peers),
+            Page::Turns | Page::Healthz => {}
+            Page::Stream(name) if self.of.as_ref() != Some(name) => {
+                self.of = Some(name.clone());
+                self.shards = snapshots(peers, Some(name));
             }
-            let Some((_, (media_type, body))) = made.iter().find(|(known, _)| *known == page)
-            else {
-                continue;
-            };
-            let text = response::page(media_type, body.as_bytes(), keep_alive, head_only);
-            peers.send(shard, Control::Answer { conn, text, keep_alive });
+            _ if self.shards.is_empty() => self.shards = snapshots(peers, None),
+            Page::Stream(_) | Page::Streams | Page::Metrics | Page::Root => {}
         }
     }
 }
@@ -64,8 +80,8 @@ pub(super) fn dump_turns(peers: &Peers) -> io::Result<PathBuf> {
 }
 
 /// What every shard says of itself, in time.
-fn snapshots(peers: &Peers) -> Vec<Snapshot> {
-    ask(peers, |reply| Control::Snapshot { reply })
+fn snapshots(peers: &Peers, of: Option<&Name>) -> Vec<Snapshot> {
+    ask(peers, |reply| Control::Snapshot { reply, of: of.cloned() })
 }
 
 /// What every shard's last turns did.

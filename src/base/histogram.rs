@@ -18,11 +18,13 @@ const CUTS: [u64; 2] = [82_570, 104_032];
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Histogram {
     counts: [u32; BUCKETS],
+    /// Nanoseconds of all spans together.
+    sum: u64,
 }
 
 impl Default for Histogram {
     fn default() -> Self {
-        Self { counts: [0; BUCKETS] }
+        Self { counts: [0; BUCKETS], sum: 0 }
     }
 }
 
@@ -37,6 +39,7 @@ impl Histogram {
         let nanos = u64::try_from(span.as_nanos()).unwrap_or(u64::MAX);
         let cell = &mut self.counts[bucket(nanos)];
         *cell = cell.saturating_add(count);
+        self.sum = self.sum.saturating_add(nanos.saturating_mul(u64::from(count)));
     }
 
     /// Counts what another has counted, too.
@@ -44,6 +47,12 @@ impl Histogram {
         for (mine, theirs) in self.counts.iter_mut().zip(other.counts) {
             *mine = mine.saturating_add(theirs);
         }
+        self.sum = self.sum.saturating_add(other.sum);
+    }
+
+    /// All spans together.
+    pub const fn sum(&self) -> Duration {
+        Duration::from_nanos(self.sum)
     }
 
     /// How many have been counted.
@@ -120,6 +129,7 @@ mod tests {
             assert!((exact..exact * 1.27).contains(&found), "{q}: {found}");
         }
         assert_eq!(hist.quantile(0.999), None, "one sample beyond it");
+        assert_eq!(hist.sum(), Duration::from_micros(500_500));
         let mut twice = hist.clone();
         twice.add(&hist);
         assert_eq!((twice.count(), twice.quantile(0.5)), (2000, hist.quantile(0.5)));

@@ -89,7 +89,7 @@ pub enum HttpAsk {
 }
 
 /// The server's own pages.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Page {
     /// `/healthz`
     Healthz,
@@ -97,6 +97,8 @@ pub enum Page {
     Metrics,
     /// `/api/streams`
     Streams,
+    /// `/api/streams/NAME`
+    Stream(Name),
     /// `/api/turns`
     Turns,
     /// `/`

@@ -2,7 +2,7 @@
 
 use super::slab::Key;
 use super::turn::Turn;
-use crate::base::Instant;
+use crate::base::{Histogram, Instant};
 use crate::protocol::http::Http;
 use crate::protocol::websocket::Inbound;
 use crate::protocol::{Body, Name};
@@ -161,6 +161,8 @@ pub struct Subscribed {
     pub stream: Key,
     /// Its place in it.
     pub subscriber: Subscriber,
+    /// How long frames stayed for it, from the first that was not a burst's.
+    pub residence: Option<Box<Histogram>>,
     /// What a WebSocket says to us.
     pub inbound: Option<Inbound>,
     /// It has not been sent the head of its response.

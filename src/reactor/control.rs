@@ -77,6 +77,8 @@ pub enum Control {
     Snapshot {
         /// Who asks.
         reply: SyncSender<Snapshot>,
+        /// The stream whose subscribers are to be told of, too.
+        of: Option<Name>,
     },
     /// What have this shard's last turns done?
     Turns {
@@ -158,7 +160,14 @@ pub fn handle<S: Socket>(
             }
             Control::Adopt(adopted) => adopt(*adopted, turn, streams, conns, sites, registry),
             // Who has stopped waiting for it needs no answer.
-            Control::Snapshot { reply } => drop(reply.try_send(snapshot::take(turn, streams))),
+            Control::Snapshot { reply, of } => {
+                let mut snapshot = snapshot::take(turn, streams);
+                if let Some(name) = of {
+                    snapshot.subscribers =
+                        snapshot::subscribers(&name, turn, streams, conns, ports, sites);
+                }
+                drop(reply.try_send(snapshot));
+            }
             Control::Turns { reply } => drop(reply.try_send(turn.recorder.turns(streams.shard))),
             Control::Answer { conn: key, text, keep_alive } => {
                 if let Some(conn) = conns.get_mut(key) {

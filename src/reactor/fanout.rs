@@ -4,6 +4,7 @@
 
 use super::conn::{Conn, Role, Standing};
 use super::lag;
+use super::residence;
 use super::serve::Pass;
 use super::slab::{Key, Slab};
 use super::streams::{Fanout, Streams};
@@ -95,6 +96,7 @@ pub fn live<S: Socket>(
         streams.reap(key);
     }
     turn.ready.dirty.extend(cut);
+    residence::settle(turn, streams, conns);
 }
 
 /// Serves what is left of a pass over a stream's live subscribers; answers
@@ -132,13 +134,14 @@ pub fn resumed<S: Socket>(turn: &mut Turn, streams: &mut Streams, conns: &mut Sl
     for _ in 0..turn.ready.writable.len() {
         if !budget.take(turn) {
             turn.exhaust(Phase::Writers);
-            return;
+            break;
         }
         let Some(key) = turn.ready.writable.pop_front() else {
-            return;
+            break;
         };
         step(key, turn, streams, conns);
     }
+    residence::settle(turn, streams, conns);
 }
 
 /// Bursts: joiners and those that had fallen behind, a piece each.
@@ -147,13 +150,14 @@ pub fn catchup<S: Socket>(turn: &mut Turn, streams: &mut Streams, conns: &mut Sl
     for _ in 0..turn.ready.catchup.len() {
         if !budget.take(turn) {
             turn.exhaust(Phase::Catchup);
-            return;
+            break;
         }
         let Some(key) = turn.ready.catchup.pop_front() else {
-            return;
+            break;
         };
         step(key, turn, streams, conns);
     }
+    residence::settle(turn, streams, conns);
 }
 
 /// Serves one subscriber once.

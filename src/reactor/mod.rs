@@ -20,10 +20,11 @@ mod pages;
 pub mod peers;
 pub mod plan;
 pub mod recorder;
+pub mod residence;
 pub mod roster;
+pub mod seat;
 pub mod serve;
 pub mod session;
-pub mod setup;
 pub mod site;
 pub mod slab;
 mod snapshot;
@@ -156,10 +157,10 @@ impl Shard {
         for event in &self.events {
             match Key::of(event.token()) {
                 Some(key) => note(key, Told::of(event), conns, turn),
-                None => match setup::source(event.token()) {
-                    setup::Source::Waker => {}
-                    setup::Source::Listener(n) => listeners.readable(n, turn),
-                    setup::Source::Port(n) => ports.readable(n, turn),
+                None => match seat::source(event.token()) {
+                    seat::Source::Waker => {}
+                    seat::Source::Listener(n) => listeners.readable(n, turn),
+                    seat::Source::Port(n) => ports.readable(n, turn),
                 },
             }
         }

@@ -7,9 +7,8 @@ use super::session::{Acted, Desk, arm};
 use super::slab::Key;
 use super::snapshot;
 use crate::limits;
+use crate::protocol::Refusal;
 use crate::protocol::http::{Http, Page};
-use crate::protocol::{Refusal, response};
-use crate::report;
 use crate::sys::socket::Socket;
 
 impl Desk<'_> {
@@ -22,13 +21,11 @@ impl Desk<'_> {
         held: Option<Key>,
         rest: &[u8],
     ) -> Acted {
-        let Order { page, head_only, keep_alive, .. } = order;
-        match self.sites.office.as_ref().filter(|_| page != Page::Healthz) {
+        match self.sites.office.as_ref().filter(|_| order.page != Page::Healthz) {
             None => {
                 let shards = [snapshot::take(self.turn, self.streams)];
                 let turns = [self.turn.recorder.turns(self.streams.shard)];
-                let (media_type, body) = report::render(page, &shards, &turns);
-                let text = response::page(media_type, body.as_bytes(), keep_alive, head_only);
+                let (text, keep_alive) = order.answer(&shards, &turns);
                 self.respond(conn, &text, keep_alive)
             }
             Some(office) if office.try_send(order).is_err() => {

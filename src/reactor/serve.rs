@@ -3,6 +3,7 @@
 use super::close;
 use super::conn::{Conn, Role};
 use super::lag;
+use super::residence::Delivery;
 use super::roster::Roster;
 use super::slab::{Key, Slab};
 use super::streams::{Fanout, Streams};
@@ -64,7 +65,7 @@ impl<'a> Pass<'a> {
         let Some(conn) = conns.get_mut(key).filter(|conn| !conn.is_closing) else {
             return;
         };
-        let served = self.send(conn, turn).unwrap_or_else(|why| {
+        let served = self.send(key, conn, turn).unwrap_or_else(|why| {
             log::debug!("subscriber {} of {}: {why}", conn.peer, self.view.name);
             Served::Lost
         });
@@ -85,7 +86,12 @@ impl<'a> Pass<'a> {
     }
 
     /// Hands a subscriber's next bytes to the kernel: one call.
-    fn send<S: Socket>(&mut self, conn: &mut Conn<S>, turn: &mut Turn) -> io::Result<Served> {
+    fn send<S: Socket>(
+        &mut self,
+        key: Key,
+        conn: &mut Conn<S>,
+        turn: &mut Turn,
+    ) -> io::Result<Served> {
         self.answer(conn);
         if conn.out.is_some() && conn.at_boundary() && !conn.send_queued()? {
             return Ok(Served::Blocked);
@@ -117,7 +123,12 @@ impl<'a> Pass<'a> {
                 turn.counters.sends.bump();
                 turn.counters.sent_bytes.add(sent as u64);
                 let held = subscriber.held_segments();
+                let from = subscriber.position();
                 subscriber.sent(sent, &turn.messages);
+                if subscriber.is_current() {
+                    let (stream, to) = (subscribed.stream, subscriber.position());
+                    turn.deliveries.push(Delivery { conn: key, stream, from, to }, turn.now);
+                }
                 self.roster.held -= held - subscriber.held_segments();
                 if !is_all {
                     return Ok(Served::Blocked);

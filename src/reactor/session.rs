@@ -467,6 +467,7 @@ impl Desk<'_> {
             matches!(awaiting.http, Some(HttpAnswer::WebSocket(_))).then(Inbound::default);
         fan.roster.count += 1;
         conn.role = Role::Subscriber(Box::new(Subscribed {
+            residence: None,
             stream,
             subscriber,
             inbound,

@@ -7,7 +7,7 @@ use super::peers::Peers;
 use super::roster::Roster;
 use super::slab::{Key, Slab};
 use super::turn::{Alarm, Turn};
-use crate::base::{Instant, Position};
+use crate::base::{Histogram, Instant, Position};
 use crate::framing::Transport;
 use crate::limits::{POOL_REST, PUT_GAP};
 use crate::protocol::Name;
@@ -27,6 +27,8 @@ pub struct Fanout {
     pub origin: Origin,
     /// Its subscribers on connections.
     pub roster: Roster,
+    /// How long its frames stayed, for every subscriber.
+    pub residence: Histogram,
     /// UDP sockets that send it.
     pub udp: Vec<usize>,
     /// Its publisher's request is complete: who may continue it, until when.
@@ -198,6 +200,7 @@ impl Streams {
             view,
             origin,
             roster: Roster::default(),
+            residence: Histogram::default(),
             udp,
             resting: None,
             rest_alarm: None,

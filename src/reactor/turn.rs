@@ -7,6 +7,7 @@
 use super::control::Control;
 use super::hot::Hot;
 use super::recorder::Recorder;
+use super::residence::Deliveries;
 use super::slab::Key;
 use crate::base::Instant;
 use crate::limits::SCRATCH_BYTES;
@@ -29,6 +30,8 @@ pub struct Turn {
     pub counters: Counters,
     /// What the last turns did.
     pub recorder: Recorder,
+    /// What has been sent and is still to be timed.
+    pub deliveries: Deliveries,
     /// Sockets that are asked without being told, while the shard spins.
     pub hot: Hot,
     /// The messages of the flush at hand.
@@ -50,6 +53,7 @@ impl Turn {
             timers: Timers::default(),
             counters: Counters::default(),
             recorder: Recorder::default(),
+            deliveries: Deliveries::default(),
             hot: Hot::default(),
             messages: Messages::default(),
             scratch: vec![0; SCRATCH_BYTES].into_boxed_slice(),
@@ -69,9 +73,11 @@ impl Turn {
         self.recorder.exhaust(phase);
     }
 
-    /// Reads the clock. The start of a turn and every few sends do, nothing else.
+    /// Reads the clock. The start of a turn, every few sends and the end of a
+    /// phase that has sent do, nothing else.
     pub fn read_clock(&mut self) {
         self.now = (self.clock)();
+        self.deliveries.tell(self.now);
     }
 }
 

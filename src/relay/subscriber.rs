@@ -105,6 +105,8 @@ pub struct Subscriber {
     max_lag: Duration,
     /// It was here before the stream: any frame will do means the first.
     is_early: bool,
+    /// It has been at the head since it started or skipped.
+    is_current: bool,
     /// Raised for `last-key` until it first reaches the head.
     bound: Duration,
     /// Time of the last join or skip.
@@ -128,6 +130,7 @@ impl Subscriber {
             policy: settings.policy,
             max_lag: settings.max_lag,
             is_early: false,
+            is_current: false,
             bound: settings.max_lag,
             since: now,
             checked: now,
@@ -236,6 +239,7 @@ impl Subscriber {
         self.since = now;
         self.checked = now;
         self.bound = self.max_lag;
+        self.is_current = false;
     }
 
     fn resume_at(
@@ -332,6 +336,13 @@ impl Subscriber {
     /// Says that it has caught up: a raised bound falls back.
     pub fn reached_head(&mut self) {
         self.bound = self.max_lag;
+        self.is_current = true;
+    }
+
+    /// Whether it has caught up since it started or skipped: what it is sent is
+    /// no burst of what was there before.
+    pub const fn is_current(&self) -> bool {
+        self.is_current
     }
 
     /// Whether the kernel's queue must be known before more is put behind it: if

@@ -7,14 +7,16 @@
 mod counters;
 mod page;
 mod phase;
+mod subscribers;
 mod trace;
 
 pub use counters::Counters;
 pub use page::render;
 pub use phase::Phase;
+pub use subscribers::{Counts, SubscriberSnapshot};
 pub use trace::{TurnRecord, Turns, longest, trace};
 
-use crate::base::Position;
+use crate::base::{Histogram, Position};
 use crate::framing::Kind;
 use crate::protocol::Name;
 use std::time::Duration;
@@ -28,6 +30,9 @@ pub struct Snapshot {
     pub calls: Vec<(&'static str, u64, u64)>,
     /// The live streams that it serves, by name.
     pub streams: Vec<StreamSnapshot>,
+    /// Subscribers of the one stream that was asked about, those that are
+    /// behind first; at most `SUBSCRIBERS_TOLD`.
+    pub subscribers: Vec<SubscriberSnapshot>,
 }
 
 /// One live stream, at one moment.
@@ -61,6 +66,8 @@ pub struct StreamSnapshot {
     pub continuity_errors: u64,
     /// Bytes that were no part of the stream.
     pub skipped_bytes: u64,
+    /// How long frames stayed, for every subscriber.
+    pub residence: Histogram,
 }
 
 impl StreamSnapshot {
@@ -80,5 +87,6 @@ impl StreamSnapshot {
         self.subscribers += more.subscribers;
         self.waiting += more.waiting;
         self.behind += more.behind;
+        self.residence.add(&more.residence);
     }
 }

@@ -1,20 +1,25 @@
 //! The server's own pages, made from a snapshot.
 
-use super::{Counters, Snapshot, StreamSnapshot, Turns, trace};
+use super::{Counters, Snapshot, StreamSnapshot, SubscriberSnapshot, Turns, subscribers, trace};
+use crate::base::Histogram;
 use crate::protocol::Name;
 use crate::protocol::http::Page;
 use std::collections::BTreeMap;
 use std::fmt::Write;
 
-/// The media type and the text of a page, from what every shard says.
-pub fn render(page: Page, shards: &[Snapshot], turns: &[Turns]) -> (&'static str, String) {
-    match page {
-        Page::Turns => ("application/json", trace(turns)),
+const JSON: &str = "application/json";
+
+/// The media type and the text of a page, from what every shard says; `None`:
+/// there is no such stream.
+pub fn render(page: &Page, shards: &[Snapshot], turns: &[Turns]) -> Option<(&'static str, String)> {
+    Some(match page {
+        Page::Turns => (JSON, trace(turns)),
         Page::Healthz => ("text/plain; charset=utf-8", "ok\n".to_owned()),
         Page::Metrics => ("text/plain; version=0.0.4; charset=utf-8", metrics(shards)),
-        Page::Streams => ("application/json", list(&merged(shards))),
+        Page::Streams => (JSON, list(&merged(shards))),
+        Page::Stream(name) => (JSON, one(name, shards)?),
         Page::Root => ("text/plain; charset=utf-8", root(&merged(shards))),
-    }
+    })
 }
 
 /// Each stream once, by name: its own shard knows what came in, and the
@@ -45,30 +50,62 @@ fn root(streams: &[StreamSnapshot]) -> String {
 fn list(streams: &[StreamSnapshot]) -> String {
     let mut text = String::from("[");
     for (n, stream) in streams.iter().enumerate() {
-        let age = stream.newest_frame_age.map(|age| age.as_nanos());
-        let _ = write!(
-            text,
-            "{}{{\"name\":\"{}\",\"epoch\":{},\"framing\":\"{}\",\"subscribers\":{},\
-             \"waiting\":{},\"behind\":{},\"position\":{},\"window_bytes\":{},\
-             \"received_bytes\":{},\"moved_bytes\":{},\"newest_frame_age_ns\":{},\
-             \"continuity_errors\":{},\"skipped_bytes\":{}}}",
-            if n == 0 { "" } else { "," },
-            stream.name,
-            stream.epoch,
-            stream.kind.label(),
-            stream.subscribers,
-            stream.waiting,
-            stream.behind,
-            stream.position,
-            stream.window_bytes,
-            stream.received_bytes,
-            stream.moved_bytes,
-            age.map_or("null".to_owned(), |age| age.to_string()),
-            stream.continuity_errors,
-            stream.skipped_bytes,
-        );
+        text.push_str(if n == 0 { "{" } else { ",{" });
+        fields(&mut text, stream);
+        text.push('}');
     }
     text.push_str("]\n");
+    text
+}
+
+/// `GET /api/streams/NAME`: the stream, and who gets it.
+fn one(name: &Name, shards: &[Snapshot]) -> Option<String> {
+    let stream = merged(shards).into_iter().find(|stream| stream.name == *name)?;
+    let mut text = String::from("{");
+    fields(&mut text, &stream);
+    text.push_str(",\"subscriber_list\":");
+    let all: Vec<SubscriberSnapshot> =
+        shards.iter().flat_map(|shard| shard.subscribers.iter().cloned()).collect();
+    subscribers::list(&mut text, &all, stream.position);
+    text.push_str("}\n");
+    Some(text)
+}
+
+/// What is said of a stream.
+fn fields(text: &mut String, stream: &StreamSnapshot) {
+    let age = stream.newest_frame_age.map(|age| age.as_nanos());
+    let _ = write!(
+        text,
+        "\"name\":\"{}\",\"epoch\":{},\"framing\":\"{}\",\"subscribers\":{},\
+             \"waiting\":{},\"behind\":{},\"position\":{},\"window_bytes\":{},\
+             \"received_bytes\":{},\"moved_bytes\":{},\"newest_frame_age_ns\":{},\
+             \"continuity_errors\":{},\"skipped_bytes\":{},\"residence_ns\":{}",
+        stream.name,
+        stream.epoch,
+        stream.kind.label(),
+        stream.subscribers,
+        stream.waiting,
+        stream.behind,
+        stream.position,
+        stream.window_bytes,
+        stream.received_bytes,
+        stream.moved_bytes,
+        age.map_or("null".to_owned(), |age| age.to_string()),
+        stream.continuity_errors,
+        stream.skipped_bytes,
+        quantiles(&stream.residence),
+    );
+}
+
+/// An object of spans in nanoseconds; one without the samples for it is null.
+pub(super) fn quantiles(residence: &Histogram) -> String {
+    let mut text = format!("{{\"count\":{}", residence.count());
+    for (name, q) in [("p50", 0.5), ("p90", 0.9), ("p99", 0.99), ("p999", 0.999)] {
+        let span = residence.quantile(q);
+        let nanos = span.map_or("null".to_owned(), |span| span.as_nanos().to_string());
+        let _ = write!(text, ",\"{name}\":{nanos}");
+    }
+    text.push('}');
     text
 }
 
@@ -100,7 +137,28 @@ fn metrics(shards: &[Snapshot]) -> String {
     let streams = merged(shards);
     let counts = streams.iter().map(|one| (one.name.to_string(), one.subscribers as u64));
     family(&mut text, "subscribers", "Subscribers on connections", "stream", counts);
+    residence(&mut text, &streams);
     text
+}
+
+/// How long frames stayed, as a histogram for each stream that has delivered
+/// any.
+fn residence(text: &mut String, streams: &[StreamSnapshot]) {
+    let name = "nearlight_residence_seconds";
+    let help = "From the arrival of a frame to after the send that a subscriber got it by";
+    let _ = writeln!(text, "# HELP {name} {help}.\n# TYPE {name} histogram");
+    for stream in streams.iter().filter(|stream| stream.residence.count() > 0) {
+        let (label, count) = (&stream.name, stream.residence.count());
+        // Every second power of two: enough to see an order of magnitude.
+        for (end, below) in stream.residence.octaves().step_by(2) {
+            let end = end.as_secs_f64();
+            let _ = writeln!(text, "{name}_bucket{{stream=\"{label}\",le=\"{end}\"}} {below}");
+        }
+        let _ = writeln!(text, "{name}_bucket{{stream=\"{label}\",le=\"+Inf\"}} {count}");
+        let sum = stream.residence.sum().as_secs_f64();
+        let _ = writeln!(text, "{name}_sum{{stream=\"{label}\"}} {sum}");
+        let _ = writeln!(text, "{name}_count{{stream=\"{label}\"}} {count}");
+    }
 }
 
 /// One metric with a label.
@@ -141,6 +199,7 @@ mod tests {
             newest_frame_age: Some(Duration::from_nanos(5)),
             continuity_errors: 0,
             skipped_bytes: 0,
+            residence: Histogram::default(),
         }
     }
 
@@ -159,7 +218,7 @@ mod tests {
         };
         let wanted = [("a".to_owned(), 7, 2, 100, 200), ("b".to_owned(), 1, 1, 100, 200)];
         assert_eq!(found.iter().map(brief).collect::<Vec<_>>(), wanted);
-        let (_, text) = render(Page::Metrics, &shards, &[]);
+        let (_, text) = render(&Page::Metrics, &shards, &[]).unwrap();
         assert!(text.contains("nearlight_subscribers{stream=\"a\"} 7\n"), "{text}");
     }
 }

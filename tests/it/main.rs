@@ -16,6 +16,7 @@ mod hostile_http;
 mod lag;
 mod limits;
 mod publish;
+mod residence;
 mod server;
 mod shutdown;
 mod subscribe;

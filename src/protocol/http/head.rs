@@ -214,10 +214,12 @@ impl Parts<'_, '_, '_> {
             let page = page.ok_or_else(|| {
                 (
                     Refusal::NotFound,
-                    "no such page; there are /, /healthz, /metrics and /api/streams".to_owned(),
+                    "no such page; there are /, /healthz, /metrics, /api/streams, /api/streams/NAME \
+                     and /api/turns"
+                        .to_owned(),
                 )
             })?;
-            if matches!(page, Page::Metrics | Page::Streams | Page::Turns) {
+            if !matches!(page, Page::Root | Page::Healthz) {
                 self.guard(host)?;
             }
             return Ok(HttpAsk::Page { page, head_only, keep_alive });
@@ -316,6 +318,9 @@ fn range_start(value: &[u8]) -> Option<u64> {
 /// The page that a path is of: `None` if it is a stream's, `Some(None)` if it
 /// lies where only pages do but is none.
 fn page(path: &str) -> Option<Option<Page>> {
+    if let Some(name) = path.strip_prefix("/api/streams/") {
+        return Some(Name::parse(name).ok().map(Page::Stream));
+    }
     match path {
         "/" => Some(Some(Page::Root)),
         "/healthz" => Some(Some(Page::Healthz)),

@@ -5,8 +5,9 @@
 //! and go to its back, so what is left when a turn's time is up is the front
 //! of the next, and no one is served twice before all have been once.
 
-use crate::base::{Instant, Position};
+use crate::base::{Histogram, Instant, Position};
 use crate::limits::UDP_SUBSCRIBERS;
+use crate::reactor::residence::Stays;
 use crate::reactor::slab::{Key, Slab};
 use crate::sys::address::Destination;
 use std::collections::{BTreeMap, VecDeque};
@@ -36,6 +37,10 @@ pub(super) struct Member {
     pub(super) before: Before,
     /// When it last joined or skipped.
     pub(super) since: Instant,
+    /// It has been at the head since.
+    pub(super) is_current: bool,
+    /// How long frames stayed for it.
+    pub(super) residence: Option<Box<Histogram>>,
     /// When it was last heard.
     pub(super) last_seen: Instant,
     /// The epoch of its token.
@@ -52,6 +57,8 @@ impl Member {
             cursor: Position::ZERO,
             before: Before::Fresh,
             since: now,
+            is_current: false,
+            residence: None,
             last_seen: now,
             token_epoch,
             is_fixed: false,
@@ -89,6 +96,11 @@ impl Audience {
     /// True if there is nobody.
     pub(super) fn is_empty(&self) -> bool {
         self.addresses.is_empty()
+    }
+
+    /// Everybody.
+    pub(super) fn members(&self) -> impl Iterator<Item = &Member> {
+        self.members.iter()
     }
 
     /// The member of an address.
@@ -145,7 +157,7 @@ impl Audience {
             if member.cursor > at {
                 return true;
             }
-            (member.cursor, member.since) = (at, now);
+            (member.cursor, member.since, member.is_current) = (at, now, false);
             due.push_back(*key);
             false
         });
@@ -157,6 +169,7 @@ impl Audience {
         for key in self.waiting.drain(..) {
             if let Some(member) = self.members.get_mut(key) {
                 (member.before, member.since) = (Before::Nothing, now);
+                member.is_current = false;
                 self.due.push_back(key);
             }
         }
@@ -197,11 +210,25 @@ impl Audience {
         self.group.iter().filter_map(|key| Some(&self.members.get(*key)?.to))
     }
 
+    /// Counts how long what the group was sent stayed, for those who keep up;
+    /// answers how many they are.
+    pub(super) fn count(&mut self, stays: &Stays, now: Instant) -> u32 {
+        let mut current = 0;
+        for key in &self.group {
+            if let Some(one) = self.members.get_mut(*key).filter(|one| one.is_current) {
+                stays.record(now, 1, one.residence.get_or_insert_default());
+                current += 1;
+            }
+        }
+        current
+    }
+
     /// The group has been sent everything before `at`.
     pub(super) fn served(&mut self, at: Position, head: Position) {
         for key in self.group.drain(..) {
             if let Some(member) = self.members.get_mut(key) {
                 (member.cursor, member.before) = (at, Before::Nothing);
+                member.is_current |= at >= head;
                 let list = if at < head { &mut self.due } else { &mut self.done };
                 list.push_back(key);
             }
@@ -216,7 +243,7 @@ impl Audience {
         member.before = if has_prefix { Before::Resume } else { Before::Nothing };
         match to {
             Some(to) => {
-                (member.cursor, member.since) = (to, now);
+                (member.cursor, member.since, member.is_current) = (to, now, false);
                 self.due.push_back(key);
             }
             None => self.waiting.push(key),

@@ -11,16 +11,19 @@
 
 use super::audience::{Audience, Before, Member};
 use super::loop_bounded;
-use crate::base::{Instant, Position};
+use crate::base::{Histogram, Instant, Position};
 use crate::limits::{
     CLOCK_SENDS, DATAGRAM_BATCH, DATAGRAM_BYTES, FLUSH_SLICES, UDP_CALL, UDP_SILENCE,
 };
 use crate::protocol::udp_join::{self, Answer, Joiner};
 use crate::protocol::{Name, Refusal};
-use crate::reactor::streams::{Fanout, Streams};
+use crate::reactor::residence::Stays;
+use crate::reactor::streams::Streams;
 use crate::reactor::turn::{Alarm, Turn};
+use crate::relay::View;
 use crate::relay::datagrams::{self, Run};
 use crate::relay::subscriber::Cut;
+use crate::report::SubscriberSnapshot;
 use crate::ring::{Gather, Window};
 use crate::sys::datagram::{Datagram, Gso, Outgoing, Received, Sent};
 use crate::sys::socket::Udp;
@@ -56,6 +59,7 @@ pub(super) struct Loads {
     runs: Vec<Run>,
     gso: Vec<Option<Gso>>,
     outgoing: Outgoing,
+    stays: Stays,
 }
 
 impl Egress {
@@ -168,18 +172,18 @@ impl Egress {
     /// Sends what is new to everybody, until then; answers whether all have it.
     pub(super) fn send(
         &mut self,
-        fan: &Fanout,
+        (view, residence): (&View, &mut Histogram),
         socket: &Udp,
         loads: &mut Loads,
         turn: &mut Turn,
         until: Instant,
     ) -> bool {
-        if fan.view.epoch < self.epoch {
+        if view.epoch < self.epoch {
             // What is left of a life before.
             return true;
         }
-        let (window, cut) = (fan.view.window(), fan.view.cut());
-        self.follow(window, cut, fan.view.epoch, turn.now);
+        let (window, cut) = (view.window(), view.cut());
+        self.follow(window, cut, view.epoch, turn.now);
         let mut rounds = 0usize;
         while let Some(front) = self.audience.front() {
             rounds += 1;
@@ -190,8 +194,11 @@ impl Egress {
                 Course::Send { to, prefix } => {
                     let range = (front.cursor, to);
                     let end = self.load(loads, (window, cut), range, prefix, socket, turn);
-                    self.audience.served(end, window.head());
                     turn.read_clock();
+                    loads.stays.note(view, range.0, end);
+                    let current = self.audience.count(&loads.stays, turn.now);
+                    loads.stays.record(turn.now, current, residence);
+                    self.audience.served(end, window.head());
                 }
                 Course::Skip { to } => {
                     turn.counters.skips.bump();
@@ -203,6 +210,32 @@ impl Egress {
             }
         }
         true
+    }
+
+    /// Who is sent it.
+    pub(super) fn subscribers<'a>(
+        &'a self,
+        view: &'a View,
+        now: Instant,
+    ) -> impl Iterator<Item = SubscriberSnapshot> + 'a {
+        let head = view.window().head();
+        self.audience.members().map(move |one| {
+            let arrived = view.window().arrival(one.cursor).unwrap_or(one.since).max(one.since);
+            let is_behind = one.cursor < head;
+            SubscriberSnapshot {
+                peer: one.to.address(),
+                over: "udp",
+                state: match (one.is_current, is_behind) {
+                    (true, false) => "live",
+                    (true, true) => "behind",
+                    (false, _) => "waiting",
+                },
+                position: one.cursor,
+                lag: if is_behind { now.since(arrived) } else { Duration::ZERO },
+                counts: None,
+                residence: one.residence.clone(),
+            }
+        })
     }
 
     /// Notes what has become of the stream since the last time.
@@ -321,7 +354,7 @@ impl Loads {
 
     /// Sends what is loaded to each of the group.
     fn send(&mut self, socket: &Udp, slices: &[IoSlice<'_>], audience: &Audience) -> Sent {
-        let Self { runs, gso, outgoing } = self;
+        let Self { runs, gso, outgoing, .. } = self;
         gso.clear();
         gso.extend(runs.iter().map(|run| Gso::new(run.stride, run.bytes)));
         let datagrams = audience.group().flat_map(|to| {
@@ -341,6 +374,7 @@ mod tests {
     use crate::framing::{Kind, Transport};
     use crate::protocol::Ask;
     use crate::reactor::slab::Key;
+    use crate::reactor::streams::Fanout;
     use crate::relay::Settings;
     use crate::sys::socket::Reuse;
     use std::cell::Cell;
@@ -398,10 +432,10 @@ mod tests {
         fn send(&mut self) -> (bool, u64) {
             self.turn.read_clock();
             let Self { turn, streams, stream, socket, loads, egress } = self;
-            let fan = streams.fanouts.get(*stream).unwrap();
+            let Fanout { view, residence, .. } = streams.fanouts.get_mut(*stream).unwrap();
             let before = turn.counters.datagrams_sent.get();
             let until = turn.now + crate::limits::UDP_TIME;
-            let is_complete = egress.send(fan, socket, loads, turn, until);
+            let is_complete = egress.send((view, residence), socket, loads, turn, until);
             (is_complete, turn.counters.datagrams_sent.get() - before)
         }
     }

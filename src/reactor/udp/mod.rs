@@ -14,7 +14,7 @@ use crate::limits::{INGEST_CALLS, RECEIVE_BATCH};
 use crate::protocol::Name;
 use crate::protocol::udp_join::Joiner;
 use crate::relay::{Claim, Settings};
-use crate::report::Phase;
+use crate::report::{Phase, SubscriberSnapshot};
 use crate::sys::datagram::Incoming;
 use crate::sys::socket::Udp;
 pub use egress::Egress;
@@ -155,19 +155,35 @@ impl Ports {
 
     /// Sends what is new of a stream on every socket that sends it, until
     /// then; answers whether everybody has it.
-    pub fn send(&mut self, fan: &Fanout, turn: &mut Turn, until: Instant) -> bool {
+    pub fn send(&mut self, fan: &mut Fanout, turn: &mut Turn, until: Instant) -> bool {
         let mut all = true;
-        for number in &fan.udp {
+        let Fanout { view, residence, udp, .. } = fan;
+        for number in &*udp {
             let Some(port) = self.list.get_mut(*number) else {
                 continue;
             };
             if let (Some(socket), Duty::Send(send) | Duty::Push(send)) =
                 (&port.socket, &mut port.duty)
             {
-                all &= send.send(fan, socket, &mut self.loads, turn, until);
+                all &= send.send((view, residence), socket, &mut self.loads, turn, until);
             }
         }
         all
+    }
+
+    /// Who gets a stream over UDP.
+    pub fn subscribers<'a>(
+        &'a self,
+        fan: &'a Fanout,
+        now: Instant,
+    ) -> impl Iterator<Item = SubscriberSnapshot> + 'a {
+        let ports = fan.udp.iter().filter_map(|number| self.list.get(*number));
+        ports
+            .filter_map(|port| match &port.duty {
+                Duty::Send(send) | Duty::Push(send) => Some(send),
+                Duty::Echo(_) | Duty::Publish(_) => None,
+            })
+            .flat_map(move |send| send.subscribers(&fan.view, now))
     }
 
     /// The server goes down: streams end, sockets close.

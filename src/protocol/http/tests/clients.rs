@@ -86,11 +86,13 @@ fn pages_and_preflights() {
         ("/healthz", Page::Healthz),
         ("/metrics", Page::Metrics),
         ("/api/streams?pretty", Page::Streams),
+        ("/api/streams/live/a?pretty", Page::Stream(Name::parse("live/a").unwrap())),
+        ("/api/turns", Page::Turns),
     ] {
         for (method, head_only) in [("GET", false), ("HEAD", true)] {
             assert_eq!(
                 ask(&format!("{method} {path} HTTP/1.1\r\nHost: 127.0.0.1:8080\r\n")),
-                HttpAsk::Page { page, head_only, keep_alive: true }
+                HttpAsk::Page { page: page.clone(), head_only, keep_alive: true }
             );
         }
     }
@@ -101,7 +103,7 @@ fn pages_and_preflights() {
             HttpAsk::Page { page: Page::Healthz, head_only: false, keep_alive: false },
         );
     }
-    for path in ["/api/", "/api/x", "/watch/a"] {
+    for path in ["/api/", "/api/x", "/api/streams/", "/api/streams/a..b/..", "/watch/a"] {
         is_refused(&format!("GET {path} HTTP/1.1\r\nHost: h\r\n"), Refusal::NotFound);
     }
     for (target, media) in
