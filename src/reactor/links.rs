@@ -87,7 +87,9 @@ impl Streams {
         }
         let is_told = asked.is_some();
         let is_full = self.links.slots.len() >= LINKS;
-        let slot = (waits && !is_told && !is_full).then(|| self.links.slots.insert(None));
+        // Names that nobody publishes must not keep the live ones out.
+        let waits_too_long = is_full || self.links.asked.len() >= LINKS / 2;
+        let slot = (waits && !is_told && !waits_too_long).then(|| self.links.slots.insert(None));
         let found = self.directory.find(name, self.shard, slot);
         let asked = match (found, slot) {
             (Found::Live { owner, .. }, _) if owner != self.shard => {
@@ -106,7 +108,7 @@ impl Streams {
             (Found::Absent, Some(slot)) => Asked { slot, waits: true },
             (Found::Live { .. } | Found::Absent | Found::Full, _) => {
                 slot.map(|slot| self.links.slots.remove(slot));
-                let is_refused = found == Found::Full || (waits && !is_told && is_full);
+                let is_refused = found == Found::Full || (waits && !is_told && waits_too_long);
                 return if is_refused { Sought::Full } else { Sought::Absent };
             }
         };
@@ -115,13 +117,24 @@ impl Streams {
         sought
     }
 
-    /// Nobody here waits for a name any more, or it lives here.
+    /// Nobody here waits for a name any more.
     pub(super) fn unseek(&mut self, name: &Name) {
-        if self.links.asked.get(name).is_some_and(|asked| asked.waits)
-            && let Some(asked) = self.links.asked.remove(name)
-        {
+        let Some(asked) = self.links.asked.get_mut(name).filter(|asked| asked.waits) else {
+            return;
+        };
+        if self.directory.forget(name, self.shard) {
+            self.unask(name);
+        } else {
+            // It has been claimed meanwhile, and its owner has the slot: it is
+            // coming, wanted or not.
+            asked.waits = false;
+        }
+    }
+
+    /// The slot that a name would have had is free.
+    fn unask(&mut self, name: &Name) {
+        if let Some(asked) = self.links.asked.remove(name) {
             self.links.slots.try_remove(asked.slot);
-            self.directory.forget(name, self.shard);
         }
     }
 
@@ -139,7 +152,7 @@ impl Streams {
     pub(super) fn offer_to(&mut self, name: &Name, waiters: &[Waiter]) {
         for (shard, slot) in waiters {
             if *shard == self.shard {
-                self.unseek(name);
+                self.unask(name);
             } else {
                 self.offer(name.clone(), *shard, *slot);
             }
@@ -192,8 +205,10 @@ impl Streams {
                 self.leave(name.clone(), view.epoch, owner, slot);
             }
             if is_asked {
-                self.links.asked.remove(name);
-                self.links.slots.try_remove(slot);
+                self.unask(name);
+                if let Some(lapped) = before {
+                    self.finish(lapped, turn);
+                }
             }
             return None;
         }
@@ -202,7 +217,12 @@ impl Streams {
             // It is over. What a lapped one has is all that it gets.
             match before {
                 Some(key) => self.finish(key, turn),
-                None => drop(self.links.slots.try_remove(slot)),
+                None => {
+                    self.links.slots.try_remove(slot);
+                    if self.crowds.contains_key(name) && !self.is_draining {
+                        self.seek(name, true);
+                    }
+                }
             }
             return None;
         };

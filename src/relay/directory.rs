@@ -154,16 +154,20 @@ impl Directory {
         Found::Absent
     }
 
-    /// Nobody on `shard` waits for `name` any more.
-    pub fn forget(&self, name: &Name, shard: ShardId) {
+    /// Nobody on `shard` waits for `name` any more. False if it did not wait: who
+    /// has claimed the name knows of it.
+    pub fn forget(&self, name: &Name, shard: ShardId) -> bool {
         let mut entries = self.lock();
         let Some(entry) = entries.streams.get_mut(name) else {
-            return;
+            return false;
         };
+        let before = entry.waiters.len();
         entry.waiters.retain(|(waiter, _)| *waiter != shard);
+        let is_forgotten = entry.waiters.len() < before;
         if entry.live.is_none() && entry.waiters.is_empty() {
             entries.streams.remove(name);
         }
+        is_forgotten
     }
 
     /// A shard that panicked left consistent entries: each change above is

@@ -12,6 +12,7 @@ mod content;
 mod judge;
 mod lapse;
 mod link;
+mod links;
 mod publisher;
 mod reader;
 mod rng;

@@ -4,7 +4,7 @@
 use crate::clock;
 use crate::content::{Epoch, Kind, Source};
 use crate::judge::{Judge, Promise};
-use crate::link::Shape;
+use crate::link::{Link, Shape};
 use crate::publisher::{Ending, Publisher, Show, Via};
 use crate::reader::{Form, Pace, Reader, State, patience, trouble};
 use crate::rng::Rng;
@@ -46,6 +46,11 @@ struct Story {
     epochs: Vec<Epoch>,
     publishers: Vec<Publisher>,
     readers: Vec<Reader>,
+    /// How many ask and go, again and again.
+    restless: usize,
+    flits: Vec<Link>,
+    /// Shards with UDP subscribers, and for which stream.
+    crowds: Vec<(usize, usize)>,
     /// Readers still to come.
     coming: usize,
     max_lag: Duration,
@@ -82,6 +87,7 @@ impl Story {
         let shards = rng.pick(&[1, 1, 2, 3]);
         let world = World::new(shards, &asks, &http, rng.fork());
         let coming = rng.between(1, 20);
+        let restless = rng.pick(&[0, 1, 2, 5]);
         Self {
             rng,
             world,
@@ -89,6 +95,9 @@ impl Story {
             epochs: Vec::new(),
             publishers: Vec::new(),
             readers: Vec::new(),
+            restless,
+            flits: Vec::new(),
+            crowds: Vec::new(),
             coming,
             max_lag,
             aloud,
@@ -112,6 +121,7 @@ impl Story {
         }
         self.calm()?;
         self.compare()?;
+        self.crowds_follow()?;
         let end = clock::now() + Duration::from_millis(100);
         while clock::now() < end {
             self.step(true, true)?;
@@ -125,6 +135,7 @@ impl Story {
         self.publish(makes)?;
         if moves {
             self.come_and_go();
+            self.flit()?;
         }
         for reader in &mut self.readers {
             reader.act(&self.epochs).map_err(|why| format!("{}: {why}", reader.name))?;
@@ -201,6 +212,51 @@ impl Story {
                 self.say(|| text);
             }
         }
+    }
+
+    /// Some ask and go, perhaps before there can be an answer; crowds gather and
+    /// scatter.
+    fn flit(&mut self) -> Outcome {
+        let n = self.rng.below(self.plots.len());
+        // One goes and another comes, and the shards hear of both at once.
+        if !self.flits.is_empty() && self.rng.one_in(2) {
+            let at = self.rng.below(self.flits.len());
+            self.flits.swap_remove(at).borrow_mut().close();
+        }
+        if self.flits.len() < self.restless {
+            let shape = Shape { sndbuf: 1 << 16, window: 1 << 16, short: 0 };
+            let (_key, link) = self.world.connect(HTTP, shape);
+            let asks = Ask { wait: Some(Duration::from_secs(10)), ..Ask::default() };
+            link.borrow_mut().push(request(n, Form::Http, &asks).as_bytes());
+            self.flits.push(link);
+        }
+        if self.rng.one_in(4) {
+            self.world.run(false)?;
+        }
+        if self.rng.one_in(30) {
+            let crowd = (self.rng.below(self.world.shards()), n);
+            let known = self.crowds.iter().position(|known| *known == crowd);
+            match known {
+                Some(at) => drop(self.crowds.remove(at)),
+                None => self.crowds.push(crowd),
+            }
+            self.world.crowd(crowd.0, &format!("s{n}"), known.is_none());
+        }
+        Ok(())
+    }
+
+    /// Every shard with UDP subscribers has their stream, if there is one.
+    fn crowds_follow(&self) -> Outcome {
+        for (shard, n) in &self.crowds {
+            let name = format!("s{n}");
+            let lives = (0..self.world.shards()).any(|id| self.world.has(id, &name));
+            if lives && !self.world.has(*shard, &name) {
+                return Err(format!(
+                    "shard {shard} has a crowd for {name}, and does not follow it"
+                ));
+            }
+        }
+        Ok(())
     }
 
     fn subscribe(&mut self) {
@@ -337,6 +393,10 @@ impl Story {
         for publisher in self.publishers.iter_mut().filter(|publisher| !publisher.is_over) {
             let how = if self.rng.one_in(4) { Ending::Reset } else { Ending::Orderly };
             publisher.end(how, &mut self.epochs[publisher.epoch]);
+        }
+        self.flits.drain(..).for_each(|link| link.borrow_mut().close());
+        for (shard, n) in std::mem::take(&mut self.crowds) {
+            self.world.crowd(shard, &format!("s{n}"), false);
         }
         let deadline = clock::now() + Duration::from_secs(4);
         while clock::now() < deadline && self.world.counts()[1].1 > 0 {

@@ -160,12 +160,30 @@ impl World {
         self.one_turn(id)
     }
 
+    /// A UDP socket of a shard has subscribers for a name, or no longer.
+    pub(crate) fn crowd(&mut self, id: usize, name: &str, is_here: bool) {
+        let name = Name::parse(name).expect("a name");
+        self.shards[id].streams.crowd(&name, is_here);
+    }
+
+    /// How many shards there are.
+    pub(crate) fn shards(&self) -> usize {
+        self.shards.len()
+    }
+
+    /// Whether a stream of that name is on a shard.
+    pub(crate) fn has(&self, id: usize, name: &str) -> bool {
+        let name = Name::parse(name).expect("a name");
+        self.shards[id].streams.names.contains_key(&name)
+    }
+
     /// What a shard has counted.
     pub(crate) fn counters(&self, id: usize) -> &Counters {
         &self.shards[id].turn.counters
     }
 
-    fn poll(&mut self) {
+    /// What the kernel tells of connections goes on the shards' lists.
+    pub(crate) fn poll(&mut self) {
         let mut told: Vec<_> = self
             .links
             .iter()
@@ -178,15 +196,19 @@ impl World {
         }
     }
 
-    /// A turn of each shard; which comes first is the kernel's affair.
+    /// A turn of each shard; which comes first is the kernel's affair, and
+    /// whether one of several has any.
     fn round(&mut self) -> Result<(), String> {
         let mut order: Vec<usize> = self.peers.ids().collect();
         self.rng.shuffle(&mut order);
+        if order.len() > 1 && self.rng.one_in(3) {
+            order.pop();
+        }
         order.into_iter().try_for_each(|id| self.one_turn(id))
     }
 
     /// As `Shard::run`, but for listeners.
-    fn one_turn(&mut self, id: usize) -> Result<(), String> {
+    pub(crate) fn one_turn(&mut self, id: usize) -> Result<(), String> {
         let Self { shards, peers, sites, .. } = self;
         let Shard { turn, streams, conns, listeners, ports } = &mut shards[id];
         turn.read_clock();
