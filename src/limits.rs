@@ -120,6 +120,9 @@ pub const UDP_TIME: Duration = Duration::from_micros(125);
 pub const CLAIM_PAUSE: Duration = Duration::from_secs(1);
 /// UDP subscribers of one listener: some 2 MiB of addresses and cursors.
 pub const UDP_SUBSCRIBERS: usize = 16_384;
+/// Entries of UDP subscribers gone that a list may hold beside as many as it has
+/// live ones, before it is tidied up.
+pub const UDP_GONE: usize = 64;
 
 // --- relay --------------------------------------------------------------
 

@@ -12,7 +12,7 @@ use super::snapshot;
 use super::streams::Streams;
 use super::turn::{Alarm, Turn};
 use super::udp::Ports;
-use crate::limits::{CONTROL_MESSAGES, DRAIN_TIME};
+use crate::limits::{CONNECTIONS, CONTROL_MESSAGES, DRAIN_TIME};
 use crate::protocol::Name;
 use crate::relay::{Claim, ShardId};
 use crate::report::{Phase, Snapshot, Turns};
@@ -188,8 +188,9 @@ fn hand_over<S: Socket>(
     conns: &mut Slab<Conn<S>>,
     registry: Option<&Registry>,
 ) {
-    let Some(mut conn) = conns.remove(key) else { return };
-    let Some(claiming) = conn.take_claiming() else { return };
+    // It may have become something else meanwhile, and has last words to say.
+    let Some(claiming) = conns.get_mut(key).and_then(Conn::take_claiming) else { return };
+    let Some(conn) = conns.remove(key) else { return };
     let (peer, listener) = (conn.peer, conn.listener);
     if let (Some(registry), Some(fd)) = (registry, conn.socket.fd())
         && let Err(why) = registry.deregister(&mut SourceFd(&fd))
@@ -211,6 +212,11 @@ fn adopt<S: Socket>(
 ) {
     let Adopted { socket, peer, listener, claiming } = adopted;
     let Ok(socket) = socket.downcast::<S>() else { return };
+    if conns.len() >= CONNECTIONS {
+        turn.counters.closed.bump();
+        log::warn!("{peer}: this shard has too many connections to continue its stream");
+        return;
+    }
     let fd = socket.fd();
     let role = Role::Claiming(Box::new(claiming));
     let key = conns.insert(Conn::new(*socket, peer, listener, role, turn.now));
@@ -218,6 +224,7 @@ fn adopt<S: Socket>(
         && let Err(why) = accept::register(registry, fd, key)
     {
         log::warn!("{peer}: {why}");
+        turn.counters.closed.bump();
         conns.remove(key);
         return;
     }

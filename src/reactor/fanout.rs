@@ -50,7 +50,7 @@ pub fn live<S: Socket>(
     ports: &mut Ports,
 ) {
     let mut budget = Budget::new(FANOUT_SENDS);
-    let datagrams_until = turn.now + UDP_TIME;
+    let mut datagrams_until = None;
     // The stream that the budget ran out in: it comes after those that had none
     // of it, or one that never gets done would keep all the others waiting.
     let mut cut = None;
@@ -65,7 +65,11 @@ pub fn live<S: Socket>(
         wake_waiting(fan, turn, conns);
         if fan.is_udp_due {
             turn.recorder.mark(Phase::Fanout);
-            fan.is_udp_due = !ports.send(fan, turn, datagrams_until);
+            let until = *datagrams_until.get_or_insert_with(|| {
+                turn.read_clock();
+                turn.now + UDP_TIME
+            });
+            fan.is_udp_due = !ports.send(fan, turn, until);
             turn.recorder.mark(Phase::UdpFanout);
             if fan.is_udp_due {
                 turn.exhaust(Phase::UdpFanout);

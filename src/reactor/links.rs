@@ -219,9 +219,7 @@ impl Streams {
                 Some(key) => self.finish(key, turn),
                 None => {
                     self.links.slots.try_remove(slot);
-                    if self.crowds.contains_key(name) && !self.is_draining {
-                        self.seek(name, true);
-                    }
+                    self.seek_again(name);
                 }
             }
             return None;

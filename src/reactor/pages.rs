@@ -33,7 +33,8 @@ impl Desk<'_> {
                 Acted::Ends(self.refuse(conn, Refusal::Full, "too many ask for pages; try again"))
             }
             Some(_) => {
-                let until = self.turn.now + 2 * limits::PAGE_TIME;
+                // Those before it may have had to do without a shard, too.
+                let until = self.turn.now + 3 * limits::PAGE_TIME;
                 let asking = Asking { held, early: rest.to_vec(), until };
                 conn.role = Role::Asking(Box::new(asking));
                 Acted::Ends(Read::Idle)

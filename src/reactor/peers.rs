@@ -60,7 +60,7 @@ impl Peers {
         let mut mail = peer.mail();
         if mail.len() >= MAIL {
             drop(mail);
-            log::error!("shard {shard} stands still: {message:?} is lost");
+            log::error!("shard {shard} stands still: a message to it is lost");
             return;
         }
         mail.push_back(message);

@@ -535,7 +535,7 @@ impl Desk<'_> {
             Role::Asking(asking) => {
                 let held = asking.held;
                 self.release(held);
-                self.refuse(conn, Refusal::Timeout, "no page was made in time; try again")
+                self.refuse(conn, Refusal::Full, "no page was made in time; try again")
             }
             Role::Closing { .. } => Read::Drop,
             Role::Claiming(_) | Role::Subscriber(_) | Role::Echo(_) => Read::Idle,

@@ -343,9 +343,9 @@ impl Streams {
         if let Some(stream) = fan.stream() {
             stream.branches.end();
             let bytes = stream.stats.received_bytes;
+            self.directory.release(&name, epoch);
             log::info!("stream {name} has ended (epoch {epoch}, {bytes} bytes)");
         }
-        self.directory.release(&name, epoch);
         self.unname(&name, key);
         self.mark_dirty(key, turn);
     }
@@ -356,9 +356,7 @@ impl Streams {
         if self.names.get(name) == Some(&key) {
             self.names.remove(name);
         }
-        if self.crowds.contains_key(name) && !self.is_draining {
-            self.seek(name, true);
-        }
+        self.seek_again(name);
     }
 
     /// A UDP socket has subscribers for a name, or has them no longer.
@@ -376,6 +374,14 @@ impl Streams {
             }
             1 if is_here => drop(self.seek(name, true)),
             _ => {}
+        }
+    }
+
+    /// Looks again for a name that a UDP socket has subscribers for, in case
+    /// there was no room for it before.
+    pub fn seek_again(&mut self, name: &Name) {
+        if self.crowds.contains_key(name) && !self.is_draining {
+            self.seek(name, true);
         }
     }
 

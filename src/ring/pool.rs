@@ -43,9 +43,10 @@ impl Pool {
         }
     }
 
-    /// Whether there are more than a stream or two will need soon.
+    /// Whether there are more than a stream or two will need soon, those
+    /// included that others may have let go of by now.
     pub fn is_overstocked(&self) -> bool {
-        self.free.len() > POOL_SPARE
+        self.free.len() + self.lent.len() > POOL_SPARE
     }
 
     /// Gives memory that was not needed since the last call back to the kernel,
@@ -90,6 +91,22 @@ mod tests {
         drop(reader);
         drop(pool.take(Position(2)));
         assert_eq!(pool.allocated.get(), 2, "reused");
+    }
+
+    #[test]
+    fn what_others_read_when_it_was_given_back_goes_back_all_the_same() {
+        let mut pool = Pool::default();
+        let tails: Vec<Tail> = (0..20).map(|n| pool.take(Position(n))).collect();
+        let readers: Vec<SegRef> = tails.iter().map(Tail::reader).collect();
+        tails.into_iter().for_each(|tail| pool.give_back(tail.seal()));
+        pool.rest();
+        assert!(pool.is_overstocked(), "there is something to come back for");
+        drop(readers);
+        for _ in 0..20 {
+            pool.rest();
+        }
+        assert!(!pool.is_overstocked());
+        assert_eq!((pool.free.len(), pool.lent.len()), (POOL_SPARE, 0));
     }
 
     #[test]

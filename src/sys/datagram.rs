@@ -315,9 +315,9 @@ pub struct Sent {
     pub failed: usize,
     /// Those that were not tried, because the kernel had no room.
     pub untried: usize,
-    /// The kernel would not cut datagrams apart for this socket or this way:
-    /// they went one by one, and others need not be tried.
-    pub gso_refused: bool,
+    /// Those, by their place in the order, that the kernel would not cut apart
+    /// for where they go: they went one by one.
+    pub uncut: Vec<usize>,
     /// What stopped the batch, or else the first refusal.
     pub error: Option<io::Error>,
 }
@@ -349,6 +349,7 @@ impl Outgoing {
     ) -> Sent {
         let mut outcome = Sent::default();
         let mut datagrams = datagrams.into_iter();
+        let mut before = 0;
         loop {
             self.headers.clear();
             self.counts.clear();
@@ -361,17 +362,19 @@ impl Outgoing {
             }
             // Every pointer in `headers` is good for 'a, which outlives this
             // function.
-            if !self.hand_over(udp, &mut outcome) {
+            if !self.hand_over(udp, before, &mut outcome) {
                 outcome.untried += datagrams.map(|datagram| datagram.count()).sum::<usize>();
                 break;
             }
+            before += self.headers.len();
         }
         self.headers.clear();
         outcome
     }
 
-    /// Sends `headers`; false if the kernel has no room for more.
-    fn hand_over(&mut self, udp: &Udp, outcome: &mut Sent) -> bool {
+    /// Sends `headers`, which `before` others went before; false if the kernel
+    /// has no room for more.
+    fn hand_over(&mut self, udp: &Udp, before: usize, outcome: &mut Sent) -> bool {
         let mut done = 0;
         while done < self.headers.len() {
             let rest = &mut self.headers[done..];
@@ -390,7 +393,7 @@ impl Outgoing {
                     return false;
                 }
                 Err(error) if self.counts[done] > 1 && is_no_gso(&error) => {
-                    outcome.gso_refused = true;
+                    outcome.uncut.push(before + done);
                     // SAFETY: it points at what `send` holds borrowed, its
                     // control at a `Gso`.
                     unsafe { send_apart(udp, &self.headers[done].msg_hdr, outcome) };

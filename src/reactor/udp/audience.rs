@@ -1,12 +1,13 @@
 //! Who is sent a stream over UDP on one socket, and who of them is next.
 //!
 //! A member is on one list: `done` while it has everything, `due` while it has
-//! not, `waiting` for a join point. Members are served from the front of `due`
+//! not, `waiting` for a join point; one that has left is on it until the list
+//! comes to it. Members are served from the front of `due`
 //! and go to its back, so what is left when a turn's time is up is the front
 //! of the next, and no one is served twice before all have been once.
 
 use crate::base::{Histogram, Instant, Position};
-use crate::limits::UDP_SUBSCRIBERS;
+use crate::limits::{UDP_GONE, UDP_SUBSCRIBERS};
 use crate::reactor::residence::Stays;
 use crate::reactor::slab::{Key, Slab};
 use crate::sys::address::Destination;
@@ -47,6 +48,8 @@ pub(super) struct Member {
     pub(super) token_epoch: u64,
     /// A push: it stays without saying so.
     pub(super) is_fixed: bool,
+    /// The kernel has not refused yet to cut datagrams apart on the way there.
+    pub(super) has_gso: bool,
 }
 
 impl Member {
@@ -62,7 +65,13 @@ impl Member {
             last_seen: now,
             token_epoch,
             is_fixed: false,
+            has_gso: true,
         }
+    }
+
+    /// Those who need the same are sent it together.
+    fn needs(&self) -> (Position, Before, bool) {
+        (self.cursor, self.before, self.has_gso)
     }
 }
 
@@ -89,7 +98,12 @@ impl Audience {
         if let Some(old) = self.addresses.insert(address, key) {
             self.members.remove(old);
         }
-        self.waiting.push(key);
+        let Self { members, waiting, .. } = self;
+        // Who comes and goes before there is a join point must not fill memory.
+        if waiting.len() > 2 * members.len() + UDP_GONE {
+            waiting.retain(|key| members.get(*key).is_some());
+        }
+        waiting.push(key);
         true
     }
 
@@ -190,14 +204,12 @@ impl Audience {
     /// `limit`: the group.
     pub(super) fn gather(&mut self, limit: usize) {
         self.group.clear();
-        let Some((cursor, before)) = self.front().map(|one| (one.cursor, one.before)) else {
-            return;
-        };
+        let Some(same) = self.front().map(Member::needs) else { return };
         while self.group.len() < limit
             && let Some(key) = self.due.front()
         {
             match self.members.get(*key) {
-                Some(one) if (one.cursor, one.before) != (cursor, before) => return,
+                Some(one) if one.needs() != same => return,
                 Some(_) => self.group.push(*key),
                 None => {}
             }
@@ -208,6 +220,13 @@ impl Audience {
     /// Where the group's members are.
     pub(super) fn group(&self) -> impl Iterator<Item = &Destination> + Clone {
         self.group.iter().filter_map(|key| Some(&self.members.get(*key)?.to))
+    }
+
+    /// The kernel would not cut what that one of the group was sent.
+    pub(super) fn refuse_gso(&mut self, nth: usize) {
+        if let Some(one) = self.group.get(nth).and_then(|key| self.members.get_mut(*key)) {
+            one.has_gso = false;
+        }
     }
 
     /// Counts how long what the group was sent stayed, for those who keep up;
@@ -346,6 +365,17 @@ mod tests {
         assert_eq!(audience.expire(Instant::from_nanos(10)), Some(seen));
         let there = [0, 1, 2].map(|n| audience.find(address(n)).is_some());
         assert_eq!(there, [false, true, true]);
+    }
+
+    #[test]
+    fn who_comes_and_goes_leaves_nothing() {
+        let mut audience = audience(3);
+        for _ in 0..100_000 {
+            assert!(audience.join(address(9), Member::new(address(9), 0, Instant::ZERO)));
+            audience.leave(address(9));
+        }
+        assert!(audience.waiting.len() <= 2 * 4 + UDP_GONE + 1, "{}", audience.waiting.len());
+        assert!(audience.waiting.capacity() <= 4 * UDP_GONE);
     }
 
     #[test]

@@ -85,6 +85,8 @@ impl Egress {
         let is_wanted = !self.audience.is_empty();
         if is_wanted != self.is_counted {
             self.is_counted = is_wanted;
+            // While nobody was here the stream may have gone on unseen.
+            self.epoch = 0;
             streams.crowd(&self.name, is_wanted);
         }
     }
@@ -193,7 +195,8 @@ impl Egress {
             match course(front, window, cut, self.max_lag, turn.now) {
                 Course::Send { to, prefix } => {
                     let range = (front.cursor, to);
-                    let end = self.load(loads, (window, cut), range, prefix, socket, turn);
+                    let gso = self.has_gso && front.has_gso;
+                    let end = self.load(loads, (window, cut), (range, gso), prefix, socket, turn);
                     turn.read_clock();
                     loads.stays.note(view, range.0, end);
                     let current = self.audience.count(&loads.stays, turn.now);
@@ -267,7 +270,7 @@ impl Egress {
         &mut self,
         loads: &mut Loads,
         (window, cut): (&Window, Cut),
-        range: (Position, Position),
+        (range, has_gso): ((Position, Position), bool),
         prefix: Option<Arc<[u8]>>,
         socket: &Udp,
         turn: &mut Turn,
@@ -275,11 +278,14 @@ impl Egress {
         let mut slices = [IoSlice::new(&[]); FLUSH_SLICES];
         let mut list = Gather::over(&mut slices);
         loads.runs.clear();
-        loads.put_before(prefix.as_deref().unwrap_or_default(), self.has_gso, &mut list);
-        let flight = datagrams::cut(window, cut, range, self.has_gso, &mut list, &mut loads.runs);
+        loads.put_before(prefix.as_deref().unwrap_or_default(), has_gso, &mut list);
+        let flight = datagrams::cut(window, cut, range, has_gso, &mut list, &mut loads.runs);
         self.audience.gather(loads.receivers());
         let sent = loads.send(socket, list.slices(), &self.audience);
-        self.has_gso &= !sent.gso_refused;
+        // It is the way to that one which is too narrow, or can't be cut for.
+        for nth in sent.uncut {
+            self.audience.refuse_gso(nth / loads.runs.len().max(1));
+        }
         turn.counters.frames_too_large.add(flight.too_large);
         turn.counters.datagrams_sent.add(sent.sent as u64);
         turn.counters.datagrams_dropped.add((sent.failed + sent.untried) as u64);
@@ -287,14 +293,19 @@ impl Egress {
     }
 }
 
-/// Where somebody may start who has been here since then: where any frame will
-/// do, at the first that came later. The window of a stream of another shard
-/// begins with what came before it was asked for.
+/// Where somebody may start who has been here since then: at the first join
+/// point that came later. The window of a stream of another shard begins with
+/// what came before it was asked for.
 fn first(window: &Window, cut: Cut, since: Instant) -> Position {
     let floor = window.floor();
     let is_later = window.arrival(floor).is_none_or(|arrival| arrival >= since);
-    if !cut.anywhere || is_later {
+    if is_later {
         return floor;
+    }
+    if !cut.anywhere {
+        let newest = window.newest_join().map(|join| join.position);
+        let is_later = |at: &Position| window.arrival(*at).is_some_and(|then| then >= since);
+        return newest.map_or(floor, |at| if is_later(&at) { at } else { at + 1 });
     }
     if window.newest_arrival().is_none_or(|arrival| arrival < since) {
         return window.head();
@@ -369,127 +380,5 @@ impl Loads {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::framing::{Kind, Transport};
-    use crate::protocol::Ask;
-    use crate::reactor::slab::Key;
-    use crate::reactor::streams::Fanout;
-    use crate::relay::Settings;
-    use crate::sys::socket::Reuse;
-    use std::cell::Cell;
-    use std::net::Ipv4Addr;
-
-    const LAG: Duration = Duration::from_millis(500);
-    /// What a look at the clock costs in these tests.
-    const STEP: u64 = 40_000;
-
-    thread_local! {
-        static NOW: Cell<u64> = const { Cell::new(1_000_000_000) };
-    }
-
-    fn clock() -> Instant {
-        NOW.set(NOW.get() + STEP);
-        Instant::from_nanos(NOW.get())
-    }
-
-    /// A stream that goes out to addresses where nobody listens.
-    struct Rig {
-        turn: Turn,
-        streams: Streams,
-        stream: Key,
-        socket: Udp,
-        loads: Loads,
-        egress: Egress,
-    }
-
-    impl Rig {
-        fn new(kind: Kind, members: usize) -> Self {
-            let settings = Settings::of(&Ask { framing: Some(kind), ..Ask::default() });
-            let name = Name::parse("cam").unwrap();
-            let mut streams = Streams::alone(LAG);
-            let stream = streams.open(&name, 1, &settings, Transport::Bytes);
-            let any = (Ipv4Addr::LOCALHOST, 0).into();
-            let socket = Udp::bind(any, Reuse::No, |_| Ok(())).unwrap();
-            let mut egress = Egress::new(name, Joiner::new([0; 32]), true, LAG);
-            egress.set_gso(socket.can_gso());
-            for n in 0..members {
-                let [high, low] = (n as u16).to_be_bytes();
-                egress.push_to(([127, 9, high, low], 9).into());
-            }
-            let (turn, loads) = (Turn::new(clock), Loads::default());
-            Self { turn, streams, stream, socket, loads, egress }
-        }
-
-        fn publish(&mut self, bytes: &[u8]) {
-            let mut ingest = self.streams.ingest(self.stream).unwrap();
-            let len = ingest.copy_in(bytes);
-            ingest.received(len, self.turn.now).unwrap();
-        }
-
-        /// One turn's share; answers whether all have everything, and how many
-        /// datagrams went out.
-        fn send(&mut self) -> (bool, u64) {
-            self.turn.read_clock();
-            let Self { turn, streams, stream, socket, loads, egress } = self;
-            let Fanout { view, residence, .. } = streams.fanouts.get_mut(*stream).unwrap();
-            let before = turn.counters.datagrams_sent.get();
-            let until = turn.now + crate::limits::UDP_TIME;
-            let is_complete = egress.send((view, residence), socket, loads, turn, until);
-            (is_complete, turn.counters.datagrams_sent.get() - before)
-        }
-    }
-
-    #[test]
-    fn a_turn_sends_for_its_time_and_the_next_goes_on() {
-        const MEMBERS: usize = 300;
-        let mut rig = Rig::new(Kind::Lines, MEMBERS);
-        rig.publish(b"one\n");
-        let (mut turns, mut sent) = (0, 0);
-        loop {
-            let (is_complete, datagrams) = rig.send();
-            turns += 1;
-            sent += datagrams;
-            // The time that passes in the test is that of four calls.
-            assert!(datagrams <= 4 * DATAGRAM_BATCH as u64, "{datagrams} in one turn");
-            if is_complete {
-                break;
-            }
-        }
-        assert_eq!(sent, MEMBERS as u64);
-        assert!(turns >= MEMBERS / (4 * DATAGRAM_BATCH), "{turns}");
-        assert_eq!(rig.send(), (true, 0), "nothing is new");
-    }
-
-    #[test]
-    fn who_is_too_late_skips_to_the_head_and_is_counted() {
-        let mut rig = Rig::new(Kind::Lines, 3);
-        rig.publish(b"one\n");
-        assert_eq!(rig.send(), (true, 3));
-        rig.publish(b"two\n");
-        NOW.set(NOW.get() + LAG.as_nanos() as u64);
-        assert_eq!(rig.send(), (true, 0));
-        assert_eq!(rig.turn.counters.skips.get(), 3);
-        rig.publish(b"three\n");
-        assert_eq!(rig.send(), (true, 3));
-    }
-
-    #[test]
-    fn a_long_stretch_takes_several_turns_and_comes_whole() {
-        let mut rig = Rig::new(Kind::Raw, 5);
-        rig.publish(b"starts it");
-        assert_eq!(rig.send(), (true, 5));
-        let pieces = 3 * crate::limits::UDP_PIECES + 1;
-        rig.publish(&vec![7; pieces * DATAGRAM_BYTES]);
-        let mut sent = 0;
-        for turn in 0.. {
-            let (is_complete, datagrams) = rig.send();
-            sent += datagrams;
-            if is_complete {
-                assert!(turn > 0, "it took one turn");
-                break;
-            }
-        }
-        assert_eq!(sent, 5 * pieces as u64);
-    }
-}
+#[path = "egress_tests.rs"]
+mod tests;

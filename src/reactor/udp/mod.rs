@@ -144,6 +144,7 @@ impl Ports {
             Duty::Send(send) => {
                 let next = send.expire(turn);
                 send.report(streams);
+                streams.seek_again(&send.name);
                 next
             }
             Duty::Push(_) => None,
@@ -158,6 +159,10 @@ impl Ports {
     pub fn send(&mut self, fan: &mut Fanout, turn: &mut Turn, until: Instant) -> bool {
         let mut all = true;
         let Fanout { view, residence, udp, .. } = fan;
+        // Time may run out at the first: another comes first the next time.
+        if udp.len() > 1 {
+            udp.rotate_left(1);
+        }
         for number in &*udp {
             let Some(port) = self.list.get_mut(*number) else {
                 continue;
