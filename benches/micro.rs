@@ -100,7 +100,7 @@ fn ring(bench: &Bench) {
             }
             tail.fill(FRAME);
             let end = tail.position() + FRAME as u64;
-            let frame = Frame { end, arrival: Instant::ZERO, leave: false };
+            let frame = Frame { end, arrival: Instant::ZERO, waited: 0, leave: false };
             tail.commit(FRAME, std::iter::once(frame));
             gather(&window, window.head(), FRAME);
         }

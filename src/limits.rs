@@ -180,6 +180,8 @@ pub const DATAGRAM_BATCH: usize = 32;
 pub const FANOUT_SENDS: usize = 32;
 /// ... or this long.
 pub const FANOUT_TIME: Duration = Duration::from_micros(250);
+/// How far the kernel's stamps are ahead of the clock is looked at this often.
+pub const WALL_TIME: Duration = Duration::from_secs(1);
 /// The clock is read again every this many sends.
 pub const CLOCK_SENDS: usize = 8;
 /// Catch-up bursts sent in a turn, at most a quarter of its sends.

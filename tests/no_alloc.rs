@@ -139,6 +139,7 @@ impl Rig {
             service,
             settings: settings.clone(),
             quickack: false,
+            is_stamped: false,
         };
         let publish = Service::TcpPublish { name: name.clone() };
         let subscribe = Service::TcpSubscribe { name: name.clone() };

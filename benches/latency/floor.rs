@@ -54,7 +54,7 @@ fn listen(cc: &str) -> Result<TcpListener, Box<dyn Error>> {
     let listener = TcpListener::bind(("127.0.0.1", 0))?;
     let mut options = SocketOptions::default();
     options.set("cc", Some(cc))?;
-    options.merge_under(&SocketOptions::defaults(Transport::Tcp));
+    options.merge_under(&SocketOptions::defaults(Transport::Tcp, false));
     options.prepare_listener(listener.as_fd())?;
     Ok(listener)
 }
@@ -91,7 +91,7 @@ fn relay(mut from: &TcpStream, to: &[&TcpStream]) -> io::Result<()> {
 /// Never returns: a datagram socket has no end. Its parent ends it.
 fn udp_echo(idle: Idle) -> Result<(), Box<dyn Error>> {
     let socket = UdpSocket::bind(("127.0.0.1", 0))?;
-    SocketOptions::defaults(Transport::Udp).apply_udp(socket.as_fd())?;
+    SocketOptions::defaults(Transport::Udp, false).apply_udp(socket.as_fd())?;
     socket.set_nonblocking(idle == Idle::Spin)?;
     say(&[("udp", socket.local_addr()?.port())])?;
     let mut bytes = vec![0; BUFFER];

@@ -92,7 +92,7 @@ fn plan(demo: &Demo) -> Result<Plan, Box<dyn Error>> {
     let listen = |scheme: &str, port: u16, service: Service| {
         let mut socket = demo.socket.clone();
         let transport = if scheme == "udp" { Transport::Udp } else { Transport::Tcp };
-        socket.merge_under(&SocketOptions::defaults(transport));
+        socket.merge_under(&SocketOptions::defaults(transport, service.publishes()));
         Listen {
             url: format!("{scheme}://{}", at(port)),
             addr: at(port),

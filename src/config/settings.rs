@@ -136,7 +136,8 @@ impl Settings {
         fill(&mut parsed.ask, &scope.applicable(&self.ask));
         parsed.socket.merge_under(&self.socket.only_for(transport));
         scope.check_merged(&parsed.socket)?;
-        parsed.socket.merge_under(&SocketOptions::defaults(transport));
+        let publishes = parsed.service.publishes();
+        parsed.socket.merge_under(&SocketOptions::defaults(transport, publishes));
         Ok(Listen {
             url: url.text.clone(),
             addr: parsed.host.resolve(parsed.port, host)?,

@@ -163,6 +163,7 @@ impl<'a> Socket<'a> {
             Opt::DeferAccept => self.set_number(libc::IPPROTO_TCP, libc::TCP_DEFER_ACCEPT, n),
             Opt::FastOpen => self.set_number(libc::IPPROTO_TCP, libc::TCP_FASTOPEN, n),
             Opt::Ttl => self.write_ttl(n),
+            Opt::Timestamp => self.set_number(libc::SOL_SOCKET, libc::SO_TIMESTAMPNS, n),
             // listen(2) takes it.
             Opt::Backlog => Ok(()),
         }
@@ -197,6 +198,7 @@ impl<'a> Socket<'a> {
             Opt::FastOpen => self.get_number(libc::IPPROTO_TCP, libc::TCP_FASTOPEN)?,
             Opt::Ttl if self.v6 => sock.unicast_hops_v6()?,
             Opt::Ttl => sock.ttl_v4()?,
+            Opt::Timestamp => self.get_number(libc::SOL_SOCKET, libc::SO_TIMESTAMPNS)?,
         };
         Ok(Value::Number(number))
     }

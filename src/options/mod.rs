@@ -92,10 +92,11 @@ impl fmt::Display for OptionError {
 impl std::error::Error for OptionError {}
 
 impl SocketOptions {
-    /// The defaults of a kind of socket.
-    pub fn defaults(transport: Transport) -> Self {
+    /// The defaults of a kind of socket. Those for what is received are left
+    /// out where nobody publishes.
+    pub fn defaults(transport: Transport, publishes: bool) -> Self {
         let mut options = Self::default();
-        for row in &TABLE {
+        for row in TABLE.iter().filter(|row| publishes || row.opt != Opt::Timestamp) {
             let text = match transport {
                 Transport::Tcp => row.default_tcp,
                 Transport::Udp => row.default_udp,
@@ -161,6 +162,11 @@ impl SocketOptions {
     /// receive, because the kernel leaves that mode by itself (`tcp(7)`).
     pub fn quickack(&self) -> bool {
         self.get(Opt::QuickAck) == Some(&Value::Number(1))
+    }
+
+    /// True if the kernel is to say when it had what is received.
+    pub fn is_stamped(&self) -> bool {
+        self.get(Opt::Timestamp) == Some(&Value::Number(1))
     }
 
     /// Refuses what can't be on a listener whose clients wait for the server

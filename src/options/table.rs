@@ -24,6 +24,7 @@ pub enum Opt {
     DeferAccept,
     FastOpen,
     Ttl,
+    Timestamp,
 }
 
 /// How an option's value is written and in which unit the kernel takes it.
@@ -115,7 +116,7 @@ const PLAIN: Row = Row {
 };
 
 /// Every option, indexed by [`Opt`].
-pub const TABLE: [Row; 16] = [
+pub const TABLE: [Row; 17] = [
     Row {
         opt: Opt::NoDelay,
         name: "nodelay",
@@ -310,6 +311,18 @@ pub const TABLE: [Row; 16] = [
         kind: Kind::Number,
         range: (1, 255),
         sample: "64",
+        udp: true,
+        ..PLAIN
+    },
+    Row {
+        opt: Opt::Timestamp,
+        name: "timestamp",
+        constant: "SO_TIMESTAMPNS",
+        man: "socket(7)",
+        purpose: "residence counts from the kernel's receipt of a publisher's bytes, not from ours",
+        bare: "on",
+        default_tcp: "on",
+        default_udp: "on",
         udp: true,
         ..PLAIN
     },

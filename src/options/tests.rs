@@ -68,7 +68,7 @@ fn the_table_is_indexed_by_its_options_and_its_texts_parse() {
     }
     let names: Vec<&str> = TABLE.iter().map(|row| row.name).collect();
     let mut contract: Vec<&str> = "nodelay quickack notsent_lowat user_timeout cc rcvbuf sndbuf \
-        busy_poll priority dscp incoming_cpu keepalive backlog defer_accept fastopen ttl"
+        busy_poll priority dscp incoming_cpu keepalive backlog defer_accept fastopen ttl timestamp"
         .split_whitespace()
         .collect();
     let mut sorted = names.clone();
@@ -143,13 +143,13 @@ fn misspelt_values_are_named_with_what_is_accepted() {
 fn merging_fills_only_what_is_unset() {
     let mut url = options("nodelay=off ttl=4");
     url.merge_under(&options("nodelay=on backlog=7"));
-    url.merge_under(&SocketOptions::defaults(Transport::Tcp));
+    url.merge_under(&SocketOptions::defaults(Transport::Tcp, false));
     assert_eq!(
         url,
         options("nodelay=off ttl=4 backlog=7 notsent_lowat=16K user_timeout=10s keepalive=10s")
     );
     assert_eq!(url.only_for(Transport::Udp), options("ttl=4"), "UDP sockets have no TCP options");
-    assert_eq!(SocketOptions::defaults(Transport::Udp), options("rcvbuf=4M"));
+    assert_eq!(SocketOptions::defaults(Transport::Udp, true), options("rcvbuf=4M timestamp"));
     assert_eq!(url.backlog(), 7);
     assert_eq!(SocketOptions::default().backlog(), libc::SOMAXCONN);
     assert!(options("quickack").quickack());
@@ -162,7 +162,7 @@ fn a_listener_grants_every_option_and_its_connections_inherit_them() {
     let asked = options(
         "nodelay notsent_lowat=16K user_timeout=9s cc=reno rcvbuf=64K sndbuf=96K busy_poll=off \
          dscp=af41 priority=5 incoming_cpu=0 keepalive=11s backlog=33 defer_accept=1s fastopen=16 \
-         ttl=7 quickack=off",
+         ttl=7 timestamp quickack=off",
     );
     for domain in domains() {
         let listener = Socket::new(domain, Type::STREAM.cloexec(), None).unwrap();
@@ -171,7 +171,7 @@ fn a_listener_grants_every_option_and_its_connections_inherit_them() {
             rendered(&granted),
             "nodelay=on notsent_lowat=16K user_timeout=9s cc=reno rcvbuf=64K sndbuf=96K \
              busy_poll=off dscp=34 priority=5 incoming_cpu=0 keepalive=11s defer_accept=1s \
-             fastopen=16 ttl=7"
+             fastopen=16 ttl=7 timestamp=on"
                 .split_whitespace()
                 .collect::<Vec<_>>()
         );
@@ -211,7 +211,7 @@ fn a_listener_grants_every_option_and_its_connections_inherit_them() {
 fn the_defaults_are_granted_and_keepalive_can_be_turned_off() {
     let listener = Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();
     let granted =
-        SocketOptions::defaults(Transport::Tcp).prepare_listener(listener.as_fd()).unwrap();
+        SocketOptions::defaults(Transport::Tcp, false).prepare_listener(listener.as_fd()).unwrap();
     assert_eq!(
         rendered(&granted),
         ["nodelay=on", "notsent_lowat=16K", "user_timeout=10s", "keepalive=10s"]
@@ -352,7 +352,7 @@ fn without_privilege_clamps_are_notes_and_refusals_say_what_it_takes() {
         let note = granted[0].note.as_deref().unwrap();
         assert!(note.starts_with("clamped by net.core.wmem_max"), "{note}");
         // The default must never stop a server, whatever the machine allows.
-        assert!(SocketOptions::defaults(Transport::Udp).apply_udp(socket.as_fd()).is_ok());
+        assert!(SocketOptions::defaults(Transport::Udp, true).apply_udp(socket.as_fd()).is_ok());
         let why = |text: &str| options(text).apply_udp(socket.as_fd()).unwrap_err();
         assert_eq!(
             why("priority=7").to_string(),

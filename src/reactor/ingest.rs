@@ -105,6 +105,7 @@ fn pump<S: Socket>(
         return Ok(Read::Drop);
     };
     let stream = publisher.stream;
+    let site = &sites.list[conn.listener];
     let (mut bytes, mut calls) = (0, 0);
     let outcome = loop {
         if bytes >= INGEST_BYTES || calls >= INGEST_CALLS {
@@ -116,14 +117,19 @@ fn pump<S: Socket>(
         };
         let space = ingest.space();
         let room = space.len();
-        let len = match conn.socket.recv(space) {
-            Ok(0) => break Pumped::End,
-            Ok(len) => len,
+        let received = match site.is_stamped {
+            true => conn.socket.recv_stamped(space),
+            false => conn.socket.recv(space).map(|len| (len, None)),
+        };
+        let (len, stamp) = match received {
+            Ok((0, _)) => break Pumped::End,
+            Ok(received) => received,
             Err(why) if why.kind() == io::ErrorKind::WouldBlock => break Pumped::Idle,
             Err(why) => return Err(why),
         };
+        ingest.stream.waited = turn.wall.waited(stamp, turn.now);
         (bytes, calls) = (bytes + len, calls + 1);
-        if sites.list[conn.listener].quickack {
+        if site.quickack {
             conn.socket.acknowledge();
         }
         match take(publisher, len, turn, streams) {

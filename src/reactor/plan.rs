@@ -74,6 +74,15 @@ pub enum Service {
 }
 
 impl Service {
+    /// Whether what comes in on it can be a stream.
+    pub const fn publishes(&self) -> bool {
+        match self {
+            Self::TcpPublish { .. } | Self::UdpPublish { .. } | Self::Http => true,
+            Self::TcpSubscribe { .. } | Self::TcpEcho | Self::UdpEcho => false,
+            Self::UdpSubscribe { .. } => false,
+        }
+    }
+
     /// Whether it is served over TCP.
     pub const fn is_tcp(&self) -> bool {
         match self {

@@ -1,6 +1,7 @@
-//! Residence: from the arrival of a frame's last byte to after the send that
-//! accepted it, for each subscriber and stream. Bursts are left out: they are
-//! old when they are asked for.
+//! Residence: from the kernel's receipt of a frame's last byte, or our own
+//! where it says nothing of it, to after the send that accepted it, for each
+//! subscriber and stream. Bursts are left out: they are old when they are
+//! asked for.
 //!
 //! The clock is read every few sends and when a phase ends, not for each
 //! frame: sends between two reads are taken to have been equally long.
@@ -10,7 +11,9 @@ use super::slab::{Key, Slab};
 use super::streams::Streams;
 use super::turn::Turn;
 use crate::base::{Histogram, Instant, Position};
+use crate::limits::WALL_TIME;
 use crate::relay::View;
+use crate::sys::clock::{Clock, Stamp};
 
 /// What one send has brought to a subscriber.
 #[derive(Clone, Copy, Debug)]
@@ -76,6 +79,30 @@ pub(super) fn settle<S>(turn: &mut Turn, streams: &mut Streams, conns: &mut Slab
     *timed = 0;
 }
 
+/// The kernel's stamps, on this shard's clock.
+#[derive(Debug, Default)]
+pub struct Wall {
+    /// How far the one is ahead of the other, in nanoseconds.
+    lead: u64,
+    /// Who sets the time changes that: it is looked at again then.
+    until: Instant,
+}
+
+impl Wall {
+    /// How long the kernel had had by `now` what it stamped then, in
+    /// nanoseconds; 0: not known.
+    pub(super) fn waited(&mut self, stamp: Option<Stamp>, now: Instant) -> u32 {
+        let Some(stamp) = stamp else { return 0 };
+        if now >= self.until {
+            self.lead = Clock::lead();
+            self.until = now + WALL_TIME;
+        }
+        // Longer than four seconds: somebody has set the time.
+        let waited = now.since(stamp.at(self.lead)).as_nanos();
+        u32::try_from(waited).map_or(0, |waited| waited.max(1))
+    }
+}
+
 /// When the frames of a stretch arrived, and how many did at once.
 #[derive(Debug, Default)]
 pub(super) struct Stays(Vec<(Instant, u32)>);
@@ -85,17 +112,18 @@ impl Stays {
     pub(super) fn note(&mut self, view: &View, from: Position, to: Position) {
         self.0.clear();
         for span in view.window().spans(from).take_while(|span| span.end <= to) {
+            let received = span.received();
             match self.0.last_mut() {
-                Some((arrival, count)) if *arrival == span.arrival => *count += 1,
-                _ => self.0.push((span.arrival, 1)),
+                Some((known, count)) if *known == received => *count += 1,
+                _ => self.0.push((received, 1)),
             }
         }
     }
 
     /// Counts that as many subscribers had them at `at`.
     pub(super) fn record(&self, at: Instant, subscribers: u32, into: &mut Histogram) {
-        for (arrival, count) in &self.0 {
-            into.record_all(at.since(*arrival), count.saturating_mul(subscribers));
+        for (received, count) in &self.0 {
+            into.record_all(at.since(*received), count.saturating_mul(subscribers));
         }
     }
 }
@@ -193,6 +221,13 @@ mod tests {
             self.streams.mark_dirty(self.stream, &mut self.turn);
         }
 
+        /// A line that the kernel has had for so long.
+        fn publish_late(&mut self, bytes: &[u8], waited: Duration) {
+            let nanos = waited.as_nanos() as u32;
+            self.streams.ingest(self.stream).unwrap().stream.waited = nanos;
+            self.publish(bytes);
+        }
+
         fn fan_out(&mut self) {
             let Self { turn, streams, conns, .. } = self;
             fanout::live(turn, streams, conns, &mut Ports::default());
@@ -227,6 +262,36 @@ mod tests {
         rig.publish(b"three\n");
         rig.fan_out();
         assert_eq!(rig.counts(), (vec![3, 3, 3, 1], 10));
+    }
+
+    #[test]
+    fn what_the_kernel_had_for_long_has_stayed_for_long() {
+        let mut rig = Rig::new();
+        rig.join();
+        rig.fan_out();
+        for late in [Duration::ZERO, Duration::from_millis(3), Duration::from_millis(500)] {
+            let before = rig.own(rig.keys[0]).map_or(Duration::ZERO, Histogram::sum);
+            rig.turn.read_clock();
+            rig.publish_late(b"line\n", late);
+            rig.fan_out();
+            let stayed = rig.own(rig.keys[0]).unwrap().sum() - before;
+            assert_eq!(stayed, late + STEP);
+        }
+    }
+
+    #[test]
+    fn stamps_are_told_on_our_clock_and_a_set_clock_is_not_believed() {
+        let mut wall = Wall::default();
+        let now = Clock::now();
+        let stamp = |ago: Duration| {
+            let at = now.as_nanos() + Clock::lead() - ago.as_nanos() as u64;
+            Some(Stamp::from_nanos(at))
+        };
+        let waited = wall.waited(stamp(Duration::from_millis(7)), now);
+        assert!((6_900_000..7_100_000).contains(&waited), "{waited}");
+        assert_eq!(wall.waited(None, now), 0);
+        assert_eq!(wall.waited(stamp(Duration::from_secs(3600)), now), 0);
+        assert!(wall.waited(stamp(Duration::ZERO), now) < 100_000, "known, and next to nothing");
     }
 
     #[test]

@@ -19,6 +19,8 @@ pub struct Site {
     pub settings: Settings,
     /// `quickack`: to be set again after each receive.
     pub quickack: bool,
+    /// `timestamp`: the kernel says when it had what is received.
+    pub is_stamped: bool,
 }
 
 impl Site {
@@ -30,6 +32,7 @@ impl Site {
             service: listen.service.clone(),
             settings: Settings::of(&listen.ask),
             quickack: listen.socket.quickack(),
+            is_stamped: listen.socket.is_stamped(),
         }
     }
 }

@@ -52,6 +52,7 @@ fn stream(fan: &Fanout, turn: &Turn) -> StreamSnapshot {
         continuity_errors: framing.continuity_errors,
         skipped_bytes: framing.skipped_bytes,
         residence: fan.residence.clone(),
+        is_stamped: stream.is_some_and(|stream| stream.stats.is_stamped),
     }
 }
 

@@ -7,7 +7,7 @@
 use super::control::Control;
 use super::hot::Hot;
 use super::recorder::Recorder;
-use super::residence::Deliveries;
+use super::residence::{Deliveries, Wall};
 use super::slab::Key;
 use crate::base::Instant;
 use crate::limits::SCRATCH_BYTES;
@@ -32,6 +32,8 @@ pub struct Turn {
     pub recorder: Recorder,
     /// What has been sent and is still to be timed.
     pub deliveries: Deliveries,
+    /// When the kernel had what is received.
+    pub wall: Wall,
     /// Sockets that are asked without being told, while the shard spins.
     pub hot: Hot,
     /// The messages of the flush at hand.
@@ -54,6 +56,7 @@ impl Turn {
             counters: Counters::default(),
             recorder: Recorder::default(),
             deliveries: Deliveries::default(),
+            wall: Wall::default(),
             hot: Hot::default(),
             messages: Messages::default(),
             scratch: vec![0; SCRATCH_BYTES].into_boxed_slice(),

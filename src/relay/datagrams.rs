@@ -151,7 +151,10 @@ mod tests {
             }
             tail.fill(len);
             let end = tail.position() + len as u64;
-            tail.commit(len, std::iter::once(Frame { end, arrival: Instant::ZERO, leave: true }));
+            tail.commit(
+                len,
+                std::iter::once(Frame { end, arrival: Instant::ZERO, waited: 0, leave: true }),
+            );
         }
         window
     }

@@ -27,6 +27,8 @@ pub struct StreamStats {
     moved_bytes: u64,
     /// Datagrams that were no part of the stream.
     pub dropped_datagrams: u64,
+    /// The kernel says when it had its bytes.
+    pub is_stamped: bool,
 }
 
 /// Why a publisher's bytes were not taken.
@@ -65,6 +67,9 @@ pub struct Stream {
     pub stats: StreamStats,
     /// The other shards that follow it.
     pub branches: Branches,
+    /// How long the kernel had had what is about to be received, in
+    /// nanoseconds; 0: not known.
+    pub waited: u32,
     framing: Framing,
     marks: Marks,
     tail: Tail,
@@ -90,6 +95,7 @@ impl Stream {
         let stream = Self {
             stats: StreamStats::default(),
             branches: Branches::default(),
+            waited: 0,
             framing,
             marks: Marks::default(),
             tail,
@@ -277,10 +283,11 @@ impl Stream {
     /// Carries a step out: skips, commits, publishes join points.
     fn apply(&mut self, step: Step, now: Instant, view: &mut View) {
         self.tail.skip(step.skip);
-        let frames = self.marks.frames.drain(..);
+        let (waited, frames) = (self.waited, self.marks.frames.drain(..));
+        self.stats.is_stamped |= waited > 0;
         self.tail.commit(
             step.keep,
-            frames.map(|mark| Frame { end: mark.end, arrival: now, leave: mark.leave }),
+            frames.map(|mark| Frame { end: mark.end, arrival: now, waited, leave: mark.leave }),
         );
         for mark in self.marks.joins.drain(..) {
             let arrival = view.window.arrival(mark.position).unwrap_or(now);

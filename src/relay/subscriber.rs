@@ -521,7 +521,7 @@ mod tests {
         let mut late = Subscriber::new(&settings, Form::Plain, now);
         assert!(!early.begin(&window, AUTO, now) && !late.begin(&window, AUTO, now));
         tail.fill(5);
-        let frame = Frame { end: Position(5), arrival: now, leave: true };
+        let frame = Frame { end: Position(5), arrival: now, waited: 0, leave: true };
         tail.commit(5, std::iter::once(frame));
         assert!(early.begin(&window, RAW, now) && late.begin(&window, RAW, now));
         assert_eq!((early.position(), late.position()), (Position(0), Position(5)));

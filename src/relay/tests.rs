@@ -54,7 +54,7 @@ impl Ring {
         self.tail.space()[..bytes.len()].copy_from_slice(bytes);
         self.tail.fill(bytes.len());
         let end = start + bytes.len() as u64;
-        let frame = Frame { end, arrival: at(millis), leave };
+        let frame = Frame { end, arrival: at(millis), waited: 0, leave };
         self.tail.commit(bytes.len(), std::iter::once(frame));
         start
     }

@@ -68,6 +68,8 @@ pub struct StreamSnapshot {
     pub skipped_bytes: u64,
     /// How long frames stayed, for every subscriber.
     pub residence: Histogram,
+    /// That counts from the kernel's receipt, not from the server's.
+    pub is_stamped: bool,
 }
 
 impl StreamSnapshot {

@@ -79,7 +79,8 @@ fn fields(text: &mut String, stream: &StreamSnapshot) {
         "\"name\":\"{}\",\"epoch\":{},\"framing\":\"{}\",\"subscribers\":{},\
              \"waiting\":{},\"behind\":{},\"position\":{},\"window_bytes\":{},\
              \"received_bytes\":{},\"moved_bytes\":{},\"newest_frame_age_ns\":{},\
-             \"continuity_errors\":{},\"skipped_bytes\":{},\"residence_ns\":{}",
+             \"continuity_errors\":{},\"skipped_bytes\":{},\"residence_from\":\"{}\",\
+             \"residence_ns\":{}",
         stream.name,
         stream.epoch,
         stream.kind.label(),
@@ -93,6 +94,7 @@ fn fields(text: &mut String, stream: &StreamSnapshot) {
         age.map_or("null".to_owned(), |age| age.to_string()),
         stream.continuity_errors,
         stream.skipped_bytes,
+        if stream.is_stamped { "kernel" } else { "ingest" },
         quantiles(&stream.residence),
     );
 }
@@ -200,6 +202,7 @@ mod tests {
             continuity_errors: 0,
             skipped_bytes: 0,
             residence: Histogram::default(),
+            is_stamped: false,
         }
     }
 

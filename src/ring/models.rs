@@ -26,7 +26,7 @@ fn commit(tail: &mut Tail) {
     let at = tail.position();
     tail.space()[0] = at.0 as u8;
     tail.fill(1);
-    let frame = Frame { end: at + 1, arrival: Instant::ZERO, leave: true };
+    let frame = Frame { end: at + 1, arrival: Instant::ZERO, waited: 0, leave: true };
     tail.commit(1, std::iter::once(frame));
 }
 

@@ -60,8 +60,10 @@ const SEALED: u32 = 1 << 31;
 pub struct Frame {
     /// Position just past its last byte; it starts where the last one ended.
     pub end: Position,
-    /// When its last byte arrived.
+    /// When its last byte arrived here.
     pub arrival: Instant,
+    /// How long the kernel had had it by then, in nanoseconds; 0: not known.
+    pub waited: u32,
     /// A subscriber may leave the stream just before it.
     pub leave: bool,
 }

@@ -168,8 +168,8 @@ impl Pair {
             let end = Position((at + whole * n / frames) as u64);
             let leave = self.clock.is_multiple_of(3);
             if end > start {
-                self.model.frames.push(Span { start, end, arrival, leave });
-                marks.push(Frame { end, arrival, leave });
+                self.model.frames.push(Span { start, end, arrival, waited: 0, leave });
+                marks.push(Frame { end, arrival, waited: 0, leave });
                 start = end;
             }
         }
@@ -312,7 +312,10 @@ fn a_full_list_takes_no_more() {
         tail.fill(1);
         window.push(tail.reader());
         let end = Position(n as u64 + 1);
-        tail.commit(1, std::iter::once(Frame { end, arrival: Instant::ZERO, leave: true }));
+        tail.commit(
+            1,
+            std::iter::once(Frame { end, arrival: Instant::ZERO, waited: 0, leave: true }),
+        );
         drop(tail.seal());
     }
     let mut slices = room();
@@ -351,6 +354,6 @@ fn a_segment_within_a_frame_is_as_old_as_the_frame() {
     assert_eq!(window.oldest_arrival(), None, "its frame is still arriving");
     tail.fill(1);
     let (end, arrival) = (Position(301), Instant::from_nanos(9));
-    tail.commit(1, std::iter::once(Frame { end, arrival, leave: true }));
+    tail.commit(1, std::iter::once(Frame { end, arrival, waited: 0, leave: true }));
     assert_eq!(window.oldest_arrival(), Some(arrival));
 }

@@ -28,10 +28,20 @@ pub struct Span {
     pub start: Position,
     /// Just past its last byte.
     pub end: Position,
-    /// When its last byte arrived.
+    /// When its last byte arrived here.
     pub arrival: Instant,
+    /// How long the kernel had had it by then, in nanoseconds; 0: not known.
+    pub waited: u32,
     /// A subscriber may leave the stream just before it.
     pub leave: bool,
+}
+
+impl Span {
+    /// When the kernel had its last byte, as far as that is known.
+    pub fn received(&self) -> Instant {
+        let nanos = self.arrival.as_nanos().saturating_sub(u64::from(self.waited));
+        Instant::from_nanos(nanos)
+    }
 }
 
 /// The part of a stream that one shard can read.
@@ -149,7 +159,8 @@ impl Window {
         let mut start =
             before.checked_sub(1).map_or_else(|| self.frame_start(first), |last| frames[last].end);
         self.segments.iter().skip(first).flat_map(SegRef::frames).skip(before).map(move |frame| {
-            let span = Span { start, end: frame.end, arrival: frame.arrival, leave: frame.leave };
+            let Frame { end, arrival, waited, leave } = *frame;
+            let span = Span { start, end, arrival, waited, leave };
             start = frame.end;
             span
         })
@@ -328,8 +339,8 @@ mod tests {
             let leave = n.is_multiple_of(3);
             let end = start + len;
             tail.fill(rest);
-            tail.commit(rest, std::iter::once(Frame { end, arrival, leave }));
-            spans.push(Span { start, end, arrival, leave });
+            tail.commit(rest, std::iter::once(Frame { end, arrival, waited: 0, leave }));
+            spans.push(Span { start, end, arrival, waited: 0, leave });
             start = end;
         }
         (window, spans)

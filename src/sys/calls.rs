@@ -10,7 +10,7 @@ use std::io;
 /// Calls of the data path.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Call {
-    /// recv(2) on a connection.
+    /// recv(2) on a connection, or recvmsg(2) where times are asked for.
     Recv,
     /// send(2) on a connection.
     Send,

@@ -7,6 +7,41 @@
 
 use crate::base::Instant;
 
+/// A moment as the kernel stamps what arrives: `CLOCK_REALTIME`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Stamp(u64);
+
+impl Stamp {
+    /// So many nanoseconds after 1970 began.
+    pub const fn from_nanos(nanos: u64) -> Self {
+        Self(nanos)
+    }
+
+    /// On the monotonic clock, which that one is `lead` nanoseconds ahead of.
+    pub const fn at(self, lead: u64) -> Instant {
+        Instant::from_nanos(self.0.saturating_sub(lead))
+    }
+}
+
+impl From<libc::timespec> for Stamp {
+    fn from(time: libc::timespec) -> Self {
+        Self::from_nanos(nanos(time))
+    }
+}
+
+const fn nanos(time: libc::timespec) -> u64 {
+    time.tv_sec as u64 * 1_000_000_000 + time.tv_nsec as u64
+}
+
+fn read(clock: libc::clockid_t) -> u64 {
+    let mut time = libc::timespec { tv_sec: 0, tv_nsec: 0 };
+    // SAFETY: `time` is a live timespec that the call may write.
+    let done = unsafe { libc::clock_gettime(clock, &raw mut time) };
+    // The call fails on an unknown clock or a bad address alone.
+    debug_assert_eq!(done, 0, "both clocks exist on every Linux");
+    nanos(time)
+}
+
 /// The kernel's monotonic clock.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Clock;
@@ -15,12 +50,13 @@ impl Clock {
     /// `CLOCK_MONOTONIC`, in nanoseconds since some point before boot; shared
     /// by every process of the machine. Some 20 ns through the vDSO.
     pub fn now() -> Instant {
-        let mut time = libc::timespec { tv_sec: 0, tv_nsec: 0 };
-        // SAFETY: `time` is a live timespec that the call may write.
-        let done = unsafe { libc::clock_gettime(libc::CLOCK_MONOTONIC, &raw mut time) };
-        // The call fails on an unknown clock or a bad address alone.
-        debug_assert_eq!(done, 0, "CLOCK_MONOTONIC exists on every Linux");
-        Instant::from_nanos(time.tv_sec as u64 * 1_000_000_000 + time.tv_nsec as u64)
+        Instant::from_nanos(read(libc::CLOCK_MONOTONIC))
+    }
+
+    /// How far the clock that [`Stamp`]s are of is ahead of this one, in
+    /// nanoseconds. It changes when somebody sets the time.
+    pub fn lead() -> u64 {
+        read(libc::CLOCK_REALTIME).saturating_sub(read(libc::CLOCK_MONOTONIC))
     }
 
     /// A counter that runs at a constant rate and costs a few nanoseconds to

@@ -7,8 +7,10 @@
 
 use super::address::{Destination, RawAddr};
 use super::calls::{Call, counted};
+use super::clock::Stamp;
+use super::control::{Control, notes};
 use super::socket::{Udp, message, send_message};
-use crate::limits::{CONTROL_BYTES, DATAGRAM_BATCH, DATAGRAM_SPACE, RECEIVE_BATCH};
+use crate::limits::{DATAGRAM_BATCH, DATAGRAM_SPACE, RECEIVE_BATCH};
 use std::fmt;
 use std::io::{self, IoSlice};
 use std::mem;
@@ -29,6 +31,8 @@ pub struct Received {
     /// Datagrams that this socket has lost so far for want of buffer, wrapping;
     /// `None` before the first loss, and without [`Udp::enable_rxq_ovfl`].
     pub drops: Option<u32>,
+    /// When the kernel had it, if it was asked to say so.
+    pub stamp: Option<Stamp>,
     /// The space was too small; the rest is lost.
     pub truncated: bool,
 }
@@ -48,8 +52,7 @@ impl Udp {
         header.msg_namelen = RawAddr::LEN;
         header.msg_iov = &raw mut slice;
         header.msg_iovlen = 1;
-        header.msg_control = control.0.as_mut_ptr().cast();
-        header.msg_controllen = size_of::<Control>() as _;
+        (header.msg_control, header.msg_controllen) = control.room();
         let fd = self.as_raw_fd();
         let len = counted(Call::RecvMsg, || {
             // SAFETY: the header points at the space, an address and control
@@ -78,14 +81,6 @@ impl Udp {
     }
 }
 
-/// Room for what the kernel says beside the bytes, aligned as it wants it.
-#[repr(C, align(8))]
-struct Control([u64; CONTROL_BYTES / 8]);
-
-impl Control {
-    const EMPTY: Self = Self([0; CONTROL_BYTES / 8]);
-}
-
 /// What a message that was received says.
 ///
 /// # Safety
@@ -98,6 +93,7 @@ unsafe fn received(header: &libc::msghdr, len: usize, from: &RawAddr) -> io::Res
         stride: notes.stride.unwrap_or(len).max(1),
         from: from.decode()?,
         drops: notes.drops,
+        stamp: notes.stamp,
         truncated: header.msg_flags & libc::MSG_TRUNC != 0,
     })
 }
@@ -159,8 +155,7 @@ impl Incoming {
             header.msg_hdr.msg_namelen = RawAddr::LEN;
             header.msg_hdr.msg_iov = &raw mut slot.slice;
             header.msg_hdr.msg_iovlen = 1;
-            header.msg_hdr.msg_control = slot.control.0.as_mut_ptr().cast();
-            header.msg_hdr.msg_controllen = size_of::<Control>() as _;
+            (header.msg_hdr.msg_control, header.msg_hdr.msg_controllen) = slot.control.room();
         }
         let (start, len) = (self.headers.as_mut_ptr(), self.headers.len() as libc::c_uint);
         let taken = counted(Call::RecvMmsg, || {
@@ -188,63 +183,6 @@ impl Incoming {
         let received = unsafe { received(&header.msg_hdr, len, &slot.from) }?;
         Ok((received, slot.space.get(..len).unwrap_or_default()))
     }
-}
-
-/// What the kernel says beside the bytes.
-#[derive(Default)]
-struct Notes {
-    stride: Option<usize>,
-    drops: Option<u32>,
-}
-
-/// Reads the control messages.
-///
-/// # Safety
-/// recvmsg(2) filled `header`, and its control room is still there.
-unsafe fn notes(header: &libc::msghdr) -> Notes {
-    let mut found = Notes::default();
-    // SAFETY: the control fields are the kernel's (the caller).
-    let mut next = unsafe { libc::CMSG_FIRSTHDR(header) };
-    // SAFETY: the macros answer null or a whole header within the room, whose
-    // alignment the u64s of the room give.
-    while !next.is_null() {
-        // The pointer, not a reference to the header alone, leads to the data
-        // behind it.
-        // SAFETY: see above.
-        let note = unsafe { next.read() };
-        match (note.cmsg_level, note.cmsg_type) {
-            (libc::SOL_UDP, libc::UDP_GRO) => {
-                // SAFETY: `next` is a message of this room.
-                let stride = unsafe { number(next, &note) };
-                found.stride = stride.and_then(|n| usize::try_from(n).ok());
-            }
-            (libc::SOL_SOCKET, libc::SO_RXQ_OVFL) => {
-                // SAFETY: `next` is a message of this room.
-                found.drops = unsafe { number(next, &note) };
-            }
-            _ => {}
-        }
-        // SAFETY: as for the first one.
-        next = unsafe { libc::CMSG_NXTHDR(header, next) };
-    }
-    found
-}
-
-/// The 32-bit number that a control message carries, if it has the room.
-///
-/// # Safety
-/// `at` points at `note` in the control room, followed by as many bytes of data
-/// as it says.
-unsafe fn number(at: *const libc::cmsghdr, note: &libc::cmsghdr) -> Option<u32> {
-    // SAFETY: arithmetic on a length.
-    let whole = unsafe { libc::CMSG_LEN(size_of::<u32>() as u32) };
-    if note.cmsg_len < whole as _ {
-        return None;
-    }
-    // SAFETY: arithmetic on an address.
-    let data = unsafe { libc::CMSG_DATA(at) };
-    // SAFETY: four bytes of data are there, by the check above (the caller).
-    Some(unsafe { data.cast::<u32>().read_unaligned() })
 }
 
 /// What one header of a batch sends: a datagram, or several that the kernel

@@ -3,6 +3,7 @@
 
 use super::*;
 use crate::limits::DATAGRAM_BYTES;
+use crate::sys::clock::Clock;
 use crate::sys::interfaces;
 use crate::sys::socket::Reuse;
 use crate::sys::sockopt;
@@ -10,6 +11,7 @@ use crate::sys::testing::{loopbacks, unblocked, wait_for};
 use socket2::SockRef;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::os::unix::net::UnixDatagram;
+use std::time::Duration;
 
 fn udp(addr: SocketAddr) -> Udp {
     Udp::bind(addr, Reuse::No, |_| Ok(())).unwrap()
@@ -44,6 +46,7 @@ fn a_datagram_arrives_whole_with_its_sender() {
             stride: 9,
             from: here.local_addr().unwrap(),
             drops: None,
+            stamp: None,
             truncated: false,
         };
         assert_eq!(got, expected);
@@ -357,4 +360,25 @@ fn what_is_no_group_or_interface_is_refused_by_name() {
     assert!(error.to_string().starts_with("iface no-such-if0: no such"), "{error}");
     let error = here.multicast_out(Some(300), None).unwrap_err();
     assert!(error.to_string().starts_with("multicast ttl 300: "), "{error}");
+}
+
+#[test]
+fn the_kernel_says_when_it_had_a_datagram() {
+    for addr in loopbacks() {
+        let (here, there) = (udp(addr), udp(addr));
+        sockopt::set(there.as_fd(), libc::SOL_SOCKET, libc::SO_TIMESTAMPNS, 1).unwrap();
+        // The kernel begins to stamp a moment after it was asked; until then it
+        // gives the time of the receive.
+        wait_for("a stamp", || {
+            let before = Clock::now();
+            here.send_to(b"nearlight", there.local_addr().unwrap()).unwrap();
+            let sent = Clock::now();
+            while Clock::now().since(sent) < Duration::from_millis(5) {}
+            let stamp = take(&there, 64).0.stamp.expect("it was asked for");
+            let at = stamp.at(Clock::lead());
+            // Whoever disciplines the clocks may part them by microseconds.
+            let slack = Duration::from_millis(1);
+            (before < at + slack && at < sent + slack).then_some(())
+        });
+    }
 }

@@ -9,6 +9,7 @@ pub mod address;
 pub mod affinity;
 pub mod calls;
 pub mod clock;
+mod control;
 pub mod datagram;
 pub mod error;
 pub mod icmp;

@@ -6,6 +6,8 @@
 )]
 
 use super::calls::{Call, counted};
+use super::clock::Stamp;
+use super::control::{Control, notes};
 use super::error::{SysError, SysResult};
 use socket2::{Domain, Protocol, SockAddr, SockRef, Type};
 use std::io::{self, IoSlice};
@@ -24,6 +26,15 @@ pub trait Socket: Send + 'static {
     /// The kernel's, and `InvalidInput` for an empty `space`, whose `Ok(0)`
     /// would look like an end.
     fn recv(&mut self, space: &mut [u8]) -> io::Result<usize>;
+
+    /// The same, with when the kernel had the last byte, if it was asked to say
+    /// so (`SO_TIMESTAMPNS`, socket(7)).
+    ///
+    /// # Errors
+    /// As [`recv`](Self::recv).
+    fn recv_stamped(&mut self, space: &mut [u8]) -> io::Result<(usize, Option<Stamp>)> {
+        Ok((self.recv(space)?, None))
+    }
 
     /// Sends the slices in order, as far as there is room; answers the bytes
     /// taken, over all slices.
@@ -73,6 +84,28 @@ impl Socket for Tcp {
             // is memory borrowed for this call.
             unsafe { libc::recv(fd, start, len, libc::MSG_DONTWAIT) }
         })
+    }
+
+    /// recvmsg(2) with `MSG_DONTWAIT`.
+    fn recv_stamped(&mut self, space: &mut [u8]) -> io::Result<(usize, Option<Stamp>)> {
+        if space.is_empty() {
+            return Err(io::ErrorKind::InvalidInput.into());
+        }
+        let mut control = Control::EMPTY;
+        let mut slice = libc::iovec { iov_base: space.as_mut_ptr().cast(), iov_len: space.len() };
+        let mut header = message();
+        (header.msg_iov, header.msg_iovlen) = (&raw mut slice, 1);
+        (header.msg_control, header.msg_controllen) = control.room();
+        let fd = self.as_raw_fd();
+        let len = counted(Call::Recv, || {
+            // SAFETY: the header points at the space and at control room, both
+            // borrowed here, with their true lengths. A call that fails leaves
+            // the header as it was.
+            unsafe { libc::recvmsg(fd, &raw mut header, libc::MSG_DONTWAIT) }
+        })?;
+        // SAFETY: the kernel filled the header, whose control room lives here.
+        let notes = unsafe { notes(&header) };
+        Ok((len, notes.stamp))
     }
 
     /// sendmsg(2) with `MSG_DONTWAIT | MSG_NOSIGNAL`; send(2) for one slice,

@@ -2,6 +2,8 @@
 #![expect(unsafe_code, reason = "received bytes are taken, descriptor flags read")]
 
 use super::*;
+use crate::sys::clock::Clock;
+use crate::sys::sockopt;
 use crate::sys::testing::{loopbacks, unblocked, wait_for};
 
 fn listen(addr: SocketAddr) -> TcpListener {
@@ -165,4 +167,35 @@ fn prepare_runs_before_bind_and_its_refusal_stands() {
     let error = Udp::bind(addr, Reuse::No, |_| Err(SysError::refused("SO_X", "", "no".into())))
         .unwrap_err();
     assert_eq!(error.to_string(), "SO_X: no");
+}
+
+#[test]
+fn the_kernel_says_when_it_had_the_last_byte() {
+    for addr in loopbacks() {
+        let listener = listen(addr);
+        sockopt::set(listener.as_fd(), libc::SOL_SOCKET, libc::SO_TIMESTAMPNS, 1).unwrap();
+        let far = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+        let mut far = Tcp::try_from(far).unwrap();
+        let (mut near, _) = unblocked("accept", || listener.accept());
+        let mut space = [0; 64];
+        // The kernel begins to stamp a moment after it was asked.
+        wait_for("a stamp", || {
+            far.send(&[IoSlice::new(b"first")]).unwrap();
+            let before = Clock::now();
+            far.send(&[IoSlice::new(b"last")]).unwrap();
+            let sent = Clock::now();
+            while Clock::now().since(sent) < Duration::from_millis(5) {}
+            let (len, stamp) = near.recv_stamped(&mut space).unwrap();
+            assert_eq!(&space[..len], b"firstlast");
+            let at = stamp?.at(Clock::lead());
+            let slack = Duration::from_millis(1);
+            (before < at + slack && at < sent + slack).then_some(())
+        });
+        // The other end was not asked for it; and nothing is nothing.
+        near.send(&[IoSlice::new(b"back")]).unwrap();
+        let back = unblocked("bytes", || far.recv_stamped(&mut space));
+        assert_eq!(back, (4, None));
+        assert_eq!(near.recv_stamped(&mut space).unwrap_err().kind(), io::ErrorKind::WouldBlock);
+        assert_eq!(near.recv_stamped(&mut []).unwrap_err().kind(), io::ErrorKind::InvalidInput);
+    }
 }

@@ -59,6 +59,7 @@ fn residence_is_told_of_each_stream_and_subscriber() {
     }
     let all = residence(&told()).0;
     assert_eq!(all, residence(&of("tcp")).0 + residence(&of("udp")).0);
+    assert_eq!(told()["residence_from"], "kernel");
     assert_eq!(of("tcp")["state"], "live");
     assert_eq!(of("tcp")["sent_bytes"], 6 * (FRAMES + 1));
     let count = server.metric("residence_seconds_count{stream=\"cam\"}");
@@ -66,4 +67,13 @@ fn residence_is_told_of_each_stream_and_subscriber() {
     let reply =
         wire::ask(server.http(), &wire::request("GET", "/api/streams/none", server.http(), ""));
     assert_eq!(reply.status, 404, "{}", reply.text());
+}
+
+#[test]
+fn without_stamps_it_counts_from_ingest_and_says_so() {
+    let server = Server::start(&["tcp://127.0.0.1:0?publish=cam&framing=lines&timestamp=off"]);
+    let mut publisher = wire::sent(server.at(0), b"first\n");
+    publisher.write_all(b"second\n").expect("it is read");
+    server.wait_for_stream("cam", true);
+    assert_eq!(streams(&server, "/api/streams/cam")["residence_from"], "ingest");
 }

@@ -74,6 +74,7 @@ impl World {
             service,
             settings: Settings::of(ask),
             quickack: false,
+            is_stamped: false,
         };
         let mut list = vec![site(Service::Http, http)];
         for (n, (kind, ask)) in asks.iter().enumerate() {

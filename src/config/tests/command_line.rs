@@ -21,7 +21,8 @@ fn without_listeners_the_defaults_listen_on_loopback() {
         assert!(listen.addr.ip().is_loopback());
         let udp = matches!(listen.service, Service::UdpPublish { .. } | Service::UdpEcho);
         let transport = if udp { Transport::Udp } else { Transport::Tcp };
-        assert_eq!(listen.socket, SocketOptions::defaults(transport));
+        let publishes = listen.service.publishes();
+        assert_eq!(listen.socket, SocketOptions::defaults(transport, publishes));
         assert_eq!(listen.ask, Ask::default());
     }
     assert!(plan.pushes.is_empty() && plan.cpus.is_empty() && plan.allow_hosts.is_empty());
@@ -65,7 +66,7 @@ fn flags_take_their_values_in_every_way() {
         plan("serve --quickack --keepalive --notsent_lowat 32K --listen http://:0 --nodelay");
     assert_eq!(
         asked(&plan.listeners[0]),
-        "nodelay=on quickack=on notsent_lowat=32K user_timeout=10s keepalive=10s"
+        "nodelay=on quickack=on notsent_lowat=32K user_timeout=10s keepalive=10s timestamp=on"
     );
 }
 
@@ -97,9 +98,9 @@ fn urls_win_over_flags_and_flags_go_only_where_they_mean_something() {
     };
     assert_eq!(
         asked(publish),
-        "nodelay=off notsent_lowat=16K user_timeout=5s rcvbuf=1M keepalive=10s"
+        "nodelay=off notsent_lowat=16K user_timeout=5s rcvbuf=1M keepalive=10s timestamp=on"
     );
-    assert_eq!(asked(udp), "rcvbuf=1M");
+    assert_eq!(asked(udp), "rcvbuf=1M timestamp=on");
     assert_eq!(publish.ask.max_lag, Some(Duration::from_secs(1)));
     assert_eq!(publish.ask.policy, Some(Policy::Wait));
     assert_eq!(publish.ask.window, Some(Duration::from_secs(3)));

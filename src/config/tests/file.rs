@@ -67,7 +67,8 @@ priority = 3
     assert_eq!(tcp.ask.framing, Some(Kind::Ts));
     assert_eq!(
         asked(tcp),
-        "nodelay=off notsent_lowat=16K user_timeout=10s rcvbuf=64K priority=3 keepalive=off"
+        "nodelay=off notsent_lowat=16K user_timeout=10s rcvbuf=64K priority=3 keepalive=off \
+         timestamp=on"
     );
 
     let settled = plan(&format!(

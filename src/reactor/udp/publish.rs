@@ -96,6 +96,7 @@ impl Publish {
                     ingest.copy_in(bytes);
                 }
                 turn.counters.received_bytes.add(received.len as u64);
+                ingest.stream.waited = turn.wall.waited(received.stamp, turn.now);
                 ingest.received_datagrams(received.len, received.stride, turn.now);
                 has_new = true;
             }
