@@ -12,13 +12,13 @@ use std::net::{SocketAddr, TcpStream};
 use std::time::Duration;
 
 /// As many as are asked for.
-const SUBSCRIBERS: usize = 9_000;
+const SUBSCRIBERS: usize = 18_000;
 /// Descriptors that either process needs for itself.
 const RESERVE: u64 = 64;
 /// For which CPU time is counted.
 const REST: Duration = Duration::from_secs(5);
 /// Within which everybody must have its frame.
-const PATIENCE: Duration = Duration::from_secs(30);
+const PATIENCE: Duration = Duration::from_secs(90);
 
 /// Measures and prints.
 ///
@@ -28,8 +28,11 @@ pub(crate) fn run(setup: &Setup, is_quick: bool) -> Result<(), Box<dyn Error>> {
     let limit = raise_nofile()?.saturating_sub(RESERVE);
     let most = if is_quick { SUBSCRIBERS / 10 } else { SUBSCRIBERS };
     let wanted = usize::try_from(limit).map_or(most, |limit| limit.min(most));
-    let urls =
-        ["tcp://127.0.0.1:0?publish=bench&framing=len32", "tcp://127.0.0.1:0?subscribe=bench"];
+    let urls = [
+        "tcp://127.0.0.1:0?publish=bench&framing=len32&timeout=5m",
+        "tcp://127.0.0.1:0?subscribe=bench&max_lag=1m",
+        "http://127.0.0.1:0",
+    ];
     let mut args: Vec<String> = ["serve", "-q", "--cpus"].map(str::to_owned).into_iter().collect();
     args.push(setup.server_cpu.to_string());
     args.extend(urls.iter().flat_map(|url| ["--listen".to_owned(), (*url).to_owned()]));
@@ -40,7 +43,7 @@ pub(crate) fn run(setup: &Setup, is_quick: bool) -> Result<(), Box<dyn Error>> {
 }
 
 fn measure(server: &Process, wanted: usize) -> io::Result<()> {
-    let [publish, subscribe] = server.addrs[..] else {
+    let [publish, subscribe, http] = server.addrs[..] else {
         return Err(ErrorKind::AddrNotAvailable.into());
     };
     let mut conns = Vec::new();
@@ -52,6 +55,8 @@ fn measure(server: &Process, wanted: usize) -> io::Result<()> {
     serve(&mut publisher, &mut conns, 1)?;
     let before = server.anonymous();
     connect(&mut conns, wanted - 1, subscribe)?;
+    settle(http, wanted)?;
+    let idle = server.anonymous();
     let spread = serve(&mut publisher, &mut conns, 2)?;
     let after = server.anonymous();
     let (cpu, sleeps) = (server.usage().cpu, server.sleeps());
@@ -59,11 +64,16 @@ fn measure(server: &Process, wanted: usize) -> io::Result<()> {
     let (cpu, sleeps) = (server.usage().cpu - cpu, server.sleeps() - sleeps);
     let again = serve(&mut publisher, &mut conns, 3)?;
 
-    let each = after.saturating_sub(before) as f64 / (wanted - 1) as f64;
+    let each = |bytes: u64| bytes.saturating_sub(before) as f64 / (wanted - 1) as f64;
     println!("subscribers                    {wanted}");
     println!("served by one frame            {wanted} (all)");
     println!(
-        "memory of a subscriber         {each:.0} B  ((RssAnon of N - RssAnon of 1) / (N - 1))"
+        "memory of an idle one          {:.0} B  ((RssAnon of N - RssAnon of 1) / (N - 1))",
+        each(idle)
+    );
+    println!(
+        "memory of one with a frame     {:.0} B  (its residence histogram is there then)",
+        each(after)
     );
     println!(
         "RssAnon                        {} KiB with 1, {} KiB with all",
@@ -86,6 +96,25 @@ fn measure(server: &Process, wanted: usize) -> io::Result<()> {
 
 fn ms(span: Duration) -> f64 {
     span.as_secs_f64() * 1e3
+}
+
+/// Waits until all have been accepted and made subscribers.
+fn settle(http: SocketAddr, wanted: usize) -> io::Result<()> {
+    let start = Clock::now();
+    let line = format!("nearlight_subscribers{{stream=\"bench\"}} {wanted}\n");
+    loop {
+        let mut page = TcpStream::connect(http)?;
+        write!(page, "GET /metrics HTTP/1.1\r\nHost: {http}\r\nConnection: close\r\n\r\n")?;
+        let mut text = String::new();
+        page.read_to_string(&mut text)?;
+        if text.contains(&line) {
+            return Ok(());
+        }
+        if Clock::now().since(start) > PATIENCE {
+            let told = text.lines().find(|line| line.starts_with("nearlight_subscribers{"));
+            return Err(io::Error::other(format!("of {wanted} there are {told:?}")));
+        }
+    }
 }
 
 fn connect(conns: &mut Vec<TcpStream>, more: usize, addr: SocketAddr) -> io::Result<()> {

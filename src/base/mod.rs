@@ -10,4 +10,4 @@ pub mod units;
 pub use counter::Counter;
 pub use histogram::Histogram;
 pub use position::Position;
-pub use time::Instant;
+pub use time::{Instant, Micros};

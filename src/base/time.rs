@@ -15,6 +15,9 @@ impl Instant {
     /// The clock's zero: earlier than every instant that a clock returns.
     pub const ZERO: Self = Self(0);
 
+    /// Later than every instant that a clock returns.
+    pub const NEVER: Self = Self(u64::MAX);
+
     /// The instant `nanos` nanoseconds after [`Self::ZERO`].
     pub const fn from_nanos(nanos: u64) -> Self {
         Self(nanos)
@@ -28,6 +31,25 @@ impl Instant {
     /// Time from `earlier` to `self`, zero if `earlier` is later.
     pub const fn since(self, earlier: Self) -> Duration {
         Duration::from_nanos(self.0.saturating_sub(earlier.0))
+    }
+}
+
+/// A span in four bytes: whole microseconds, 71 minutes at most. What is kept
+/// for each of very many is kept in this.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Micros(u32);
+
+impl Micros {
+    /// The span.
+    pub const fn get(self) -> Duration {
+        Duration::from_micros(self.0 as u64)
+    }
+}
+
+impl From<Duration> for Micros {
+    /// Less than a microsecond counts as one; more than fits, as all that does.
+    fn from(span: Duration) -> Self {
+        Self(u32::try_from(span.as_nanos().div_ceil(1000)).unwrap_or(u32::MAX))
     }
 }
 
@@ -49,6 +71,16 @@ impl fmt::Display for Instant {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn micros_are_never_less_than_what_they_are_made_of_if_it_fits() {
+        for nanos in [0, 1, 1000, 1001, 500_000_000] {
+            let span = Duration::from_nanos(nanos);
+            let kept = Micros::from(span).get();
+            assert!(span <= kept && kept < span + Duration::from_micros(1), "{nanos}");
+        }
+        assert_eq!(Micros::from(Duration::MAX).get(), Duration::from_micros(u64::from(u32::MAX)));
+    }
 
     #[test]
     fn since_never_goes_below_zero() {

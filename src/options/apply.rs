@@ -191,7 +191,10 @@ impl<'a> Socket<'a> {
             Opt::Dscp => sock.tos_v4()? >> 2,
             // -1, nobody's CPU, reads as the largest number.
             Opt::IncomingCpu => sock.cpu_affinity()? as u32,
-            Opt::KeepAlive if sock.keepalive()? => narrow(sock.tcp_keepalive_time()?.as_secs()),
+            Opt::KeepAlive if sock.keepalive()? => {
+                let probes = sock.tcp_keepalive_interval()? * sock.tcp_keepalive_retries()?;
+                narrow((sock.tcp_keepalive_time()? + probes).as_secs())
+            }
             Opt::KeepAlive => 0,
             Opt::Backlog => sockopt::backlog(self.inner.as_fd())?,
             Opt::DeferAccept => self.get_number(libc::IPPROTO_TCP, libc::TCP_DEFER_ACCEPT)?,
@@ -234,9 +237,13 @@ impl<'a> Socket<'a> {
         if seconds == 0 {
             return self.inner.set_keepalive(false);
         }
-        let apart = seconds.div_ceil(KEEPALIVE_PROBES);
+        // `user_timeout` ends a connection at the first look after that time that
+        // finds a probe unanswered: all of them have to have been sent by then, or
+        // one that is lost would end it.
+        let apart = (seconds / (2 * KEEPALIVE_PROBES)).max(1);
+        let silent = seconds.saturating_sub(KEEPALIVE_PROBES * apart).max(1);
         let params = TcpKeepalive::new()
-            .with_time(Duration::from_secs(u64::from(seconds)))
+            .with_time(Duration::from_secs(u64::from(silent)))
             .with_interval(Duration::from_secs(u64::from(apart)))
             .with_retries(KEEPALIVE_PROBES);
         self.inner.set_tcp_keepalive(&params)

@@ -202,7 +202,8 @@ fn a_listener_grants_every_option_and_its_connections_inherit_them() {
         options("quickack").apply_accepted(accepted.as_fd()).unwrap();
         assert_eq!(text(Opt::QuickAck), "on");
         let probes = socket2::SockRef::from(&accepted);
-        assert_eq!(probes.tcp_keepalive_interval().unwrap().as_secs(), 4);
+        assert_eq!(probes.tcp_keepalive_time().unwrap().as_secs(), 8);
+        assert_eq!(probes.tcp_keepalive_interval().unwrap().as_secs(), 1);
         assert_eq!(probes.tcp_keepalive_retries().unwrap(), 3);
     }
 }

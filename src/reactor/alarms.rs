@@ -9,6 +9,7 @@ use super::slab::{Key, Slab};
 use super::streams::{Ingest, Streams};
 use super::turn::{Alarm, Turn};
 use super::udp::Ports;
+use crate::base::Instant;
 use crate::limits::TIMERS;
 use crate::report::Phase;
 use crate::sys::socket::Socket;
@@ -57,12 +58,12 @@ fn wake_conn<S: Socket>(
     let Some(conn) = conns.get_mut(key).filter(|conn| !conn.is_closing) else {
         return;
     };
-    if conn.alarm.is_some_and(|at| at > turn.now) {
+    if conn.alarm != Instant::NEVER && conn.alarm > turn.now {
         // A later deadline became a sooner one, and this is what was left: were
         // it armed again, there would be one more each time.
         return;
     }
-    conn.alarm = None;
+    conn.alarm = Instant::NEVER;
     match session::deadline(conn, streams) {
         Some(at) if at <= turn.now => Desk { turn, streams, sites }.timed_out(key, conn),
         Some(_later) => session::arm(key, conn, turn, streams),

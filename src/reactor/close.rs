@@ -45,7 +45,7 @@ pub fn finish<S>(key: Key, conn: &mut Conn<S>, turn: &mut Turn, streams: &mut St
     let until = turn.now + CLOSING_TIME;
     conn.role = Role::Closing { since: turn.now, until, is_shut: false };
     turn.timers.arm(until, Alarm::Conn(key));
-    conn.alarm = Some(until);
+    conn.alarm = until;
     conn.list(key, turn);
 }
 
@@ -88,7 +88,7 @@ fn detach<S>(key: Key, conn: &mut Conn<S>, turn: &mut Turn, streams: &mut Stream
         }
         Role::Awaiting(awaiting) => streams.forget(&awaiting.name, key),
         Role::Head { held: None, .. }
-        | Role::Greeting { .. }
+        | Role::Greeting(_)
         | Role::Claiming(_)
         | Role::Echo(_)
         | Role::Closing { .. } => {}

@@ -20,7 +20,7 @@ pub struct Conn<S> {
     /// Who is at the other end.
     pub peer: SocketAddr,
     /// Which listener accepted it.
-    pub listener: usize,
+    site: u32,
     /// What it is to us now.
     pub role: Role,
     /// Bytes to send before anything else: responses, control frames.
@@ -31,8 +31,9 @@ pub struct Conn<S> {
     pub is_listed: bool,
     /// The peer has shut its side: reads must go on to the end.
     pub is_read_closed: bool,
-    /// The alarm that will next look at its deadline; none: there is none.
-    pub alarm: Option<Instant>,
+    /// When the alarm is due that will next look at its deadline; `NEVER`: there
+    /// is none.
+    pub alarm: Instant,
     /// On the list to be freed.
     pub is_closing: bool,
 }
@@ -51,12 +52,7 @@ pub enum Role {
     /// A page is being made for it.
     Asking(Box<Asking>),
     /// A raw TCP publisher whose first bytes are being looked at.
-    Greeting {
-        /// Those bytes.
-        early: Vec<u8>,
-        /// When it was accepted.
-        since: Instant,
-    },
+    Greeting(Box<Greeting>),
     /// A publisher that waits for the directory's answer.
     Claiming(Box<Claiming>),
     /// A publisher of a live stream.
@@ -83,6 +79,13 @@ impl Role {
     /// What a connection is while it becomes something else.
     const BETWEEN: Self =
         Self::Closing { since: Instant::ZERO, until: Instant::ZERO, is_shut: false };
+}
+
+/// A raw TCP publisher that may be something else.
+#[derive(Debug, Default)]
+pub struct Greeting {
+    /// Its first bytes.
+    pub early: Vec<u8>,
 }
 
 /// A client that waits for a page of the server's own.
@@ -164,7 +167,7 @@ pub struct Subscribed {
     /// How long frames stayed for it, from the first that was not a burst's.
     pub residence: Option<Box<Histogram>>,
     /// What a WebSocket says to us.
-    pub inbound: Option<Inbound>,
+    pub inbound: Option<Box<Inbound>>,
     /// It has not been sent the head of its response.
     pub is_unanswered: bool,
     /// On which list it is.
@@ -246,19 +249,24 @@ fn send_some<S: Socket>(socket: &mut S, bytes: &[u8]) -> io::Result<usize> {
 
 impl<S> Conn<S> {
     /// A connection just accepted.
-    pub fn new(socket: S, peer: SocketAddr, listener: usize, role: Role, now: Instant) -> Self {
+    pub fn new(socket: S, peer: SocketAddr, site: usize, role: Role, now: Instant) -> Self {
         Self {
             socket,
             peer,
-            listener,
+            site: u32::try_from(site).unwrap_or(u32::MAX),
             role,
             out: None,
             last_seen: now,
             is_listed: false,
             is_read_closed: false,
-            alarm: None,
+            alarm: Instant::NEVER,
             is_closing: false,
         }
+    }
+
+    /// The number of its listener.
+    pub const fn site(&self) -> usize {
+        self.site as usize
     }
 
     /// Takes the wish of a subscriber that waits; its next role comes at once.

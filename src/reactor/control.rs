@@ -191,7 +191,7 @@ fn hand_over<S: Socket>(
     // It may have become something else meanwhile, and has last words to say.
     let Some(claiming) = conns.get_mut(key).and_then(Conn::take_claiming) else { return };
     let Some(conn) = conns.remove(key) else { return };
-    let (peer, listener) = (conn.peer, conn.listener);
+    let (peer, listener) = (conn.peer, conn.site());
     if let (Some(registry), Some(fd)) = (registry, conn.socket.fd())
         && let Err(why) = registry.deregister(&mut SourceFd(&fd))
     {

@@ -79,7 +79,7 @@ fn read<S: Socket>(
             Echoed::More => Read::More,
             Echoed::Done => Read::Finish,
         }),
-        Role::Head { .. } | Role::Greeting { .. } => Desk { turn, streams, sites }.read(key, conn),
+        Role::Head { .. } | Role::Greeting(_) => Desk { turn, streams, sites }.read(key, conn),
         // Its bytes wait in the kernel until it has its answer.
         Role::Claiming(_) | Role::Asking(_) => Ok(Read::Idle),
         Role::Awaiting(_) => Ok(match conn.socket.recv(&mut turn.scratch) {
@@ -101,11 +101,11 @@ fn pump<S: Socket>(
     streams: &mut Streams,
     sites: &Sites,
 ) -> io::Result<Read> {
+    let site = &sites.list[conn.site()];
     let Role::Publisher(publisher) = &mut conn.role else {
         return Ok(Read::Drop);
     };
     let stream = publisher.stream;
-    let site = &sites.list[conn.listener];
     let (mut bytes, mut calls) = (0, 0);
     let outcome = loop {
         if bytes >= INGEST_BYTES || calls >= INGEST_CALLS {
@@ -221,7 +221,7 @@ pub(super) fn take(
 /// Whether the first `len` bytes of the scratch, which a subscriber on raw TCP
 /// has sent, show that it takes the port for one of another protocol.
 fn is_lost<S>(conn: &Conn<S>, len: usize, turn: &mut Turn, sites: &Sites) -> bool {
-    let site = &sites.list[conn.listener];
+    let site = &sites.list[conn.site()];
     let Service::TcpSubscribe { .. } = site.service else { return false };
     let Sniff::Wrong(what) = wrong_protocol(&turn.scratch[..len]) else { return false };
     turn.counters.refuse(Refusal::WrongProtocol);

@@ -265,8 +265,8 @@ pub fn note<S>(key: Key, told: Told, conns: &mut Slab<Conn<S>>, turn: &mut Turn)
             | Role::Asking(_)
             | Role::Awaiting(_) => {}
             Role::Echo(_) | Role::Closing { .. } => conn.list(key, turn),
-            Role::Head { .. } | Role::Greeting { .. } if conn.out.is_some() => conn.list(key, turn),
-            Role::Head { .. } | Role::Greeting { .. } => {}
+            Role::Head { .. } | Role::Greeting(_) if conn.out.is_some() => conn.list(key, turn),
+            Role::Head { .. } | Role::Greeting(_) => {}
         }
     }
 }

@@ -38,7 +38,7 @@ pub fn role(site: &Site, now: Instant) -> Role {
         Service::TcpPublish { .. }
         | Service::UdpEcho
         | Service::UdpPublish { .. }
-        | Service::UdpSubscribe { .. } => Role::Greeting { early: Vec::new(), since: now },
+        | Service::UdpSubscribe { .. } => Role::Greeting(Box::default()),
     }
 }
 
@@ -91,7 +91,7 @@ impl Desk<'_> {
         let mut rest = bytes;
         loop {
             let (http, held) = match &mut conn.role {
-                Role::Greeting { .. } => return self.greet(key, conn, rest),
+                Role::Greeting(_) => return self.greet(key, conn, rest),
                 Role::Head { http, held } => (http, *held),
                 Role::Asking(_)
                 | Role::Claiming(_)
@@ -123,7 +123,7 @@ impl Desk<'_> {
         held: Option<Key>,
         rest: &[u8],
     ) -> Acted {
-        let site = &self.sites.list[conn.listener];
+        let site = &self.sites.list[conn.site()];
         match ask {
             HttpAsk::Publish { name, kind, mut ask, body, range, expect_continue, keep_alive } => {
                 ask.framing = Some(if kind == Kind::Auto { site.settings.framing } else { kind });
@@ -172,7 +172,7 @@ impl Desk<'_> {
     pub(super) fn refuse<S>(&mut self, conn: &mut Conn<S>, why: Refusal, text: &str) -> Read {
         self.turn.counters.refuse(why);
         log::info!("{} refused: {text}", conn.peer);
-        if self.sites.list[conn.listener].service == Service::Http {
+        if self.sites.list[conn.site()].service == Service::Http {
             conn.queue(&response::refusal(why, text));
         }
         Read::Finish
@@ -195,10 +195,11 @@ impl Desk<'_> {
     /// The first bytes of a raw TCP publisher: another protocol on the wrong
     /// port is told from a stream before the name is claimed.
     fn greet<S: Socket>(&mut self, key: Key, conn: &mut Conn<S>, bytes: &[u8]) -> Read {
-        let site = &self.sites.list[conn.listener];
-        let Role::Greeting { early, .. } = &mut conn.role else {
+        let site = &self.sites.list[conn.site()];
+        let Role::Greeting(greeting) = &mut conn.role else {
             return Read::Drop;
         };
+        let early = &mut greeting.early;
         early.extend_from_slice(bytes);
         if matches!(site.settings.framing, Kind::Auto | Kind::Ts) {
             match wrong_protocol(early) {
@@ -464,7 +465,7 @@ impl Desk<'_> {
         }
         let subscriber = enter(&awaiting.settings, awaiting.form, self.turn.now);
         let inbound =
-            matches!(awaiting.http, Some(HttpAnswer::WebSocket(_))).then(Inbound::default);
+            matches!(awaiting.http, Some(HttpAnswer::WebSocket(_))).then(Box::<Inbound>::default);
         fan.roster.count += 1;
         conn.role = Role::Subscriber(Box::new(Subscribed {
             residence: None,
@@ -475,7 +476,7 @@ impl Desk<'_> {
             standing: Standing::Listed,
             is_behind: false,
         }));
-        conn.alarm = None;
+        conn.alarm = Instant::NEVER;
         self.turn.ready.catchup.push_back(key);
         Read::More
     }
@@ -518,8 +519,8 @@ impl Desk<'_> {
                 Some(Timeout::Idle) => Read::Finish,
                 None => Read::Idle,
             },
-            Role::Greeting { early, .. } if early.is_empty() => Read::Drop,
-            Role::Greeting { .. } => self.greet(key, conn, &[]),
+            Role::Greeting(greeting) if greeting.early.is_empty() => Read::Drop,
+            Role::Greeting(_) => self.greet(key, conn, &[]),
             Role::Publisher(publisher) => {
                 let fan = self.streams.fanouts.get(publisher.stream);
                 let name = fan.map(|fan| fan.view.name.to_string()).unwrap_or_default();
@@ -549,10 +550,10 @@ impl Desk<'_> {
 pub(super) fn deadline<S>(conn: &Conn<S>, streams: &Streams) -> Option<Instant> {
     match &conn.role {
         Role::Head { http, .. } => Some(http.poll_timeout()),
-        Role::Greeting { early, since } if early.is_empty() => {
-            Some(*since + limits::PUBLISHER_SILENCE)
+        Role::Greeting(greeting) if greeting.early.is_empty() => {
+            Some(conn.last_seen + limits::PUBLISHER_SILENCE)
         }
-        Role::Greeting { .. } => Some(conn.last_seen + limits::AUTO_HOLD),
+        Role::Greeting(_) => Some(conn.last_seen + limits::AUTO_HOLD),
         Role::Publisher(publisher) => {
             let fan = streams.fanouts.get(publisher.stream)?;
             Some(conn.last_seen + fan.view.settings.timeout)
@@ -571,8 +572,8 @@ pub(super) fn arm<S>(key: Key, conn: &mut Conn<S>, turn: &mut Turn, streams: &St
     let Some(at) = deadline(conn, streams).filter(|_| !conn.is_closing) else {
         return;
     };
-    if conn.alarm.is_none_or(|alarm| alarm > at) {
-        conn.alarm = Some(at);
+    if conn.alarm > at {
+        conn.alarm = at;
         turn.timers.arm(at, Alarm::Conn(key));
     }
 }

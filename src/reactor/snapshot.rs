@@ -72,7 +72,7 @@ pub(super) fn subscribers<S>(
     let over_connections = behind.iter().chain(waiting).chain(live).filter_map(|key| {
         let conn = conns.get(*key)?;
         let Role::Subscriber(one) = &conn.role else { return None };
-        let over = match sites.list[conn.listener].service == Service::Http {
+        let over = match sites.list[conn.site()].service == Service::Http {
             true if one.inbound.is_some() => "websocket",
             true => "http",
             false => "tcp",
@@ -89,7 +89,7 @@ fn subscriber(
     turn: &Turn,
 ) -> SubscriberSnapshot {
     let subscriber = &one.subscriber;
-    let stats = subscriber.stats;
+    let stats = subscriber.stats();
     SubscriberSnapshot {
         peer,
         over,

@@ -12,7 +12,7 @@
 
 use super::egress::{Form, Messages, Source, Within};
 use super::settings::Settings;
-use crate::base::{Instant, Position};
+use crate::base::{Instant, Micros, Position};
 use crate::framing::{Framing, Kind, Trim};
 use crate::limits::{FLUSH_BYTES, FLUSH_SLICES, LEAVING_SEGMENTS, LEAVING_TIME, PLAIN_SLICES};
 use crate::protocol::{Join, Policy, websocket};
@@ -71,10 +71,9 @@ pub struct SubscriberStats {
 #[derive(Debug)]
 enum Place {
     New,
-    /// Nothing is sent until a join point at `from` or later is known; `left`
-    /// says when the bytes at `from` had arrived, for a subscriber that skips.
+    /// Nothing is sent until a join point at the cursor or later is known;
+    /// `left` says when the bytes there had arrived, for one that skips.
     Awaiting {
-        from: Position,
         left: Option<Instant>,
     },
     Sending,
@@ -96,25 +95,43 @@ struct Leaving {
 pub struct Subscriber {
     cursor: Cursor,
     place: Place,
-    /// Sent before the byte at the cursor, with how much of it is out.
-    prefix: Option<(Arc<[u8]>, usize)>,
+    /// Sent before the byte at the cursor.
+    prefix: Option<Box<Prefix>>,
     within: Within,
     form: Form,
     join: Join,
     policy: Option<Policy>,
-    max_lag: Duration,
+    max_lag: Micros,
     /// It was here before the stream: any frame will do means the first.
     is_early: bool,
     /// It has been at the head since it started or skipped.
     is_current: bool,
     /// Raised for `last-key` until it first reaches the head.
-    bound: Duration,
+    bound: Micros,
     /// Time of the last join or skip.
     since: Instant,
     /// When it was last found within its bound.
     checked: Instant,
-    /// Counts.
-    pub stats: SubscriberStats,
+    /// Bytes the kernel took.
+    sent_bytes: u64,
+    /// What it has not got, once there is any.
+    missed: Option<Box<Missed>>,
+}
+
+/// What is sent before the stream's bytes.
+#[derive(Debug)]
+struct Prefix {
+    bytes: Arc<[u8]>,
+    /// How much of it is out.
+    sent: usize,
+}
+
+/// What was jumped over.
+#[derive(Debug, Default)]
+struct Missed {
+    skips: u64,
+    bytes: u64,
+    time: Duration,
 }
 
 impl Subscriber {
@@ -128,13 +145,26 @@ impl Subscriber {
             form,
             join: settings.join,
             policy: settings.policy,
-            max_lag: settings.max_lag,
+            max_lag: settings.max_lag.into(),
             is_early: false,
             is_current: false,
-            bound: settings.max_lag,
+            bound: settings.max_lag.into(),
             since: now,
             checked: now,
-            stats: SubscriberStats::default(),
+            sent_bytes: 0,
+            missed: None,
+        }
+    }
+
+    /// Counts of what it got and missed.
+    pub fn stats(&self) -> SubscriberStats {
+        let nothing = Missed::default();
+        let Missed { skips, bytes, time } = self.missed.as_deref().unwrap_or(&nothing);
+        SubscriberStats {
+            sent_bytes: self.sent_bytes,
+            skips: *skips,
+            skipped_bytes: *bytes,
+            skipped_time: *time,
         }
     }
 
@@ -161,7 +191,7 @@ impl Subscriber {
 
     /// True between messages: other bytes may be sent now.
     pub fn at_boundary(&self) -> bool {
-        self.within.at_boundary() && self.prefix.as_ref().is_none_or(|(_, sent)| *sent == 0)
+        self.within.at_boundary() && self.prefix.as_ref().is_none_or(|prefix| prefix.sent == 0)
     }
 
     /// How many segments are held for it.
@@ -175,18 +205,16 @@ impl Subscriber {
     /// Starts or resumes it if there is a join point for it; answers whether
     /// it has something to send to.
     pub fn begin(&mut self, window: &Window, cut: Cut, now: Instant) -> bool {
-        let (from, left) = match self.place {
-            Place::New => match self.first_join(window, cut, now) {
-                Some(started) => return started,
-                None => return false,
-            },
-            Place::Awaiting { from, left } => (from, left),
+        let left = match self.place {
+            Place::New => return self.first_join(window, cut, now),
+            Place::Awaiting { left } => left,
             Place::Sending | Place::Leaving(_) => return true,
         };
+        let from = self.cursor.at();
         if cut.anywhere {
             let first = self.first_frame(window).filter(|_| left.is_none());
             let to = first.unwrap_or_else(|| window.head()).max(from);
-            self.resume_at(window, (from, to), None, left, now);
+            self.resume_at(window, to, None, left, now);
             return true;
         }
         let Some(join) = window.newest_join().filter(|join| join.position >= from) else {
@@ -194,32 +222,34 @@ impl Subscriber {
         };
         let prefix = if left.is_some() { &join.resume } else { &join.fresh };
         let prefix = Arc::clone(prefix);
-        self.resume_at(window, (from, join.position), Some(prefix), left, now);
+        self.resume_at(window, join.position, Some(prefix), left, now);
         true
     }
 
-    /// Where a new subscriber starts; `None`: it waits for what comes next.
-    fn first_join(&mut self, window: &Window, cut: Cut, now: Instant) -> Option<bool> {
+    /// Starts a new subscriber; answers whether it need not wait for what comes
+    /// next.
+    fn first_join(&mut self, window: &Window, cut: Cut, now: Instant) -> bool {
         if cut.anywhere || self.join == Join::Live {
             let at = self.first_frame(window).unwrap_or_else(|| window.head());
             self.start_at(at, None, now);
-            return Some(true);
+            return true;
         }
         let newest = window.newest_join();
         let start = newest.filter(|join| match self.join {
-            Join::Auto => now.since(join.arrival) <= self.max_lag,
+            Join::Auto => now.since(join.arrival) <= self.max_lag.get(),
             Join::LastKey => true,
             Join::NextKey | Join::Live => false,
         });
         if let Some(JoinPoint { position, arrival, fresh, .. }) = start {
             let age = now.since(*arrival);
             self.start_at(*position, Some(Arc::clone(fresh)), now);
-            self.bound = self.max_lag.max(age);
-            return Some(true);
+            self.bound = self.max_lag.max(age.into());
+            return true;
         }
         let from = newest.map_or(Position::ZERO, |join| join.position + 1);
-        self.place = Place::Awaiting { from, left: None };
-        None
+        self.cursor.jump(from);
+        self.place = Place::Awaiting { left: None };
+        false
     }
 
     /// The first frame kept, for one that was here before the stream.
@@ -234,7 +264,7 @@ impl Subscriber {
             Form::Plain => prefix,
             Form::WebSocket => prefix.map(|bytes| as_message(&bytes)),
         }
-        .map(|bytes| (bytes, 0));
+        .map(|bytes| Box::new(Prefix { bytes, sent: 0 }));
         self.place = Place::Sending;
         self.since = now;
         self.checked = now;
@@ -245,18 +275,19 @@ impl Subscriber {
     fn resume_at(
         &mut self,
         window: &Window,
-        (from, at): (Position, Position),
+        at: Position,
         prefix: Option<Arc<[u8]>>,
         left: Option<Instant>,
         now: Instant,
     ) {
+        let from = self.cursor.at();
         if let Some(left) = left
             && (at > from || prefix.is_some())
         {
-            self.stats.skips += 1;
-            self.stats.skipped_bytes += at.since(from);
-            let until = window.arrival(at).unwrap_or(now);
-            self.stats.skipped_time += until.since(left);
+            let missed = self.missed.get_or_insert_default();
+            missed.skips += 1;
+            missed.bytes += at.since(from);
+            missed.time += window.arrival(at).unwrap_or(now).since(left);
         }
         self.start_at(at, prefix, now);
     }
@@ -293,8 +324,8 @@ impl Subscriber {
         list: &mut Gather<'a, '_>,
     ) {
         let (source, target) = self.source(window);
-        if let Some((prefix, sent)) = &self.prefix {
-            list.push(prefix.get(*sent..).unwrap_or_default());
+        if let Some(prefix) = &self.prefix {
+            list.push(prefix.bytes.get(prefix.sent..).unwrap_or_default());
         }
         match self.form {
             Form::Plain => {
@@ -306,13 +337,13 @@ impl Subscriber {
 
     /// The kernel took `sent` of the bytes gathered.
     pub fn sent(&mut self, sent: usize, messages: &Messages) {
-        self.stats.sent_bytes += sent as u64;
+        self.sent_bytes += sent as u64;
         let mut rest = sent;
-        if let Some((prefix, out)) = &mut self.prefix {
-            let step = rest.min(prefix.len() - *out);
-            *out += step;
+        if let Some(prefix) = &mut self.prefix {
+            let step = rest.min(prefix.bytes.len() - prefix.sent);
+            prefix.sent += step;
             rest -= step;
-            if *out < prefix.len() {
+            if prefix.sent < prefix.bytes.len() {
                 return;
             }
             self.prefix = None;
@@ -328,8 +359,7 @@ impl Subscriber {
         if let Place::Leaving(leaving) = &self.place
             && self.cursor.at() >= leaving.until
         {
-            let (from, left) = (leaving.until, Some(leaving.arrival));
-            self.place = Place::Awaiting { from, left };
+            self.place = Place::Awaiting { left: Some(leaving.arrival) };
         }
     }
 
@@ -349,7 +379,7 @@ impl Subscriber {
     /// it has left the stream, and else at most four times per bound, for the
     /// kernel may take all that is sent and be late with it.
     pub fn minds_queue(&self, now: Instant) -> bool {
-        self.has_left() || now.since(self.checked) > self.max_lag / 4
+        self.has_left() || now.since(self.checked) > self.max_lag.get() / 4
     }
 
     /// Whether it has left the stream, to resume at a join point ahead.
@@ -360,7 +390,7 @@ impl Subscriber {
     /// Whether it has left the stream, and what the kernel still has for it is
     /// so old that what came next would be past its bound again.
     pub fn is_held_back(&self, window: &Window, unacked: usize, now: Instant) -> bool {
-        self.has_left() && unacked > 0 && self.age(window, unacked, now) > self.max_lag
+        self.has_left() && unacked > 0 && self.age(window, unacked, now) > self.max_lag.get()
     }
 
     /// How far behind it is, `unacked` bytes of the kernel's queue included.
@@ -393,7 +423,7 @@ impl Subscriber {
         {
             return Verdict::Close { lag };
         }
-        if lag <= self.bound || !matches!(self.place, Place::Sending) {
+        if lag <= self.bound.get() || !matches!(self.place, Place::Sending) {
             self.checked = now;
             return Verdict::Fine;
         }
@@ -467,7 +497,7 @@ impl Subscriber {
         let arrival = window.arrival(until).unwrap_or(now);
         if until == at && self.at_boundary() {
             self.prefix = None;
-            self.place = Place::Awaiting { from: at, left: Some(arrival) };
+            self.place = Place::Awaiting { left: Some(arrival) };
             return Verdict::Skips { lag };
         }
         let segments = window.hold(at, until);

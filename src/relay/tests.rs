@@ -204,7 +204,7 @@ fn past_its_bound_it_finishes_the_picture_and_jumps_to_the_newest_key() {
     assert_eq!((held, subscriber.held_segments()), (1, 1));
     assert_eq!(ring.drain(&mut subscriber, TS, at(200)), b"ure-0 its end <jump, tables>key-3 ");
     assert_eq!(subscriber.held_segments(), 0);
-    let stats = subscriber.stats;
+    let stats = subscriber.stats();
     assert_eq!((stats.skips, stats.skipped_bytes), (1, b"picture-1 key-2 ".len() as u64));
     assert_eq!(stats.skipped_time, ms(150), "from the arrival of one to that of the other");
     assert_eq!(subscriber.lag(&ring.window, 6, at(210)), ms(10), "lag counts from the jump");
@@ -222,7 +222,7 @@ fn with_no_key_ahead_it_waits_for_the_next() {
     assert!(!subscriber.begin(&ring.window, TS, at(150)));
     ring.key(b"key-3 ", 190);
     assert_eq!(ring.drain(&mut subscriber, TS, at(190)), b"<jump, tables>key-3 ");
-    assert_eq!(subscriber.stats.skipped_bytes, b"picture-1 picture-2 ".len() as u64);
+    assert_eq!(subscriber.stats().skipped_bytes, b"picture-1 picture-2 ".len() as u64);
 }
 
 #[test]
@@ -245,7 +245,7 @@ fn at_the_head_there_is_nothing_to_skip() {
         let mut subscriber = Subscriber::early(&settings(Join::Auto, None), Form::Plain, at(0));
         ring.drain(&mut subscriber, cut, at(0));
         let verdict = subscriber.check(&ring.window, cut, 5, &mut 0, at(500));
-        assert_eq!((verdict, subscriber.stats.skips), (Verdict::Fine, 0));
+        assert_eq!((verdict, subscriber.stats().skips), (Verdict::Fine, 0));
         ring.frame(b"picture-1 ", 500);
         assert_eq!(ring.drain(&mut subscriber, cut, at(500)), b"picture-1 ");
     }
@@ -270,7 +270,7 @@ fn late_by_the_kernel_alone_it_leaves_at_the_next_place_and_waits_for_the_queue(
         assert!(!subscriber.is_held_back(&ring.window, 0, at(190)), "the queue is empty");
         assert_eq!(ring.drain(&mut subscriber, cut, at(190)), resumed);
         let skipped = if resumed.is_empty() { 16 } else { 10 };
-        assert_eq!((subscriber.stats.skips, subscriber.stats.skipped_bytes), (1, skipped));
+        assert_eq!((subscriber.stats().skips, subscriber.stats().skipped_bytes), (1, skipped));
         assert!(!subscriber.minds_queue(at(190)));
     }
 }
@@ -314,7 +314,7 @@ fn a_prefix_that_is_partly_out_is_finished_before_the_next() {
     let verdict = subscriber.check(&ring.window, TS, 0, &mut 0, at(101));
     assert_eq!(verdict, Verdict::Skips { lag: ms(101) });
     assert_eq!(ring.drain(&mut subscriber, TS, at(101)), b"bles><jump, tables>key-2 ");
-    assert_eq!(subscriber.stats.skipped_bytes, b"key-0 picture-1 ".len() as u64);
+    assert_eq!(subscriber.stats().skipped_bytes, b"key-0 picture-1 ".len() as u64);
 }
 
 #[test]
@@ -352,7 +352,7 @@ fn who_is_moved_on_in_the_newest_frame_leaves_at_its_end_or_is_ended() {
     assert_eq!(verdict, Verdict::Skips { lag: ms(1) });
     ring.frame(b"skipped\n", 2);
     assert_eq!(ring.drain(&mut subscriber, LINES, at(2)), b" line\n");
-    assert_eq!((subscriber.stats.skips, subscriber.stats.skipped_bytes), (1, 8));
+    assert_eq!((subscriber.stats().skips, subscriber.stats().skipped_bytes), (1, 8));
     // A picture of which the end is not known can't be held.
     let mut ring = Ring::new();
     ring.key(b"picture-0 ", 0);
@@ -445,7 +445,7 @@ fn messages_in_the_smallest_sends_are_the_same_bytes() {
             bytes.extend(ring.flush(&mut subscriber, LEN32, most));
         }
         assert!(bytes == expected, "{most} at a time");
-        assert_eq!(subscriber.stats.sent_bytes, expected.len() as u64);
+        assert_eq!(subscriber.stats().sent_bytes, expected.len() as u64);
     }
 }
 
@@ -469,7 +469,7 @@ fn a_message_that_has_begun_is_finished_before_it_skips() {
             let first = if sent > 0 { whole.clone() } else { Vec::new() };
             assert_eq!(bytes, first, "{sent} bytes had been sent");
             assert_eq!(subscriber.position(), last + 8, "on at the head");
-            assert_eq!(subscriber.stats.skipped_bytes, if sent > 0 { 16 } else { 24 });
+            assert_eq!(subscriber.stats().skipped_bytes, if sent > 0 { 16 } else { 24 });
             ring.frame(lines[1], 102);
             assert_eq!(ring.drain(&mut subscriber, cut, at(102)), messages(&[payload(1)]));
         }

@@ -253,7 +253,7 @@ impl World {
             return None;
         };
         let subscriber = &subscribed.subscriber;
-        Some((subscriber.stats, subscriber.position().0 as usize))
+        Some((subscriber.stats(), subscriber.position().0 as usize))
     }
 
     /// How many connections, streams, names and waited-for names there are.
