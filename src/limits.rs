@@ -131,11 +131,16 @@ pub const MAX_LAG: Duration = Duration::from_millis(500);
 /// A stream whose publisher sent a whole request and closed may be continued by
 /// a next one for this long: GStreamer sends each buffer as a PUT of its own.
 pub const PUT_GAP: Duration = Duration::from_secs(1);
+/// Largest `coalesce`: beyond it frames come in jerks that a viewer sees. It is
+/// never more than half of `max_lag` either.
+pub const COALESCE_MAX: Duration = Duration::from_millis(100);
 /// Default of `timeout`: a publisher silent for this long is ended.
 pub const PUBLISHER_SILENCE: Duration = Duration::from_secs(10);
 /// Live streams of the process.
 pub const STREAMS: usize = 4096;
-/// Streams that subscribers wait for without any being published.
+/// Streams that subscribers wait for without any being published, on all shards
+/// together, beside those that listeners name. One shard takes at most half as
+/// many as it has [`LINKS`].
 pub const WAITED_STREAMS: usize = 4096;
 
 // --- turn ---------------------------------------------------------------
@@ -153,10 +158,20 @@ pub const HOT_TIME: Duration = Duration::from_millis(160);
 /// Looks at the doorbell before a spinning shard asks the poll again, while it
 /// follows streams of others: some 2 us, by which its own sockets may wait.
 pub const BELL_LOOKS: usize = 64;
-/// Bytes read from one TCP publisher in a turn.
+/// Bytes read from one publisher in a turn.
 pub const INGEST_BYTES: usize = 256 * 1024;
 /// Receive calls on one publisher in a turn.
 pub const INGEST_CALLS: usize = 32;
+/// Bytes received at a time: as many as are sent at a time.
+pub const RECEIVE_BYTES: usize = 64 * 1024;
+/// Receiving yields after this long; so many connections, or full receives of
+/// one, are read between two looks at the clock.
+pub const INGEST_TIME: Duration = Duration::from_micros(250);
+/// See there.
+pub const INGEST_READS: usize = 8;
+/// Frames that one receive should bring at most, about: 50 us of framing. Of a
+/// stream of tinier ones, so many bytes are received at a time.
+pub const INGEST_FRAMES: usize = 2048;
 /// Free bytes a datagram needs in a segment's tail: the largest GRO batch.
 pub const DATAGRAM_SPACE: usize = 64 * 1024;
 /// Bytes sent to one subscriber at a time, so that nobody waits for a burst.
@@ -290,14 +305,21 @@ pub const IDLE_SPIN_MAX: Duration = Duration::from_secs(1);
 /// Bytes of a configuration file; a thousand listeners take a tenth of it.
 pub const CONFIG_BYTES: u64 = 1024 * 1024;
 /// Bytes of a block of memory from which on it comes from the kernel and goes
-/// back to it: less than a segment's index (48 KiB), more than what is
-/// allocated often.
-pub const LARGE_BLOCK: usize = 32 * 1024;
+/// back to it: less than a stream's framing (22 KiB) and a segment's index (48),
+/// more than what is allocated often.
+pub const LARGE_BLOCK: usize = 16 * 1024;
 /// CPUs of the largest affinity mask asked for; kernels are built for at most
 /// 8192.
 pub const CPUS: usize = 65_536;
 /// Log lines that wait for the log thread; more are dropped and counted.
 pub const LOG_LINES: usize = 1024;
+/// Log lines written at once, what a start or a busy second takes; whoever
+/// knocks again and again must not fill a disk ...
+pub const LOG_BURST: u32 = 500;
+/// ... and then so many a second. With `-v` all are.
+pub const LOG_RATE: u32 = 20;
+/// From one file of turns to the next.
+pub const DUMP_PAUSE: Duration = Duration::from_secs(1);
 /// At the end the log thread gets this long to write what is queued.
 pub const LOG_FLUSH: Duration = Duration::from_millis(250);
 /// Time that open connections get after SIGTERM.

@@ -105,8 +105,8 @@ fn bind_push(push: &Push, seat: &mut Seat, joiner: &Joiner) -> SysResult<()> {
         // `ttl` is a socket option, set above.
         socket.multicast_out(None, push.iface.as_deref())?;
     }
-    let max_lag = Settings::of(&push.ask).max_lag;
-    let duty = Duty::push(push.name.clone(), joiner.clone(), push.to, max_lag);
+    let settings = Settings::of(&push.ask);
+    let duty = Duty::push(push.name.clone(), joiner.clone(), push.to, settings);
     seat.add_port(socket, duty);
     Ok(())
 }

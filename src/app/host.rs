@@ -1,14 +1,18 @@
 //! A server in this process: its shards, each in a thread of its own.
 
 use super::{bind, office};
+use crate::base::Instant;
 use crate::config::Usage;
+use crate::limits::DUMP_PAUSE;
 use crate::reactor::control::Control;
 use crate::reactor::peers::Peers;
 use crate::reactor::plan::Plan;
 use crate::reactor::seat::Seat;
 use crate::reactor::site::Site;
 use crate::sys::affinity;
+use crate::sys::clock::Clock;
 use crate::sys::process::{give_back_large_blocks, raise_nofile};
+use crate::sys::wait::wake_exactly;
 use std::error::Error;
 use std::io::{self, PipeReader, PipeWriter, Read, Write};
 use std::os::fd::{AsFd, BorrowedFd};
@@ -23,6 +27,8 @@ pub(super) struct Host {
     over: PipeReader,
     ended: usize,
     is_draining: bool,
+    /// No file of turns is written before this.
+    next_dump: Instant,
 }
 
 impl Host {
@@ -50,7 +56,8 @@ impl Host {
             let shard = thread::Builder::new().name(format!("shard{id}"));
             shards.push(shard.spawn(move || run(seat, cpu, tells))?);
         }
-        Ok(Self { sites, peers, shards, over, ended: 0, is_draining: false })
+        let next_dump = Instant::ZERO;
+        Ok(Self { sites, peers, shards, over, ended: 0, is_draining: false, next_dump })
     }
 
     /// Its listeners, in the order given, with their real addresses.
@@ -68,7 +75,13 @@ impl Host {
     }
 
     /// Writes what every shard's last turns did to a file, and says where.
-    pub(super) fn dump_turns(&self) {
+    /// At most one a second: they are files.
+    pub(super) fn dump_turns(&mut self) {
+        let now = Clock::now();
+        if now < self.next_dump {
+            return;
+        }
+        self.next_dump = now + DUMP_PAUSE;
         match office::dump_turns(&self.peers) {
             Ok(path) => log::info!("the last turns: {} (ui.perfetto.dev opens it)", path.display()),
             Err(why) => log::warn!("the last turns can't be written: {why}"),
@@ -128,6 +141,7 @@ fn run(seat: Seat, cpu: Option<usize>, tells: PipeWriter) -> Result<(), String> 
     if let Some(cpu) = cpu {
         affinity::pin_to(cpu).map_err(|why| why.to_string())?;
     }
+    wake_exactly();
     let mut shard = seat.take().map_err(|why| why.to_string())?;
     shard.run().map_err(|why| format!("the event loop: {why}"))
 }

@@ -3,7 +3,9 @@
 //! fit in the queue is dropped and counted. Where nobody reads stderr any more,
 //! lines are lost and the server goes on.
 
-use crate::limits::{LOG_FLUSH, LOG_LINES};
+use crate::base::Instant;
+use crate::limits::{LOG_BURST, LOG_FLUSH, LOG_LINES, LOG_RATE};
+use crate::sys::clock::Clock;
 use crate::sys::wait::wait_writable;
 use log::{Level, LevelFilter, Log, Metadata, Record};
 use simple_logger::SimpleLogger;
@@ -62,6 +64,38 @@ pub fn start(level: LevelFilter) -> std::io::Result<()> {
     log::set_boxed_logger(Box::new(Queue { lines, level })).map_err(std::io::Error::other)
 }
 
+/// Lets so many lines pass, and counts the others.
+struct Meter {
+    is_open: bool,
+    left: f64,
+    since: Instant,
+    lost: u64,
+}
+
+impl Meter {
+    fn new(level: LevelFilter, now: Instant) -> Self {
+        let is_open = level >= LevelFilter::Debug;
+        Self { is_open, left: f64::from(LOG_BURST), since: now, lost: 0 }
+    }
+
+    fn lets_pass(&mut self, now: Instant) -> bool {
+        let more = now.since(self.since).as_secs_f64() * f64::from(LOG_RATE);
+        self.left = (self.left + more).min(f64::from(LOG_BURST));
+        self.since = now;
+        if self.left < 1.0 && !self.is_open {
+            self.lost += 1;
+            return false;
+        }
+        self.left -= 1.0;
+        true
+    }
+
+    /// How many have been left out since this was last asked.
+    fn told(&mut self) -> Option<u64> {
+        Some(std::mem::take(&mut self.lost)).filter(|lost| *lost > 0)
+    }
+}
+
 fn write(level: LevelFilter, queue: &Receiver<Message>) {
     let stderr = SimpleLogger::new().with_level(level).with_utc_timestamps();
     let put = |level: Level, line: &str| {
@@ -75,9 +109,17 @@ fn write(level: LevelFilter, queue: &Receiver<Message>) {
             stderr.log(&Record::builder().level(level).target("nearlight").args(args).build());
         }));
     };
+    let mut meter = Meter::new(level, Clock::now());
     for message in queue {
         match message {
-            Message::Line(level, line) => put(level, &line),
+            Message::Line(level, line) => {
+                if meter.lets_pass(Clock::now()) {
+                    if let Some(lost) = meter.told() {
+                        put(Level::Warn, &format!("{lost} log lines left out (-v writes all)"));
+                    }
+                    put(level, &line);
+                }
+            }
             Message::Flush(done) => drop(done.send(())),
         }
         let dropped = DROPPED.swap(0, Ordering::Relaxed);
@@ -87,5 +129,27 @@ fn write(level: LevelFilter, queue: &Receiver<Message>) {
                 &format!("{dropped} log lines were dropped: stderr is read too slowly"),
             );
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::time::Duration;
+
+    #[test]
+    fn a_burst_passes_then_so_many_a_second_and_the_rest_is_counted() {
+        let start = Instant::from_nanos(1);
+        let mut meter = Meter::new(LevelFilter::Info, start);
+        let passed = |meter: &mut Meter, now: Instant| {
+            (0..10_000).filter(|_| meter.lets_pass(now)).count() as u32
+        };
+        assert_eq!(passed(&mut meter, start), LOG_BURST);
+        assert_eq!(meter.told(), Some(u64::from(10_000 - LOG_BURST)));
+        assert_eq!(meter.told(), None);
+        assert_eq!(passed(&mut meter, start + Duration::from_secs(3)), 3 * LOG_RATE);
+        assert_eq!(passed(&mut meter, start + Duration::from_secs(3600)), LOG_BURST);
+        let mut open = Meter::new(LevelFilter::Debug, start);
+        assert_eq!(passed(&mut open, start), 10_000);
     }
 }

@@ -6,10 +6,11 @@ use crate::limits::{PAGE_ORDERS, PAGE_TIME};
 use crate::protocol::Name;
 use crate::protocol::http::Page;
 use crate::reactor::control::Control;
-use crate::reactor::office::{Office, Order};
+use crate::reactor::office::{Errand, Office};
 use crate::reactor::peers::Peers;
 use crate::report::{self, Snapshot, Turns};
 use crate::sys::clock::Clock;
+use crate::sys::process::trim_heap;
 use std::fs::OpenOptions;
 use std::io::Write;
 use std::path::PathBuf;
@@ -22,17 +23,21 @@ use std::{env, io, process, thread};
 /// # Errors
 /// No thread can be started.
 pub(super) fn open(peers: Arc<Peers>) -> io::Result<Office> {
-    let (office, orders) = sync_channel(PAGE_ORDERS);
-    thread::Builder::new().name("office".to_owned()).spawn(move || run(&peers, &orders))?;
+    let (office, errands) = sync_channel(PAGE_ORDERS);
+    thread::Builder::new().name("office".to_owned()).spawn(move || run(&peers, &errands))?;
     Ok(office)
 }
 
-fn run(peers: &Peers, orders: &Receiver<Order>) {
-    while let Ok(first) = orders.recv() {
+fn run(peers: &Peers, errands: &Receiver<Errand>) {
+    while let Ok(first) = errands.recv() {
         // One look at the shards serves all who wait for the same.
-        let waiting: Vec<Order> = std::iter::once(first).chain(orders.try_iter()).collect();
+        let waiting: Vec<Errand> = std::iter::once(first).chain(errands.try_iter()).collect();
         let mut seen = Seen::default();
-        for order in waiting {
+        for errand in waiting {
+            let Errand::Page(order) = errand else {
+                trim_heap();
+                continue;
+            };
             seen.look(peers, &order.page);
             let (text, keep_alive) = order.answer(&seen.shards, &seen.turns);
             peers.send(order.shard, Control::Answer { conn: order.conn, text, keep_alive });

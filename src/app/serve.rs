@@ -2,10 +2,9 @@
 
 use super::hints;
 use super::host::Host;
-use crate::config::{self, Serve, Usage};
-use crate::protocol::Policy;
+use crate::config::{self, Serve};
 use crate::reactor::plan::{Plan, Service};
-use crate::sys::process::{INTERRUPT, Signals, TERMINATE, TURNS};
+use crate::sys::process::{HANGUP, INTERRUPT, Signals, TERMINATE, TURNS};
 use crate::sys::wait::wait_readable;
 use std::error::Error;
 use std::io::{self, Write};
@@ -18,7 +17,7 @@ use std::time::Duration;
 /// What could not be bound, set or pinned; or a broken event loop.
 pub fn run(serve: &Serve) -> Result<(), Box<dyn Error>> {
     // Before any thread starts: the mask is inherited.
-    let signals = Signals::new(&[TERMINATE, INTERRUPT, TURNS])?;
+    let signals = Signals::new(&[TERMINATE, INTERRUPT, HANGUP, TURNS])?;
     super::log::start(serve.level)?;
     let mut host = start(&serve.plan)?;
     tell(&host, &serve.plan)?;
@@ -48,23 +47,7 @@ pub fn run(serve: &Serve) -> Result<(), Box<dyn Error>> {
 /// # Errors
 /// As [`run`].
 pub(super) fn start(plan: &Plan) -> Result<Host, Box<dyn Error>> {
-    refuse_what_is_to_come(plan)?;
     Host::start(plan)
-}
-
-/// What the command line has words for and the server does not do yet is
-/// refused, rather than read and forgotten.
-fn refuse_what_is_to_come(plan: &Plan) -> Result<(), Usage> {
-    let refuse = |what: &str| Err(Usage(format!("{what} is not there yet; leave it out")));
-    for listen in &plan.listeners {
-        if listen.ask.policy == Some(Policy::Wait) {
-            return refuse(&format!("{}: policy=wait", listen.url));
-        }
-        if listen.ask.coalesce.is_some_and(|span| !span.is_zero()) {
-            return refuse(&format!("{}: coalesce", listen.url));
-        }
-    }
-    Ok(())
 }
 
 /// `listening` lines and `ready` on stdout, everything else on stderr.

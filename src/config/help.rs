@@ -54,7 +54,7 @@ Stream keys, as flags or on a URL:
   --window DUR         how much of a stream to keep; --window-bytes SIZE caps it (64M)
   --timeout DUR        a publisher silent for this long is ended (10s)
   --wait DUR           how long a subscriber waits for a stream that is not there
-  --coalesce DUR       how long frames may gather before they are sent (not yet: 0)
+  --coalesce DUR       how long frames may gather before they are sent (0); 100ms at most
 ";
 
 const SERVE_EXAMPLES: &str = "

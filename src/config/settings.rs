@@ -10,7 +10,7 @@ use super::url::{Host, check_host_name};
 use crate::base::units::parse_duration;
 use crate::limits;
 use crate::options::{SocketOptions, TABLE, Transport};
-use crate::protocol::Ask;
+use crate::protocol::{Ask, Policy};
 use crate::reactor::plan::{Idle, Listen, Plan, Push, Service};
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::time::Duration;
@@ -136,6 +136,7 @@ impl Settings {
         fill(&mut parsed.ask, &scope.applicable(&self.ask));
         parsed.socket.merge_under(&self.socket.only_for(transport));
         scope.check_merged(&parsed.socket)?;
+        check_policy(&parsed.ask)?;
         let publishes = parsed.service.publishes();
         parsed.socket.merge_under(&SocketOptions::defaults(transport, publishes));
         Ok(Listen {
@@ -256,4 +257,13 @@ fn parse_allow_host(text: &str) -> Result<String, String> {
         "allow_host: '{text}' is not a name or address: write it as in the browser's address \
          line, without http:// and port"
     ))
+}
+
+/// What the command line has a word for and the server does not do yet is
+/// refused, rather than read and forgotten.
+fn check_policy(ask: &Ask) -> Result<(), String> {
+    match ask.policy {
+        Some(Policy::Wait) => Err("policy=wait is not there yet; leave it out".to_owned()),
+        Some(Policy::Skip | Policy::Close) | None => Ok(()),
+    }
 }

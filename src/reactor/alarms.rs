@@ -3,6 +3,7 @@
 use super::accept::Listeners;
 use super::conn::Conn;
 use super::lag;
+use super::office::Errand;
 use super::session::{self, Desk};
 use super::site::Sites;
 use super::slab::{Key, Slab};
@@ -37,11 +38,19 @@ pub fn fire<S: Socket>(
         match alarm {
             Alarm::Conn(key) => wake_conn(key, turn, streams, conns, sites),
             Alarm::Stream(key) => wake_stream(key, turn, streams),
+            Alarm::Flush(key) => streams.flush(key, turn),
             Alarm::Rest(key) => streams.expire(key, turn),
             Alarm::Udp(port) => ports.wake(port, turn, streams),
             Alarm::Accept(listener) => listeners.resume(listener, turn),
             Alarm::Lag => lag::watch(turn, streams, conns),
-            Alarm::Pool => streams.rest_pool(turn),
+            Alarm::Pool => {
+                if streams.rest_pool(turn)
+                    && let Some(office) = &sites.office
+                {
+                    // A full office has others to serve; there is a next time.
+                    let _full = office.try_send(Errand::Tidy);
+                }
+            }
             Alarm::Drain => turn.is_over = true,
         }
     }

@@ -76,6 +76,9 @@ pub fn live<S: Socket>(
             }
         }
         let is_sent = !fan.is_udp_due;
+        if let Some(at) = ports.flush.take() {
+            streams.flush_at(key, at, turn);
+        }
         let is_complete = pass(key, &mut budget, turn, streams, conns);
         // Not before: whoever keeps up gets all, however little is kept.
         lag::trim(key, turn, streams, conns);
@@ -128,7 +131,7 @@ fn pass<S: Socket>(
         };
         pass.serve(conn, conns, turn);
     };
-    pass.end().settle(turn, streams, conns);
+    pass.end().settle(key, turn, streams, conns);
     is_complete
 }
 
@@ -169,12 +172,13 @@ fn step<S: Socket>(key: Key, turn: &mut Turn, streams: &mut Streams, conns: &mut
     let Some(Role::Subscriber(subscribed)) = conns.get_mut(key).map(|conn| &conn.role) else {
         return;
     };
-    let Some(fan) = streams.fanouts.get_mut(subscribed.stream) else {
+    let stream = subscribed.stream;
+    let Some(fan) = streams.fanouts.get_mut(stream) else {
         return;
     };
     let mut pass = Pass::over(fan);
     pass.serve(key, conns, turn);
-    pass.end().settle(turn, streams, conns);
+    pass.end().settle(stream, turn, streams, conns);
 }
 
 /// Starts those that wait, if there is something for them.

@@ -10,7 +10,8 @@ use super::site::Sites;
 use super::slab::{Key, Slab};
 use super::streams::{Ingest, Streams};
 use super::turn::Turn;
-use crate::limits::{INGEST_BYTES, INGEST_CALLS, QUEUED_BYTES};
+use crate::base::Instant;
+use crate::limits::{INGEST_BYTES, INGEST_CALLS, INGEST_READS, INGEST_TIME, QUEUED_BYTES};
 use crate::protocol::websocket::{self, Inbound};
 use crate::protocol::{Refusal, Sniff, response, wrong_protocol};
 use crate::relay::stream::IngestError;
@@ -38,7 +39,12 @@ pub fn tcp<S: Socket>(
     conns: &mut Slab<Conn<S>>,
     sites: &Sites,
 ) {
-    for _ in 0..turn.ready.readable.len() {
+    let mut until = None;
+    for nth in 1..=turn.ready.readable.len() {
+        if nth.is_multiple_of(INGEST_READS) && is_late(&mut until, turn) {
+            turn.exhaust(Phase::TcpIngest);
+            return;
+        }
         let Some(key) = turn.ready.readable.pop_front() else {
             return;
         };
@@ -57,6 +63,13 @@ pub fn tcp<S: Socket>(
             Read::Drop => close::drop_now(key, conn, turn, streams),
         }
     }
+}
+
+/// Looks at the clock; answers whether `INGEST_TIME` has passed since it was
+/// first asked.
+fn is_late(until: &mut Option<Instant>, turn: &mut Turn) -> bool {
+    turn.read_clock();
+    turn.now > *until.get_or_insert(turn.now + INGEST_TIME)
 }
 
 fn read<S: Socket>(
@@ -106,9 +119,10 @@ fn pump<S: Socket>(
         return Ok(Read::Drop);
     };
     let stream = publisher.stream;
-    let (mut bytes, mut calls) = (0, 0);
+    let (mut bytes, mut calls, mut until) = (0, 0, None);
     let outcome = loop {
-        if bytes >= INGEST_BYTES || calls >= INGEST_CALLS {
+        let is_full = bytes >= INGEST_BYTES || calls >= INGEST_CALLS;
+        if is_full || (calls > 0 && is_late(&mut until, turn)) {
             turn.exhaust(Phase::TcpIngest);
             break Pumped::More;
         }

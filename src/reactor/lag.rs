@@ -16,6 +16,8 @@ pub(super) fn count(verdict: Verdict, turn: &mut Turn) -> Verdict {
     match verdict {
         Verdict::Fine => {}
         Verdict::Skips { .. } => turn.counters.skips.bump(),
+        // Whoever has been leaving for longest will go, or it, if it must now.
+        Verdict::Crowded { .. } => {}
         Verdict::Close { .. } => turn.counters.lag_closes.bump(),
     }
     verdict
@@ -38,7 +40,10 @@ pub(super) fn trim<S: Socket>(
         };
         let cut = fan.view.cut();
         let mut lost = Vec::new();
-        let unserved = fan.roster.live.iter().take(fan.roster.left);
+        // Where frames gather, everybody may have some of them still to get.
+        let gathers = fan.flush.is_some();
+        let left = if gathers { fan.roster.live.len() } else { fan.roster.left };
+        let unserved = fan.roster.live.iter().take(left);
         for (nth, &one) in fan.roster.behind.iter().chain(unserved).enumerate() {
             let Some(conn) = conns.get_mut(one).filter(|conn| !conn.is_closing) else {
                 continue;
@@ -55,7 +60,7 @@ pub(super) fn trim<S: Socket>(
                 let verdict =
                     subscriber.evict(fan.view.window(), cut, &mut fan.roster.held, turn.now);
                 match count(verdict, turn) {
-                    Verdict::Close { .. } => lost.push(one),
+                    Verdict::Close { .. } | Verdict::Crowded { .. } => lost.push(one),
                     Verdict::Fine | Verdict::Skips { .. } => {}
                 }
             }
@@ -92,7 +97,7 @@ pub(super) fn lapse<S>(
         }
         let verdict = subscriber.lapse(fan.view.window(), cut, &mut fan.roster.held, turn.now);
         match count(verdict, turn) {
-            Verdict::Close { .. } => lost.push(key),
+            Verdict::Close { .. } | Verdict::Crowded { .. } => lost.push(key),
             Verdict::Fine | Verdict::Skips { .. } => {}
         }
     }
@@ -114,12 +119,32 @@ pub fn watch<S: Socket>(turn: &mut Turn, streams: &mut Streams, conns: &mut Slab
         let mut behind = std::mem::take(&mut fan.roster.behind);
         behind.retain(|conn| look(*conn, fan, turn, conns, &mut lost));
         fan.roster.behind = behind;
+        if std::mem::take(&mut fan.roster.held.is_crowded) {
+            make_room(fan, turn, conns, &mut lost);
+        }
         streams.is_watching |= !fan.roster.behind.is_empty();
         close::drop_all(lost, turn, streams, conns);
     }
     if streams.is_watching {
         turn.timers.arm(turn.now + LAG_TICK, Alarm::Lag);
     }
+}
+
+/// Others need the segments that are held: who has been leaving for longest is
+/// ended, with all who stand still in the same one.
+fn make_room<S>(fan: &Fanout, turn: &mut Turn, conns: &Slab<Conn<S>>, lost: &mut Vec<Key>) {
+    let leaving = |key: &Key| {
+        let Role::Subscriber(one) = &conns.get(*key)?.role else { return None };
+        one.subscriber.leaving()
+    };
+    let Some((_, base)) = fan.roster.behind.iter().filter_map(leaving).min() else { return };
+    for &key in &fan.roster.behind {
+        if leaving(&key).is_some_and(|(_, at)| at == base) {
+            turn.counters.lag_closes.bump();
+            lost.push(key);
+        }
+    }
+    log::info!("{}: {} subscribers ended that take nothing", fan.view.name, lost.len());
 }
 
 /// Looks at one subscriber's lag; answers whether it is still behind.
@@ -154,7 +179,8 @@ fn look<S: Socket>(
         Verdict::Skips { lag } => {
             log::debug!("subscriber {} of {} skips: {lag:?} behind", conn.peer, fan.view.name);
         }
-        Verdict::Fine => {}
+        // It goes on meanwhile.
+        Verdict::Fine | Verdict::Crowded { .. } => {}
     }
     let may_go_on = fan.ended.is_some() || !subscriber.is_held_back(window, unacked, turn.now);
     if subscriber.has_left() && may_go_on && subscribed.standing == Standing::Blocked {

@@ -19,7 +19,7 @@ use super::lag;
 use super::slab::{Key, Slab};
 use super::streams::{Fanout, Origin, Streams};
 use super::turn::Turn;
-use crate::limits::LINKS;
+use crate::limits::{LINKS, WAITED_STREAMS};
 use crate::protocol::Name;
 use crate::relay::{Followed, Found, Inlet, ShardId, View, Waiter};
 use crate::sys::socket::Socket;
@@ -87,8 +87,11 @@ impl Streams {
         }
         let is_told = asked.is_some();
         let is_full = self.links.slots.len() >= LINKS;
-        // Names that nobody publishes must not keep the live ones out.
-        let waits_too_long = is_full || self.links.asked.len() >= LINKS / 2;
+        // Names that nobody publishes must not keep the live ones out, nor those
+        // that a listener has.
+        let most = (WAITED_STREAMS / self.peers.ids().count().max(1)).min(LINKS / 2);
+        let is_stranger = !self.listed.contains(name);
+        let waits_too_long = is_full || (is_stranger && self.links.asked.len() >= most);
         let slot = (waits && !is_told && !waits_too_long).then(|| self.links.slots.insert(None));
         let found = self.directory.find(name, self.shard, slot);
         let asked = match (found, slot) {

@@ -32,6 +32,7 @@ pub mod streams;
 pub mod turn;
 pub mod udp;
 
+use crate::sys::wait::wait_on;
 use accept::Listeners;
 use conn::{Conn, Role, Standing};
 use mio::event::Event;
@@ -145,7 +146,13 @@ impl Shard {
 
     /// Asks the poll, and sorts what it tells.
     fn poll(&mut self, is_spinning: bool) -> io::Result<()> {
-        let patience = self.patience(is_spinning);
+        let mut patience = self.patience(is_spinning);
+        if patience != Some(Duration::ZERO)
+            && let Some(at) = self.turn.timers.next_exact()
+        {
+            wait_on(&self.poll, at.since(self.turn.now))?;
+            patience = Some(Duration::ZERO);
+        }
         self.turn.counters.polls.bump();
         match self.poll.poll(&mut self.events, patience) {
             Ok(()) => {}

@@ -1,5 +1,5 @@
-//! What a shard has others do for it, because making text of many streams, or of
-//! several shards, takes longer than a turn may.
+//! What a shard has others do for it, because it takes longer than a turn may:
+//! making text of many streams, or of several shards, and tidying the heap.
 
 use super::slab::Key;
 use crate::protocol::http::Page;
@@ -8,8 +8,18 @@ use crate::relay::ShardId;
 use crate::report::{self, Snapshot, Turns};
 use std::sync::mpsc::SyncSender;
 
-/// Where orders go.
-pub type Office = SyncSender<Order>;
+/// Where errands go.
+pub type Office = SyncSender<Errand>;
+
+/// Something to be done.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Errand {
+    /// A page is to be made.
+    Page(Order),
+    /// Many streams have ended: what they leave free is to go back to the
+    /// kernel.
+    Tidy,
+}
 
 /// A page that a connection waits for. It is answered by
 /// `Control::Answer`.

@@ -2,7 +2,7 @@
 
 use super::conn::{Asking, Conn, Role};
 use super::ingest::Read;
-use super::office::Order;
+use super::office::{Errand, Order};
 use super::session::{Acted, Desk, arm};
 use super::slab::Key;
 use super::snapshot;
@@ -28,7 +28,7 @@ impl Desk<'_> {
                 let (text, keep_alive) = order.answer(&shards, &turns);
                 self.respond(conn, &text, keep_alive)
             }
-            Some(office) if office.try_send(order).is_err() => {
+            Some(office) if office.try_send(Errand::Page(order)).is_err() => {
                 self.release(held);
                 Acted::Ends(self.refuse(conn, Refusal::Full, "too many ask for pages; try again"))
             }

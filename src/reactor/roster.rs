@@ -5,6 +5,7 @@ use super::conn::{Standing, Subscribed};
 use super::serve::Served;
 use super::slab::Key;
 use super::turn::Turn;
+use crate::relay::Held;
 use std::collections::VecDeque;
 
 /// Who gets a stream.
@@ -24,7 +25,7 @@ pub struct Roster {
     /// Subscribers that are not at the head.
     pub behind: Vec<Key>,
     /// Segments held for subscribers that leave.
-    pub held: usize,
+    pub held: Held,
     /// Subscribers, wherever they stand.
     pub count: usize,
 }
@@ -54,7 +55,8 @@ impl Roster {
             self.behind.push(key);
         }
         one.standing = match served {
-            Served::AtHead => {
+            // What gathers is sent in the pass that is due then.
+            Served::AtHead | Served::Gathering => {
                 self.live.push_back(key);
                 Standing::Live
             }
@@ -73,7 +75,7 @@ impl Roster {
     /// A subscriber is gone, or has become something else.
     pub fn detach(&mut self, key: Key, one: &Subscribed) {
         self.count -= 1;
-        self.held -= one.subscriber.held_segments();
+        self.held.give_back(one.subscriber.held());
         match one.standing {
             Standing::Live => {
                 if let Some(at) = self.live.iter().position(|live| *live == key) {

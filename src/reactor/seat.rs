@@ -170,6 +170,7 @@ impl Seat {
             shard.ports.push(socket, duty);
         }
         udp::wire(&shard.ports, &mut shard.streams);
+        shard.streams.listed = shard.sites.sent().cloned().collect();
         Ok(shard)
     }
 }

@@ -24,6 +24,8 @@ use std::io::{self, IoSlice};
 pub enum Served {
     /// It has everything.
     AtHead,
+    /// More is to gather before it is sent.
+    Gathering,
     /// The kernel takes no more.
     Blocked,
     /// There is more to send.
@@ -46,13 +48,16 @@ pub(super) struct Pass<'a> {
     ends: Vec<(Key, Served)>,
     /// Somebody is behind.
     is_behind: bool,
+    /// What gathers for somebody is sent then.
+    flush: Option<Instant>,
 }
 
 impl<'a> Pass<'a> {
     pub(super) fn over(fan: &'a mut Fanout) -> Self {
         let Fanout { view, ended, roster, .. } = fan;
         let common = Common::new();
-        Self { view, ended: *ended, roster, common, ends: Vec::new(), is_behind: false }
+        let ends = Vec::new();
+        Self { view, ended: *ended, roster, common, ends, is_behind: false, flush: None }
     }
 
     /// Serves one subscriber once, and puts it where it then belongs.
@@ -76,13 +81,13 @@ impl<'a> Pass<'a> {
         match served {
             Served::Over | Served::Lost => self.ends.push((key, served)),
             Served::Blocked | Served::More => self.is_behind = true,
-            Served::AtHead | Served::Waiting => {}
+            Served::AtHead | Served::Gathering | Served::Waiting => {}
         }
     }
 
     /// What is left to do once the pass no longer borrows the stream.
     pub(super) fn end(self) -> After {
-        After { ends: self.ends, is_behind: self.is_behind }
+        After { ends: self.ends, is_behind: self.is_behind, flush: self.flush }
     }
 
     /// Hands a subscriber's next bytes to the kernel: one call.
@@ -109,6 +114,12 @@ impl<'a> Pass<'a> {
         if !subscriber.begin(window, cut, turn.now) {
             return Ok(if self.ended.is_some() { Served::Over } else { Served::Waiting });
         }
+        if self.ended.is_none()
+            && let Some(due) = subscriber.gathers_until(window, turn.now)
+        {
+            self.flush = Some(self.flush.map_or(due, |flush| flush.min(due)));
+            return Ok(Served::Gathering);
+        }
         subscriber.plan(window, cut, &mut turn.messages);
         let handed = if subscriber.takes_plain() {
             let list = self.common.at(subscriber.position(), window);
@@ -122,14 +133,13 @@ impl<'a> Pass<'a> {
             Handed::Taken { sent, is_all } => {
                 turn.counters.sends.bump();
                 turn.counters.sent_bytes.add(sent as u64);
-                let held = subscriber.held_segments();
                 let from = subscriber.position();
-                subscriber.sent(sent, &turn.messages);
+                let free = subscriber.sent(sent, &turn.messages);
                 if subscriber.is_current() {
                     let (stream, to) = (subscribed.stream, subscriber.position());
                     turn.deliveries.push(Delivery { conn: key, stream, from, to }, turn.now);
                 }
-                self.roster.held -= held - subscriber.held_segments();
+                self.roster.held.give_back(&free);
                 if !is_all {
                     return Ok(Served::Blocked);
                 }
@@ -179,15 +189,20 @@ impl<'a> Pass<'a> {
 pub(super) struct After {
     ends: Vec<(Key, Served)>,
     is_behind: bool,
+    flush: Option<Instant>,
 }
 
 impl After {
     pub(super) fn settle<S: Socket>(
         self,
+        stream: Key,
         turn: &mut Turn,
         streams: &mut Streams,
         conns: &mut Slab<Conn<S>>,
     ) {
+        if let Some(at) = self.flush {
+            streams.flush_at(stream, at, turn);
+        }
         if self.is_behind {
             streams.watch(turn);
         }

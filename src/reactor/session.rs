@@ -463,7 +463,8 @@ impl Desk<'_> {
             // Its content type is known with the first frames.
             Some(HttpAnswer::Media) | None => {}
         }
-        let subscriber = enter(&awaiting.settings, awaiting.form, self.turn.now);
+        let mut subscriber = enter(&awaiting.settings, awaiting.form, self.turn.now);
+        subscriber.set_coalesce(awaiting.settings.gathers(&fan.view.settings));
         let inbound =
             matches!(awaiting.http, Some(HttpAnswer::WebSocket(_))).then(Box::<Inbound>::default);
         fan.roster.count += 1;

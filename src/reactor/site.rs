@@ -2,6 +2,7 @@
 
 use super::office::Office;
 use super::plan::{Listen, Service};
+use crate::protocol::Name;
 use crate::protocol::http::Rules;
 use crate::relay::Settings;
 use std::net::SocketAddr;
@@ -46,4 +47,18 @@ pub struct Sites {
     pub rules: Rules,
     /// Who makes pages; nobody: the shard itself.
     pub office: Option<Office>,
+}
+
+impl Sites {
+    /// The streams that listeners of their own send.
+    pub fn sent(&self) -> impl Iterator<Item = &Name> {
+        self.list.iter().filter_map(|site| match &site.service {
+            Service::TcpSubscribe { name } | Service::UdpSubscribe { name, .. } => Some(name),
+            Service::TcpPublish { .. }
+            | Service::UdpPublish { .. }
+            | Service::TcpEcho
+            | Service::UdpEcho
+            | Service::Http => None,
+        })
+    }
 }

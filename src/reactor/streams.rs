@@ -14,7 +14,7 @@ use crate::protocol::Name;
 use crate::relay::stream::IngestError;
 use crate::relay::{Directory, Inlet, Settings, ShardId, Stream, View, Waiter};
 use crate::ring::Pool;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -45,6 +45,8 @@ pub struct Fanout {
     pub joined: Option<Position>,
     /// The alarm that its framing is armed for.
     pub alarm: Option<Instant>,
+    /// The alarm at which what gathers is sent.
+    pub flush: Option<Instant>,
 }
 
 /// Where a stream comes from.
@@ -136,6 +138,8 @@ pub struct Streams {
     pub wired: BTreeMap<Name, Vec<usize>>,
     /// UDP sockets that push a name, from the shard that it lives on.
     pub pushed: BTreeMap<Name, Vec<usize>>,
+    /// Names that listeners send: their subscribers may always wait for them.
+    pub listed: BTreeSet<Name>,
     /// How many UDP sockets have subscribers for a name.
     pub(super) crowds: BTreeMap<Name, usize>,
     /// Streams of other shards.
@@ -172,6 +176,7 @@ impl Streams {
             awaited: BTreeMap::new(),
             wired: BTreeMap::new(),
             pushed: BTreeMap::new(),
+            listed: BTreeSet::new(),
             crowds: BTreeMap::new(),
             links: Links::default(),
             peers,
@@ -209,6 +214,7 @@ impl Streams {
             is_dirty: false,
             joined: None,
             alarm: None,
+            flush: None,
         });
         self.names.insert(name, key);
         key
@@ -243,9 +249,8 @@ impl Streams {
         Some(Ingest { stream, view: &mut fan.view, pool: &mut self.pool })
     }
 
-    /// Something has been committed, or the stream has ended: everybody is to
-    /// be served.
-    pub fn mark_dirty(&mut self, key: Key, turn: &mut Turn) {
+    /// A pass over a stream's subscribers is due.
+    fn renew(&mut self, key: Key, turn: &mut Turn) {
         let Some(fan) = self.fanouts.get_mut(key) else {
             return;
         };
@@ -255,6 +260,33 @@ impl Streams {
             fan.is_dirty = true;
             turn.ready.dirty.push_back(key);
         }
+    }
+
+    /// What gathers of a stream is sent then, or sooner.
+    pub fn flush_at(&mut self, key: Key, at: Instant, turn: &mut Turn) {
+        let Some(fan) = self.fanouts.get_mut(key) else { return };
+        if fan.flush.is_none_or(|flush| flush > at) {
+            fan.flush = Some(at);
+            turn.timers.arm(at, Alarm::Flush(key));
+        }
+    }
+
+    /// That time has come.
+    pub fn flush(&mut self, key: Key, turn: &mut Turn) {
+        let Some(fan) = self.fanouts.get_mut(key) else { return };
+        if fan.flush.is_some_and(|at| at <= turn.now) {
+            fan.flush = None;
+            self.renew(key, turn);
+        }
+    }
+
+    /// Something has been committed, or the stream has ended: everybody is to
+    /// be served.
+    pub fn mark_dirty(&mut self, key: Key, turn: &mut Turn) {
+        self.renew(key, turn);
+        let Some(fan) = self.fanouts.get_mut(key) else {
+            return;
+        };
         let Origin::Here(stream) = &mut fan.origin else { return };
         stream.branches.ring(|shard, slot| self.peers.ring(shard, slot));
         if let Some(at) = stream.poll_timeout()
@@ -428,11 +460,13 @@ impl Streams {
         }
     }
 
-    /// Gives a part of what the pool doesn't need back to the kernel.
-    pub fn rest_pool(&mut self, turn: &mut Turn) {
+    /// Gives a part of what the pool doesn't need back to the kernel; answers
+    /// whether that was all.
+    pub fn rest_pool(&mut self, turn: &mut Turn) -> bool {
         self.is_resting = false;
         self.pool.rest();
         self.watch_pool(turn);
+        !self.is_resting
     }
 
     /// Looks at those that are behind a tick from now.

@@ -126,6 +126,8 @@ pub enum Alarm {
     Conn(Key),
     /// A stream's framing must decide.
     Stream(Key),
+    /// What has gathered of a stream is to be sent.
+    Flush(Key),
     /// No request has continued a stream.
     Rest(Key),
     /// A UDP socket's publisher or subscribers may be silent.
@@ -156,6 +158,14 @@ impl Timers {
     /// The soonest deadline.
     pub fn next(&self) -> Option<Instant> {
         self.heap.peek().map(|Reverse((at, _))| *at)
+    }
+
+    /// The same, if it can't wait for the next whole millisecond.
+    pub fn next_exact(&self) -> Option<Instant> {
+        match self.heap.peek()? {
+            Reverse((at, Alarm::Flush(_))) => Some(*at),
+            Reverse(_) => None,
+        }
     }
 
     /// The next alarm that is due.

@@ -49,7 +49,7 @@ pub enum Found {
     },
     /// It does not. If the asking shard wants to wait, it is told when it does.
     Absent,
-    /// `limits::WAITED_STREAMS` are waited for.
+    /// `limits::WAITED_STREAMS` and as many as listeners have are waited for.
     Full,
 }
 
@@ -146,7 +146,7 @@ impl Directory {
             return Found::Absent;
         }
         let Some(slot) = slot else { return Found::Absent };
-        if known >= limits::STREAMS + limits::WAITED_STREAMS {
+        if known >= limits::STREAMS + limits::WAITED_STREAMS + limits::LINKS {
             return Found::Full;
         }
         let entry = Entry { waiters: vec![(shard, slot)], ..Entry::default() };

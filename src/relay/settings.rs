@@ -24,6 +24,11 @@ pub struct Settings {
     pub timeout: Duration,
     /// How long an HTTP subscriber waits for a stream that is not there.
     pub wait: Duration,
+    /// How long frames may gather before they are sent; `None`: for a
+    /// subscriber, as long as its stream says, and for a stream, not at all.
+    pub coalesce: Option<Duration>,
+    /// What a request has lowered that to.
+    coalesce_most: Duration,
 }
 
 impl Settings {
@@ -38,6 +43,8 @@ impl Settings {
             window_bytes: ask.window_bytes.unwrap_or(limits::WINDOW_BYTES),
             timeout: ask.timeout.unwrap_or(limits::PUBLISHER_SILENCE),
             wait: ask.wait.unwrap_or(Duration::ZERO).min(limits::WAIT_MAX),
+            coalesce: ask.coalesce,
+            coalesce_most: limits::COALESCE_MAX,
         }
     }
 
@@ -58,13 +65,40 @@ impl Settings {
             window_bytes: ask.window_bytes.map_or(self.window_bytes, |b| b.min(self.window_bytes)),
             timeout: at_most(self.timeout, ask.timeout),
             wait: ask.wait.map_or(self.wait, |wait| wait.min(limits::WAIT_MAX)),
+            coalesce: self.coalesce,
+            coalesce_most: at_most(self.coalesce_most, ask.coalesce),
         }
+    }
+
+    /// How long the frames of a stream may gather for a subscriber of these
+    /// settings.
+    pub fn gathers(&self, stream: &Self) -> Duration {
+        let asked = self.coalesce.or(stream.coalesce).unwrap_or_default();
+        asked.min(self.coalesce_most).min(stream.coalesce_most).min(self.max_lag / 2)
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn frames_gather_as_the_subscribers_listener_says_or_else_the_streams() {
+        let ms = Duration::from_millis;
+        let of = |coalesce| Settings::of(&Ask { coalesce, ..Ask::default() });
+        let (open, five, zero) = (of(None), of(Some(ms(5))), of(Some(Duration::ZERO)));
+        assert_eq!(open.gathers(&open), Duration::ZERO);
+        assert_eq!(open.gathers(&five), ms(5));
+        assert_eq!(five.gathers(&open), ms(5));
+        assert_eq!(zero.gathers(&five), Duration::ZERO);
+        let request = |millis| Ask { coalesce: Some(ms(millis)), ..Ask::default() };
+        assert_eq!(five.lowered(&request(2)).gathers(&open), ms(2));
+        assert_eq!(open.lowered(&request(2)).gathers(&five), ms(2));
+        assert_eq!(open.lowered(&request(9)).gathers(&five), ms(5), "it can't be raised");
+        assert_eq!(open.gathers(&five.lowered(&request(1))), ms(1), "by the publisher");
+        let short = Ask { max_lag: Some(ms(4)), ..Ask::default() };
+        assert_eq!(open.lowered(&short).gathers(&five), ms(2), "half of max-lag at most");
+    }
 
     #[test]
     fn a_request_lowers_and_never_raises() {

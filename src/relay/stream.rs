@@ -7,7 +7,9 @@ use super::subscriber::Cut;
 use super::view::View;
 use crate::base::{Instant, Position};
 use crate::framing::{Framing, FramingError, FramingStats, JoinMark, Marks, Step, Transport};
-use crate::limits::{DATAGRAM_SPACE, PAGE_BYTES, TS_PACKET, WARM_BYTES};
+use crate::limits::{
+    DATAGRAM_SPACE, INGEST_FRAMES, PAGE_BYTES, RECEIVE_BYTES, TS_PACKET, WARM_BYTES,
+};
 use crate::protocol::{Body, Name, Refusal};
 use crate::ring::{Frame, Item, JoinPoint, Pool, Tail};
 use std::fmt;
@@ -75,6 +77,11 @@ pub struct Stream {
     tail: Tail,
     /// Everything before this has been touched, in the tail's memory.
     warm: Position,
+    /// How many bytes to receive at a time, so that framing them takes no longer
+    /// than it should.
+    appetite: usize,
+    /// Frames committed.
+    frames: usize,
 }
 
 impl Stream {
@@ -100,6 +107,8 @@ impl Stream {
             marks: Marks::default(),
             tail,
             warm: Position::ZERO,
+            appetite: LEAST_SPACE,
+            frames: 0,
         };
         (stream, view)
     }
@@ -119,7 +128,9 @@ impl Stream {
         if self.tail.free() < LEAST_SPACE {
             self.roll(view, pool);
         }
-        self.tail.space()
+        let space = self.tail.space();
+        let len = space.len().min(self.appetite);
+        &mut space[..len]
     }
 
     /// Memory to receive a batch of datagrams into.
@@ -161,7 +172,27 @@ impl Stream {
     ) -> Result<(), IngestError> {
         self.stats.received_bytes += len as u64;
         self.tail.fill(len);
-        self.frame(now, view, pool)
+        self.framed(len, now, view, pool)
+    }
+
+    /// Frames what is held, `len` bytes of it new, and learns how small its
+    /// frames are.
+    fn framed(
+        &mut self,
+        len: usize,
+        now: Instant,
+        view: &mut View,
+        pool: &mut Pool,
+    ) -> Result<(), IngestError> {
+        let before = self.frames;
+        self.frame(now, view, pool)?;
+        let frames = self.frames - before;
+        self.appetite = if frames > INGEST_FRAMES {
+            (len * INGEST_FRAMES / frames).max(PAGE_BYTES)
+        } else {
+            (2 * self.appetite).min(RECEIVE_BYTES)
+        };
+        Ok(())
     }
 
     /// `len` bytes of an HTTP body have arrived in [`Self::space`]; answers
@@ -184,14 +215,15 @@ impl Stream {
         self.stats.moved_bytes += decoded.moved as u64;
         self.stats.received_bytes += decoded.payload as u64;
         self.tail.fill(decoded.payload);
-        self.frame(now, view, pool)?;
+        self.framed(decoded.payload, now, view, pool)?;
         Ok(decoded.done)
     }
 
     /// Copies bytes that arrived elsewhere, behind a request's head, into
     /// [`Self::space`]; answers how many fit.
     pub fn copy_in(&mut self, bytes: &[u8], view: &mut View, pool: &mut Pool) -> usize {
-        let space = self.space(view, pool);
+        self.space(view, pool);
+        let space = self.tail.space();
         let len = bytes.len().min(space.len());
         space[..len].copy_from_slice(&bytes[..len]);
         self.stats.moved_bytes += len as u64;
@@ -285,6 +317,7 @@ impl Stream {
         self.tail.skip(step.skip);
         let (waited, frames) = (self.waited, self.marks.frames.drain(..));
         self.stats.is_stamped |= waited > 0;
+        self.frames += frames.len();
         self.tail.commit(
             step.keep,
             frames.map(|mark| Frame { end: mark.end, arrival: now, waited, leave: mark.leave }),

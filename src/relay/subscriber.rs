@@ -11,10 +11,11 @@
 //! segments that takes are held for it, so that the window need not be.
 
 use super::egress::{Form, Messages, Source, Within};
+use super::held::Held;
 use super::settings::Settings;
 use crate::base::{Instant, Micros, Position};
 use crate::framing::{Framing, Kind, Trim};
-use crate::limits::{FLUSH_BYTES, FLUSH_SLICES, LEAVING_SEGMENTS, LEAVING_TIME, PLAIN_SLICES};
+use crate::limits::{FLUSH_BYTES, FLUSH_SLICES, LEAVING_TIME, PLAIN_SLICES};
 use crate::protocol::{Join, Policy, websocket};
 use crate::ring::{Cursor, Gather, JoinPoint, SegRef, Window};
 use std::sync::Arc;
@@ -45,6 +46,11 @@ pub enum Verdict {
     Fine,
     /// It leaves the stream at the next place where it may.
     Skips {
+        /// How far behind it was.
+        lag: Duration,
+    },
+    /// It can't leave where it is, for too much is held for others.
+    Crowded {
         /// How far behind it was.
         lag: Duration,
     },
@@ -102,6 +108,8 @@ pub struct Subscriber {
     join: Join,
     policy: Option<Policy>,
     max_lag: Micros,
+    /// How long frames may gather before they are sent.
+    coalesce: Micros,
     /// It was here before the stream: any frame will do means the first.
     is_early: bool,
     /// It has been at the head since it started or skipped.
@@ -146,6 +154,7 @@ impl Subscriber {
             join: settings.join,
             policy: settings.policy,
             max_lag: settings.max_lag.into(),
+            coalesce: Micros::default(),
             is_early: false,
             is_current: false,
             bound: settings.max_lag.into(),
@@ -174,6 +183,27 @@ impl Subscriber {
         Self { is_early: true, ..Self::new(settings, form, now) }
     }
 
+    /// Frames may gather for so long before they are sent to it.
+    pub fn set_coalesce(&mut self, span: Duration) {
+        self.coalesce = span.into();
+    }
+
+    /// Until when what is there for it gathers; `None`: it is to be sent. What
+    /// was there before it was at the head waits for nothing, nor does a full
+    /// flush.
+    pub fn gathers_until(&self, window: &Window, now: Instant) -> Option<Instant> {
+        if self.coalesce == Micros::default() || !self.is_current || !self.at_boundary() {
+            return None;
+        }
+        let at = self.cursor.at();
+        let gathered = window.head().since(at);
+        if !matches!(self.place, Place::Sending) || !(1..FLUSH_BYTES as u64).contains(&gathered) {
+            return None;
+        }
+        let due = window.arrival(at)? + self.coalesce.get();
+        (due > now).then_some(due)
+    }
+
     /// The next byte of the stream that it will be sent.
     pub fn position(&self) -> Position {
         self.cursor.at()
@@ -194,12 +224,18 @@ impl Subscriber {
         self.within.at_boundary() && self.prefix.as_ref().is_none_or(|prefix| prefix.sent == 0)
     }
 
-    /// How many segments are held for it.
-    pub fn held_segments(&self) -> usize {
+    /// The segments held for it.
+    pub fn held(&self) -> &[SegRef] {
         match &self.place {
-            Place::Leaving(leaving) => leaving.held.len(),
-            Place::New | Place::Awaiting { .. } | Place::Sending => 0,
+            Place::Leaving(leaving) => &leaving.held,
+            Place::New | Place::Awaiting { .. } | Place::Sending => &[],
         }
+    }
+
+    /// Since when it has been leaving, and where what is held for it begins.
+    pub fn leaving(&self) -> Option<(Instant, Position)> {
+        let Place::Leaving(leaving) = &self.place else { return None };
+        Some((leaving.since, leaving.held.first()?.base()))
     }
 
     /// Starts or resumes it if there is a join point for it; answers whether
@@ -335,8 +371,9 @@ impl Subscriber {
         }
     }
 
-    /// The kernel took `sent` of the bytes gathered.
-    pub fn sent(&mut self, sent: usize, messages: &Messages) {
+    /// The kernel took `sent` of the bytes gathered. Answers the segments that
+    /// are held for it no longer.
+    pub fn sent(&mut self, sent: usize, messages: &Messages) -> Vec<SegRef> {
         self.sent_bytes += sent as u64;
         let mut rest = sent;
         if let Some(prefix) = &mut self.prefix {
@@ -344,7 +381,7 @@ impl Subscriber {
             prefix.sent += step;
             rest -= step;
             if prefix.sent < prefix.bytes.len() {
-                return;
+                return Vec::new();
             }
             self.prefix = None;
         }
@@ -356,10 +393,13 @@ impl Subscriber {
                 self.cursor.jump(at);
             }
         }
-        if let Place::Leaving(leaving) = &self.place
-            && self.cursor.at() >= leaving.until
-        {
-            self.place = Place::Awaiting { left: Some(leaving.arrival) };
+        match &mut self.place {
+            Place::Leaving(leaving) if self.cursor.at() >= leaving.until => {
+                let (left, held) = (Some(leaving.arrival), std::mem::take(&mut leaving.held));
+                self.place = Place::Awaiting { left };
+                held
+            }
+            Place::New | Place::Awaiting { .. } | Place::Sending | Place::Leaving(_) => Vec::new(),
         }
     }
 
@@ -407,14 +447,14 @@ impl Subscriber {
         now.since(arrived.max(self.since))
     }
 
-    /// Looks at its lag and acts on it. `held` counts the segments held for
-    /// all the subscribers of the stream.
+    /// Looks at its lag and acts on it. `held` is what is held for all the
+    /// subscribers of the stream.
     pub fn check(
         &mut self,
         window: &Window,
         cut: Cut,
         unacked: usize,
-        held: &mut usize,
+        held: &mut Held,
         now: Instant,
     ) -> Verdict {
         let lag = self.lag(window, unacked, now);
@@ -439,14 +479,14 @@ impl Subscriber {
 
     /// Its oldest bytes are about to leave the window: it leaves now, whatever
     /// its lag.
-    pub fn evict(&mut self, window: &Window, cut: Cut, held: &mut usize, now: Instant) -> Verdict {
+    pub fn evict(&mut self, window: &Window, cut: Cut, held: &mut Held, now: Instant) -> Verdict {
         let head = cut.anywhere.then(|| window.head());
         self.leave_now(window, cut, head, held, now)
     }
 
     /// What comes after this window comes after a gap: it leaves, if need be in
     /// the middle of a picture that nobody will have the rest of.
-    pub fn lapse(&mut self, window: &Window, cut: Cut, held: &mut usize, now: Instant) -> Verdict {
+    pub fn lapse(&mut self, window: &Window, cut: Cut, held: &mut Held, now: Instant) -> Verdict {
         self.leave_now(window, cut, Some(window.head()), held, now)
     }
 
@@ -456,7 +496,7 @@ impl Subscriber {
         window: &Window,
         cut: Cut,
         or: Option<Position>,
-        held: &mut usize,
+        held: &mut Held,
         now: Instant,
     ) -> Verdict {
         if !matches!(self.place, Place::Sending) {
@@ -490,7 +530,7 @@ impl Subscriber {
         window: &Window,
         until: Position,
         lag: Duration,
-        held: &mut usize,
+        held: &mut Held,
         now: Instant,
     ) -> Verdict {
         let at = self.cursor.at();
@@ -501,10 +541,9 @@ impl Subscriber {
             return Verdict::Skips { lag };
         }
         let segments = window.hold(at, until);
-        if *held + segments.len() > LEAVING_SEGMENTS {
-            return Verdict::Close { lag };
+        if !held.take(&segments) {
+            return Verdict::Crowded { lag };
         }
-        *held += segments.len();
         self.place =
             Place::Leaving(Box::new(Leaving { until, arrival, since: now, held: segments }));
         Verdict::Skips { lag }

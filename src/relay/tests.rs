@@ -9,7 +9,7 @@ use crate::base::{Instant, Position};
 use crate::framing::{Kind, Trim};
 use crate::limits::{FLUSH_SLICES, LEAVING_SEGMENTS};
 use crate::protocol::{Ask, Join, Policy};
-use crate::ring::{Frame, Gather, JoinPoint, Pool, Tail, Window};
+use crate::ring::{Frame, Gather, JoinPoint, Pool, SegRef, Tail, Window};
 use std::io::IoSlice;
 use std::sync::Arc;
 use std::time::Duration;
@@ -196,14 +196,14 @@ fn past_its_bound_it_finishes_the_picture_and_jumps_to_the_newest_key() {
     let (mut ring, mut subscriber) = late(None);
     ring.key(b"key-2 ", 80);
     ring.key(b"key-3 ", 190);
-    let mut held = 0;
+    let mut held = Held::default();
     let verdict = subscriber.check(&ring.window, TS, 0, &mut held, at(100));
-    assert_eq!((verdict, held), (Verdict::Fine, 0), "at its bound it is not past it");
+    assert_eq!((verdict, held.len()), (Verdict::Fine, 0), "at its bound it is not past it");
     let verdict = subscriber.check(&ring.window, TS, 0, &mut held, at(101));
     assert_eq!(verdict, Verdict::Skips { lag: ms(101) });
-    assert_eq!((held, subscriber.held_segments()), (1, 1));
+    assert_eq!((held.len(), subscriber.held().len()), (1, 1));
     assert_eq!(ring.drain(&mut subscriber, TS, at(200)), b"ure-0 its end <jump, tables>key-3 ");
-    assert_eq!(subscriber.held_segments(), 0);
+    assert_eq!(subscriber.held().len(), 0);
     let stats = subscriber.stats();
     assert_eq!((stats.skips, stats.skipped_bytes), (1, b"picture-1 key-2 ".len() as u64));
     assert_eq!(stats.skipped_time, ms(150), "from the arrival of one to that of the other");
@@ -213,7 +213,7 @@ fn past_its_bound_it_finishes_the_picture_and_jumps_to_the_newest_key() {
 #[test]
 fn with_no_key_ahead_it_waits_for_the_next() {
     let (mut ring, mut subscriber) = late(None);
-    let verdict = subscriber.check(&ring.window, TS, 0, &mut 0, at(101));
+    let verdict = subscriber.check(&ring.window, TS, 0, &mut Held::default(), at(101));
     assert_eq!(verdict, Verdict::Skips { lag: ms(101) });
     assert_eq!(ring.drain(&mut subscriber, TS, at(101)), b"ure-0 its end ");
     assert!(subscriber.is_waiting());
@@ -232,7 +232,7 @@ fn with_no_place_to_leave_at_it_goes_on() {
     let mut subscriber = plain(Join::Auto, at(0));
     assert!(subscriber.begin(&ring.window, TS, at(0)));
     ring.flush(&mut subscriber, TS, FRESH.len() + 4);
-    let verdict = subscriber.check(&ring.window, TS, 0, &mut 0, at(500));
+    let verdict = subscriber.check(&ring.window, TS, 0, &mut Held::default(), at(500));
     assert_eq!(verdict, Verdict::Fine);
     assert_eq!(ring.drain(&mut subscriber, TS, at(500)), b"ure-0 ");
 }
@@ -244,7 +244,7 @@ fn at_the_head_there_is_nothing_to_skip() {
         ring.key(b"picture-0 ", 0);
         let mut subscriber = Subscriber::early(&settings(Join::Auto, None), Form::Plain, at(0));
         ring.drain(&mut subscriber, cut, at(0));
-        let verdict = subscriber.check(&ring.window, cut, 5, &mut 0, at(500));
+        let verdict = subscriber.check(&ring.window, cut, 5, &mut Held::default(), at(500));
         assert_eq!((verdict, subscriber.stats().skips), (Verdict::Fine, 0));
         ring.frame(b"picture-1 ", 500);
         assert_eq!(ring.drain(&mut subscriber, cut, at(500)), b"picture-1 ");
@@ -259,10 +259,13 @@ fn late_by_the_kernel_alone_it_leaves_at_the_next_place_and_waits_for_the_queue(
         let mut subscriber = Subscriber::early(&settings(Join::Auto, None), Form::Plain, at(0));
         ring.drain(&mut subscriber, cut, at(0));
         assert!(!subscriber.minds_queue(at(25)) && subscriber.minds_queue(at(26)));
-        assert_eq!(subscriber.check(&ring.window, cut, 8, &mut 0, at(101)), Verdict::Fine);
+        assert_eq!(
+            subscriber.check(&ring.window, cut, 8, &mut Held::default(), at(101)),
+            Verdict::Fine
+        );
         assert!(subscriber.minds_queue(at(101)), "late, with nothing to leave yet");
         ring.frame(b"picture-1 ", 120);
-        let verdict = subscriber.check(&ring.window, cut, 8, &mut 0, at(120));
+        let verdict = subscriber.check(&ring.window, cut, 8, &mut Held::default(), at(120));
         assert_eq!(verdict, Verdict::Skips { lag: ms(120) });
         assert!(subscriber.is_held_back(&ring.window, 8, at(120)), "the queue is as late");
         ring.key(b"key-2 ", 190);
@@ -282,8 +285,9 @@ fn last_key_may_be_as_late_as_its_key_until_it_is_at_the_head() {
     ring.frame(b"picture-1 ", 40);
     let mut subscriber = plain(Join::LastKey, at(300));
     assert!(subscriber.begin(&ring.window, TS, at(300)));
-    let verdict =
-        |subscriber: &mut Subscriber, now| subscriber.check(&ring.window, TS, 0, &mut 0, now);
+    let verdict = |subscriber: &mut Subscriber, now| {
+        subscriber.check(&ring.window, TS, 0, &mut Held::default(), now)
+    };
     assert_eq!(verdict(&mut subscriber, at(600)), Verdict::Fine, "the key was 300 ms old");
     subscriber.reached_head();
     assert_eq!(verdict(&mut subscriber, at(600)), Verdict::Skips { lag: ms(300) });
@@ -293,7 +297,7 @@ fn last_key_may_be_as_late_as_its_key_until_it_is_at_the_head() {
 fn the_policy_closes_and_raw_is_closed_unless_asked() {
     let verdict = |cut: Cut, policy| {
         let (ring, mut subscriber) = late(policy);
-        subscriber.check(&ring.window, cut, 0, &mut 0, at(101))
+        subscriber.check(&ring.window, cut, 0, &mut Held::default(), at(101))
     };
     let raw = Cut { kind: Kind::Raw, anywhere: true, ..LINES };
     assert_eq!(verdict(TS, Some(Policy::Close)), Verdict::Close { lag: ms(101) });
@@ -311,7 +315,7 @@ fn a_prefix_that_is_partly_out_is_finished_before_the_next() {
     assert!(subscriber.begin(&ring.window, TS, at(0)));
     assert_eq!(ring.flush(&mut subscriber, TS, 3), b"<ta");
     ring.key(b"key-2 ", 80);
-    let verdict = subscriber.check(&ring.window, TS, 0, &mut 0, at(101));
+    let verdict = subscriber.check(&ring.window, TS, 0, &mut Held::default(), at(101));
     assert_eq!(verdict, Verdict::Skips { lag: ms(101) });
     assert_eq!(ring.drain(&mut subscriber, TS, at(101)), b"bles><jump, tables>key-2 ");
     assert_eq!(subscriber.stats().skipped_bytes, b"key-0 picture-1 ".len() as u64);
@@ -324,20 +328,20 @@ fn nothing_to_leave_and_nothing_sent_jumps_at_once() {
     let mut subscriber = plain(Join::Auto, at(0));
     assert!(subscriber.begin(&ring.window, TS, at(0)));
     ring.key(b"key-1 ", 80);
-    let verdict = subscriber.check(&ring.window, TS, 0, &mut 0, at(101));
-    assert_eq!((verdict, subscriber.held_segments()), (Verdict::Skips { lag: ms(101) }, 0));
+    let verdict = subscriber.check(&ring.window, TS, 0, &mut Held::default(), at(101));
+    assert_eq!((verdict, subscriber.held().len()), (Verdict::Skips { lag: ms(101) }, 0));
     assert_eq!(ring.drain(&mut subscriber, TS, at(101)), b"<jump, tables>key-1 ");
 }
 
 #[test]
 fn who_is_moved_on_leaves_whatever_its_lag() {
     let (ring, mut subscriber) = late(None);
-    let verdict = subscriber.evict(&ring.window, TS, &mut 0, at(1));
+    let verdict = subscriber.evict(&ring.window, TS, &mut Held::default(), at(1));
     assert_eq!(verdict, Verdict::Skips { lag: ms(1) });
-    let again = subscriber.evict(&ring.window, TS, &mut 0, at(1));
+    let again = subscriber.evict(&ring.window, TS, &mut Held::default(), at(1));
     assert_eq!(again, Verdict::Fine, "it is on its way");
     let (ring, mut subscriber) = late(Some(Policy::Close));
-    let verdict = subscriber.evict(&ring.window, TS, &mut 0, at(1));
+    let verdict = subscriber.evict(&ring.window, TS, &mut Held::default(), at(1));
     assert_eq!(verdict, Verdict::Close { lag: ms(1) });
 }
 
@@ -348,7 +352,7 @@ fn who_is_moved_on_in_the_newest_frame_leaves_at_its_end_or_is_ended() {
     let mut subscriber = Subscriber::early(&settings(Join::Auto, None), Form::Plain, at(0));
     assert!(subscriber.begin(&ring.window, LINES, at(0)));
     ring.flush(&mut subscriber, LINES, 3);
-    let verdict = subscriber.evict(&ring.window, LINES, &mut 0, at(1));
+    let verdict = subscriber.evict(&ring.window, LINES, &mut Held::default(), at(1));
     assert_eq!(verdict, Verdict::Skips { lag: ms(1) });
     ring.frame(b"skipped\n", 2);
     assert_eq!(ring.drain(&mut subscriber, LINES, at(2)), b" line\n");
@@ -359,19 +363,28 @@ fn who_is_moved_on_in_the_newest_frame_leaves_at_its_end_or_is_ended() {
     let mut subscriber = plain(Join::Auto, at(0));
     assert!(subscriber.begin(&ring.window, TS, at(0)));
     ring.flush(&mut subscriber, TS, FRESH.len() + 4);
-    let verdict = subscriber.evict(&ring.window, TS, &mut 0, at(1));
+    let verdict = subscriber.evict(&ring.window, TS, &mut Held::default(), at(1));
     assert_eq!(verdict, Verdict::Close { lag: ms(1) });
 }
 
 #[test]
 fn what_is_held_survives_the_window_and_is_bounded() {
     let (mut ring, mut subscriber) = late(None);
-    let mut held = LEAVING_SEGMENTS;
+    let mut others = Pool::default();
+    let other = |n: usize| others.take(Position(1 << 40) + n as u64).seal();
+    let kept: Vec<SegRef> = (0..LEAVING_SEGMENTS).map(other).collect();
+    let mut held = Held::default();
+    assert!(held.take(&kept) && held.take(&kept), "a segment counts once for all");
+    assert!(!held.is_crowded);
     let verdict = subscriber.check(&ring.window, TS, 0, &mut held, at(101));
-    assert_eq!(verdict, Verdict::Close { lag: ms(101) }, "others hold all there may be");
-    held = LEAVING_SEGMENTS - 1;
+    assert_eq!(verdict, Verdict::Crowded { lag: ms(101) }, "others hold all there may be");
+    assert!(held.is_crowded && subscriber.leaving().is_none());
+    held.give_back(&kept);
+    assert_eq!(held.len(), LEAVING_SEGMENTS, "somebody else has them still");
+    held.give_back(&kept[..1]);
     let verdict = subscriber.check(&ring.window, TS, 0, &mut held, at(101));
-    assert_eq!((verdict, held), (Verdict::Skips { lag: ms(101) }, LEAVING_SEGMENTS));
+    assert_eq!((verdict, held.len()), (Verdict::Skips { lag: ms(101) }, LEAVING_SEGMENTS));
+    assert_eq!(subscriber.leaving(), Some((at(101), Position(0))));
     ring.roll();
     ring.key(b"key ", 110);
     let old = ring.window.pop().expect("there are two");
@@ -462,7 +475,7 @@ fn a_message_that_has_begun_is_finished_before_it_skips() {
             ring.frame(lines[1], 0);
             assert!(subscriber.begin(&ring.window, cut, at(0)));
             let mut bytes = ring.flush(&mut subscriber, cut, sent);
-            let verdict = subscriber.check(&ring.window, cut, 0, &mut 0, at(101));
+            let verdict = subscriber.check(&ring.window, cut, 0, &mut Held::default(), at(101));
             assert_eq!(verdict, Verdict::Skips { lag: ms(101) });
             let last = ring.frame(lines[2], 101);
             bytes.extend(ring.drain(&mut subscriber, cut, at(101)));

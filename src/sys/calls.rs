@@ -77,13 +77,18 @@ thread_local! {
 /// Makes a call that answers -1 on failure, and counts it.
 pub(super) fn counted(call: Call, make: impl FnMut() -> isize) -> io::Result<usize> {
     let outcome = retried(make);
-    let is_empty = matches!(&outcome, Err(why) if why.kind() == io::ErrorKind::WouldBlock);
+    count(call, &outcome);
+    outcome
+}
+
+/// Counts a call that somebody else has made.
+pub(super) fn count<T>(call: Call, outcome: &io::Result<T>) {
+    let is_empty = matches!(outcome, Err(why) if why.kind() == io::ErrorKind::WouldBlock);
     COUNTS.with(|counts| {
         let cell = &counts[call as usize];
         let Count { made, empty } = cell.get();
         cell.set(Count { made: made + 1, empty: empty + u64::from(is_empty) });
     });
-    outcome
 }
 
 /// What this thread has counted.

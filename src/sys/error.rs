@@ -37,6 +37,23 @@ impl SysError {
         Self::new(op, what, io::Error::new(io::ErrorKind::InvalidInput, why))
     }
 
+    /// What to do about it, where that is known.
+    fn advice(&self) -> Option<&'static str> {
+        if self.op != "bind" {
+            return None;
+        }
+        match self.source.raw_os_error()? {
+            libc::EADDRINUSE => {
+                Some("another program has that port (ss -lntup tells which); choose another one")
+            }
+            libc::EADDRNOTAVAIL => Some("no address of this machine; ip addr lists those"),
+            libc::EACCES => {
+                Some("a port below 1024 takes CAP_NET_BIND_SERVICE; choose another one")
+            }
+            _ => None,
+        }
+    }
+
     /// What was tried.
     pub const fn op(&self) -> &'static str {
         self.op
@@ -64,7 +81,11 @@ impl fmt::Display for SysError {
         if !self.what.is_empty() {
             write!(f, " {}", self.what)?;
         }
-        write!(f, ": {}", self.source)
+        write!(f, ": {}", self.source)?;
+        match self.advice() {
+            Some(advice) => write!(f, ": {advice}"),
+            None => Ok(()),
+        }
     }
 }
 
@@ -97,7 +118,11 @@ mod tests {
     fn says_what_was_tried_on_what() {
         let cause = || io::Error::from_raw_os_error(libc::EADDRINUSE);
         let error = SysError::new("bind", "127.0.0.1:9000", cause());
-        assert_eq!(error.to_string(), "bind 127.0.0.1:9000: Address already in use (os error 98)");
+        assert_eq!(
+            error.to_string(),
+            "bind 127.0.0.1:9000: Address already in use (os error 98): another program has that \
+             port (ss -lntup tells which); choose another one"
+        );
         assert_eq!(error.kind(), io::ErrorKind::AddrInUse);
         assert_eq!(error.io().raw_os_error(), Some(libc::EADDRINUSE));
         assert!(error.source().is_some());

@@ -10,6 +10,8 @@ use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
 
 /// SIGTERM: a service manager asks to stop.
 pub const TERMINATE: i32 = libc::SIGTERM;
+/// SIGHUP: the terminal is gone.
+pub const HANGUP: i32 = libc::SIGHUP;
 /// SIGUSR1: write what the last turns did.
 pub const TURNS: i32 = libc::SIGUSR1;
 /// SIGINT: Ctrl-C.
@@ -46,6 +48,18 @@ pub fn give_back_large_blocks() {
         let bytes = crate::limits::LARGE_BLOCK as libc::c_int;
         // SAFETY: the call changes a number of the allocator's, under its lock.
         unsafe { libc::mallopt(libc::M_MMAP_THRESHOLD, bytes) };
+    }
+}
+
+/// Gives the pages of what is free in the heap back to the kernel,
+/// malloc_trim(3), which takes some milliseconds; who allocates meanwhile may
+/// have to wait. Other C libraries are left as they are.
+pub fn trim_heap() {
+    #[cfg(target_env = "gnu")]
+    // SAFETY: the call touches what is free in the allocator alone, under its
+    // locks.
+    unsafe {
+        libc::malloc_trim(0);
     }
 }
 

@@ -5,7 +5,7 @@
     reason = "recv(2), sendmsg(2) and ioctl(2): the data path adds nothing to the system call"
 )]
 
-use super::calls::{Call, counted};
+use super::calls::{Call, count, counted};
 use super::clock::Stamp;
 use super::control::{Control, notes};
 use super::error::{SysError, SysResult};
@@ -252,7 +252,9 @@ impl TcpListener {
     pub fn accept(&self) -> io::Result<(Tcp, SocketAddr)> {
         let listener = SockRef::from(self);
         loop {
-            match listener.accept4(libc::SOCK_NONBLOCK | libc::SOCK_CLOEXEC) {
+            let accepted = listener.accept4(libc::SOCK_NONBLOCK | libc::SOCK_CLOEXEC);
+            count(Call::Accept, &accepted);
+            match accepted {
                 Ok((socket, peer)) => return Ok((Tcp(socket.into()), ip(&peer)?)),
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
                 Err(error) => return Err(error),

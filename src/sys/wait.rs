@@ -1,7 +1,8 @@
 //! Waiting for a handful of descriptors with a deadline in nanoseconds.
 //!
 //! For the blocking clients, which hold few descriptors and sleep to the
-//! moment of their next send; mio rounds timeouts up to whole milliseconds.
+//! moment of their next send, and for a shard that has one in less than a
+//! millisecond; mio rounds timeouts up to whole ones.
 #![expect(
     unsafe_code,
     reason = "ppoll, and prctl for the timer slack: std and socket2 have neither"
@@ -10,6 +11,16 @@
 use std::io;
 use std::os::fd::{AsRawFd, BorrowedFd};
 use std::time::Duration;
+
+/// Waits until `source` can be read, or until `timeout` has passed.
+///
+/// # Errors
+/// As [`wait_readable`].
+pub fn wait_on(source: &impl AsRawFd, timeout: Duration) -> io::Result<()> {
+    // SAFETY: whoever has the descriptor is borrowed until after the call.
+    let source = unsafe { BorrowedFd::borrow_raw(source.as_raw_fd()) };
+    wait_readable([Some(source)], timeout).map(|_| ())
+}
 
 /// Waits until one of `sources` can be read, was closed or has an error to
 /// tell, or until `timeout` has passed; says which. `None` sources are skipped.

@@ -8,6 +8,7 @@
 //! witness   a live stream whose subscriber must notice nothing of a test
 //! ```
 
+mod coalesce;
 mod command_line;
 mod film;
 mod framings;

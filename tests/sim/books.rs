@@ -8,7 +8,8 @@ use nearlight::reactor::conn::{Conn, Role, Standing, Subscribed};
 use nearlight::reactor::slab::{Key, Slab};
 use nearlight::reactor::streams::{Fanout, Streams};
 use nearlight::reactor::turn::Turn;
-use std::collections::BTreeMap;
+use nearlight::ring::SegRef;
+use std::collections::{BTreeMap, BTreeSet};
 
 type Audit = Result<(), String>;
 
@@ -84,20 +85,21 @@ fn subscriber(
 
 /// A stream's sums are those of its subscribers, and its lists name no others.
 fn fanout(key: Key, fan: &Fanout, conns: &Slab<Conn<FakeSocket>>) -> Audit {
-    let (mut subscribers, mut held) = (0, 0);
+    let (mut subscribers, mut held) = (0, BTreeSet::new());
     for conn in conns.iter().filter(|conn| !conn.is_closing) {
         if let Role::Subscriber(subscribed) = &conn.role
             && subscribed.stream == key
         {
             subscribers += 1;
-            held += subscribed.subscriber.held_segments();
+            held.extend(subscribed.subscriber.held().iter().map(SegRef::base));
         }
     }
     expect(subscribers == fan.roster.count, || {
         format!("counts {} subscribers, has {subscribers}", fan.roster.count)
     })?;
-    expect(held == fan.roster.held, || {
-        format!("counts {} segments held, has {held}", fan.roster.held)
+    let held = held.len();
+    expect(held == fan.roster.held.len(), || {
+        format!("counts {} segments held, has {held}", fan.roster.held.len())
     })?;
     expect(held <= LEAVING_SEGMENTS, || format!("{held} segments held"))?;
     expect(fan.roster.left <= fan.roster.live.len(), || "more to serve than there are".to_owned())?;

@@ -448,7 +448,8 @@ fn plot(rng: &mut Rng, max_lag: Duration) -> Plot {
     };
     let via = rng.pick(&[Via::Raw, Via::Raw, Via::Length, Via::Chunked, Via::Puts]);
     let policy = rng.pick(&[None, None, Some(Policy::Skip), Some(Policy::Close)]);
-    let ask = Ask { max_lag: Some(max_lag), window_bytes, policy, ..Ask::default() };
+    let coalesce = if rng.one_in(4) { Some(rng.millis(1, 20)) } else { None };
+    let ask = Ask { max_lag: Some(max_lag), window_bytes, policy, coalesce, ..Ask::default() };
     Plot {
         kind,
         ask,

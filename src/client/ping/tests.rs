@@ -224,7 +224,7 @@ fn ways_for_tcp_to_fail_are_told_apart() {
     assert!(matches!(series[0].failure, Some(PingError::NotEcho(_))));
     server.join().unwrap();
 
-    let (address, server) = tcp_echo(4096, 56 * 3, false);
+    let (address, server) = tcp_echo(56, 56 * 3, false);
     let (_, series) = run(Pinger::start(&plan(&[Kind::Tcp], address, 50)));
     assert!(matches!(series[0].failure, Some(PingError::Closed(_))));
     assert_eq!(series[0].counts.received, 2, "and the warm-up");

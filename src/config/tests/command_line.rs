@@ -91,7 +91,7 @@ fn urls_win_over_flags_and_flags_go_only_where_they_mean_something() {
     let plan = plan(
         "serve --listen tcp://:0?publish=a&nodelay=off&max_lag=1s --listen tcp://:0?subscribe=a \
          --listen udp://:0?publish=b --listen tcp://:0?echo --nodelay on --max-lag 2s \
-         --policy wait --window 3s --rcvbuf 1M --user-timeout 5s",
+         --policy close --window 3s --rcvbuf 1M --user-timeout 5s",
     );
     let [publish, subscribe, udp, echo] = &plan.listeners[..] else {
         panic!("four listeners");
@@ -102,11 +102,14 @@ fn urls_win_over_flags_and_flags_go_only_where_they_mean_something() {
     );
     assert_eq!(asked(udp), "rcvbuf=1M timestamp=on");
     assert_eq!(publish.ask.max_lag, Some(Duration::from_secs(1)));
-    assert_eq!(publish.ask.policy, Some(Policy::Wait));
+    assert_eq!(publish.ask.policy, Some(Policy::Close));
     assert_eq!(publish.ask.window, Some(Duration::from_secs(3)));
     assert_eq!(subscribe.ask.max_lag, Some(Duration::from_secs(2)));
-    assert_eq!((subscribe.ask.policy, subscribe.ask.window), (None, None));
-    assert_eq!((udp.ask.policy, udp.ask.window), (None, Some(Duration::from_secs(3))));
+    assert_eq!((subscribe.ask.policy, subscribe.ask.window), (Some(Policy::Close), None));
+    assert_eq!(
+        (udp.ask.policy, udp.ask.window),
+        (Some(Policy::Close), Some(Duration::from_secs(3)))
+    );
     assert_eq!(echo.ask, Ask::default());
 }
 

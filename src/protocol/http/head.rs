@@ -219,7 +219,7 @@ impl Parts<'_, '_, '_> {
                         .to_owned(),
                 )
             })?;
-            if !matches!(page, Page::Root | Page::Healthz) {
+            if page != Page::Healthz {
                 self.guard(host)?;
             }
             return Ok(HttpAsk::Page { page, head_only, keep_alive });

@@ -13,16 +13,16 @@ use super::audience::{Audience, Before, Member};
 use super::loop_bounded;
 use crate::base::{Histogram, Instant, Position};
 use crate::limits::{
-    CLOCK_SENDS, DATAGRAM_BATCH, DATAGRAM_BYTES, FLUSH_SLICES, UDP_CALL, UDP_SILENCE,
+    CLOCK_SENDS, DATAGRAM_BATCH, DATAGRAM_BYTES, FLUSH_SLICES, UDP_CALL, UDP_PIECES, UDP_SILENCE,
 };
 use crate::protocol::udp_join::{self, Answer, Joiner};
 use crate::protocol::{Name, Refusal};
 use crate::reactor::residence::Stays;
 use crate::reactor::streams::Streams;
 use crate::reactor::turn::{Alarm, Turn};
-use crate::relay::View;
 use crate::relay::datagrams::{self, Run};
 use crate::relay::subscriber::Cut;
+use crate::relay::{Settings, View};
 use crate::report::SubscriberSnapshot;
 use crate::ring::{Gather, Window};
 use crate::sys::datagram::{Datagram, Gso, Outgoing, Received, Sent};
@@ -37,7 +37,7 @@ pub struct Egress {
     pub(super) name: Name,
     joiner: Joiner,
     handshake: bool,
-    max_lag: Duration,
+    settings: Settings,
     /// The kernel cuts runs into datagrams for us.
     has_gso: bool,
     audience: Audience,
@@ -51,6 +51,8 @@ pub struct Egress {
     is_watched: bool,
     /// The shard knows that there are subscribers.
     is_counted: bool,
+    /// What gathers is sent then.
+    pub(super) flush: Option<Instant>,
 }
 
 /// What sends need, from one to the next.
@@ -64,12 +66,13 @@ pub(super) struct Loads {
 
 impl Egress {
     /// Sends `name` to those who ask.
-    pub(super) fn new(name: Name, joiner: Joiner, handshake: bool, max_lag: Duration) -> Self {
+    pub(super) fn new(name: Name, joiner: Joiner, handshake: bool, settings: Settings) -> Self {
         Self {
             name,
             joiner,
             handshake,
-            max_lag,
+            settings,
+            flush: None,
             has_gso: false,
             audience: Audience::default(),
             epoch: 0,
@@ -174,7 +177,7 @@ impl Egress {
     /// Sends what is new to everybody, until then; answers whether all have it.
     pub(super) fn send(
         &mut self,
-        (view, residence): (&View, &mut Histogram),
+        (view, residence, gathers): (&View, &mut Histogram, bool),
         socket: &Udp,
         loads: &mut Loads,
         turn: &mut Turn,
@@ -187,12 +190,21 @@ impl Egress {
         let (window, cut) = (view.window(), view.cut());
         self.follow(window, cut, view.epoch, turn.now);
         let mut rounds = 0usize;
+        let span = if gathers { self.settings.gathers(&view.settings) } else { Duration::ZERO };
+        self.flush = None;
         while let Some(front) = self.audience.front() {
             rounds += 1;
             if turn.now >= until {
                 return false;
             }
-            match course(front, window, cut, self.max_lag, turn.now) {
+            if !span.is_zero()
+                && let Some(due) = gathers_until(front, window, span, turn.now)
+            {
+                // Those behind it have no more than it.
+                self.flush = Some(due);
+                return true;
+            }
+            match course(front, window, cut, self.settings.max_lag, turn.now) {
                 Course::Send { to, prefix } => {
                     let range = (front.cursor, to);
                     let gso = self.has_gso && front.has_gso;
@@ -312,6 +324,17 @@ fn first(window: &Window, cut: Cut, since: Instant) -> Position {
     }
     let later = window.spans(floor).find(|span| span.arrival >= since);
     later.map_or(window.head(), |span| span.start)
+}
+
+/// Until when what is there for a member gathers; `None`: it is to be sent.
+fn gathers_until(one: &Member, window: &Window, span: Duration, now: Instant) -> Option<Instant> {
+    let gathered = window.head().since(one.cursor);
+    let full = (UDP_PIECES * DATAGRAM_BYTES) as u64;
+    if !one.is_current || !(1..full).contains(&gathered) {
+        return None;
+    }
+    let due = window.arrival(one.cursor)? + span;
+    (due > now).then_some(due)
 }
 
 /// What becomes of a member.

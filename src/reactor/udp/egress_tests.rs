@@ -24,6 +24,10 @@ fn clock() -> Instant {
     Instant::from_nanos(NOW.get())
 }
 
+fn settings() -> Settings {
+    Settings::of(&Ask::default())
+}
+
 /// A stream that goes out to addresses where nobody listens.
 struct Rig {
     turn: Turn,
@@ -42,7 +46,7 @@ impl Rig {
         let stream = streams.open(&name, 1, &settings, Transport::Bytes);
         let any = (Ipv4Addr::LOCALHOST, 0).into();
         let socket = Udp::bind(any, Reuse::No, |_| Ok(())).unwrap();
-        let mut egress = Egress::new(name, Joiner::new([0; 32]), true, LAG);
+        let mut egress = Egress::new(name, Joiner::new([0; 32]), true, settings.clone());
         egress.set_gso(socket.can_gso());
         for n in 0..members {
             let [high, low] = (n as u16).to_be_bytes();
@@ -66,7 +70,7 @@ impl Rig {
         let Fanout { view, residence, .. } = streams.fanouts.get_mut(*stream).unwrap();
         let before = turn.counters.datagrams_sent.get();
         let until = turn.now + crate::limits::UDP_TIME;
-        let is_complete = egress.send((view, residence), socket, loads, turn, until);
+        let is_complete = egress.send((view, residence, true), socket, loads, turn, until);
         (is_complete, turn.counters.datagrams_sent.get() - before)
     }
 }
@@ -110,7 +114,7 @@ fn a_long_stretch_takes_several_turns_and_comes_whole() {
     let mut rig = Rig::new(Kind::Raw, 5);
     rig.publish(b"starts it");
     assert_eq!(rig.send(), (true, 5));
-    let pieces = 3 * crate::limits::UDP_PIECES + 1;
+    let pieces = 3 * UDP_PIECES + 1;
     rig.publish(&vec![7; pieces * DATAGRAM_BYTES]);
     let mut sent = 0;
     for turn in 0.. {
@@ -132,7 +136,7 @@ fn a_port_with_too_much_to_do_does_not_keep_another_waiting() {
     let bind = || Udp::bind(any, Reuse::No, |_| Ok(())).unwrap();
     let sink = std::net::UdpSocket::bind("127.0.0.1:0").unwrap();
     sink.set_nonblocking(true).unwrap();
-    let push = |to| Duty::push(rig.egress.name.clone(), Joiner::new([0; 32]), to, LAG);
+    let push = |to| Duty::push(rig.egress.name.clone(), Joiner::new([0; 32]), to, settings());
     let push = push(sink.local_addr().unwrap());
     let mut ports = Ports::default();
     ports.push(bind(), Duty::Send(Box::new(rig.egress)));

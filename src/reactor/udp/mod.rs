@@ -21,7 +21,6 @@ pub use egress::Egress;
 use egress::Loads;
 pub use publish::Publish;
 use std::net::SocketAddr;
-use std::time::Duration;
 
 /// A UDP socket and what it does.
 pub struct Port {
@@ -51,13 +50,13 @@ impl Duty {
     }
 
     /// Sends `name` to those who ask.
-    pub fn send(name: Name, joiner: Joiner, handshake: bool, max_lag: Duration) -> Self {
-        Self::Send(Box::new(Egress::new(name, joiner, handshake, max_lag)))
+    pub fn send(name: Name, joiner: Joiner, handshake: bool, settings: Settings) -> Self {
+        Self::Send(Box::new(Egress::new(name, joiner, handshake, settings)))
     }
 
     /// Sends `name` to one address, asked or not.
-    pub fn push(name: Name, joiner: Joiner, to: SocketAddr, max_lag: Duration) -> Self {
-        let mut egress = Egress::new(name, joiner, true, max_lag);
+    pub fn push(name: Name, joiner: Joiner, to: SocketAddr, settings: Settings) -> Self {
+        let mut egress = Egress::new(name, joiner, true, settings);
         egress.push_to(to);
         Self::Push(Box::new(egress))
     }
@@ -70,6 +69,8 @@ pub struct Ports {
     pub list: Vec<Port>,
     loads: Loads,
     incoming: Incoming,
+    /// What gathers of the stream just sent is sent then.
+    pub flush: Option<Instant>,
 }
 
 impl Ports {
@@ -158,7 +159,8 @@ impl Ports {
     /// then; answers whether everybody has it.
     pub fn send(&mut self, fan: &mut Fanout, turn: &mut Turn, until: Instant) -> bool {
         let mut all = true;
-        let Fanout { view, residence, udp, .. } = fan;
+        let Fanout { view, residence, udp, ended, .. } = fan;
+        self.flush = None;
         // Time may run out at the first: another comes first the next time.
         if udp.len() > 1 {
             udp.rotate_left(1);
@@ -170,7 +172,9 @@ impl Ports {
             if let (Some(socket), Duty::Send(send) | Duty::Push(send)) =
                 (&port.socket, &mut port.duty)
             {
-                all &= send.send((view, residence), socket, &mut self.loads, turn, until);
+                let gathers = ended.is_none();
+                all &= send.send((view, residence, gathers), socket, &mut self.loads, turn, until);
+                self.flush = self.flush.into_iter().chain(send.flush).min();
             }
         }
         all
@@ -263,8 +267,8 @@ pub fn duty(site: &Site, joiner: &Joiner) -> Option<Duty> {
             Some(Duty::publish(name.clone(), site.settings.clone()))
         }
         Service::UdpSubscribe { name, handshake } => {
-            let max_lag = site.settings.max_lag;
-            Some(Duty::send(name.clone(), joiner.clone(), *handshake, max_lag))
+            let settings = site.settings.clone();
+            Some(Duty::send(name.clone(), joiner.clone(), *handshake, settings))
         }
         Service::TcpPublish { .. }
         | Service::TcpSubscribe { .. }

@@ -3,7 +3,7 @@
 use super::loop_bounded;
 use crate::base::Instant;
 use crate::framing::Transport;
-use crate::limits::{CLAIM_PAUSE, RECEIVE_BATCH};
+use crate::limits::{CLAIM_PAUSE, INGEST_BYTES, RECEIVE_BATCH};
 use crate::protocol::{Name, Refusal};
 use crate::reactor::control::{Claimer, Control};
 use crate::reactor::hot::Source;
@@ -70,7 +70,7 @@ impl Publish {
         turn: &mut Turn,
         streams: &mut Streams,
     ) -> bool {
-        let mut has_new = false;
+        let (mut has_new, mut bytes_left) = (false, INGEST_BYTES);
         let has_more = loop_bounded(|| {
             if self.early.is_some() {
                 return false;
@@ -95,13 +95,14 @@ impl Publish {
                     ingest.datagram_space();
                     ingest.copy_in(bytes);
                 }
+                bytes_left = bytes_left.saturating_sub(received.len);
                 turn.counters.received_bytes.add(received.len as u64);
                 ingest.stream.waited = turn.wall.waited(received.stamp, turn.now);
                 ingest.received_datagrams(received.len, received.stride, turn.now);
                 has_new = true;
             }
-            count == RECEIVE_BATCH
-        });
+            count == RECEIVE_BATCH && bytes_left > 0
+        }) || bytes_left == 0;
         if let Some(stream) = self.stream.filter(|_| has_new) {
             self.last_seen = turn.now;
             turn.hot.saw(Source::Port(number), turn.now);
