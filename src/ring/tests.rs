@@ -1,6 +1,8 @@
 //! Tail, pool and window against a plain vector: whatever is appended, held
 //! back, skipped, sealed and trimmed, readers find what the model says.
 
+mod threads;
+
 use super::*;
 use crate::base::{Instant, Position};
 use crate::limits::{FLUSH_SLICES, SEGMENT_BYTES, SEGMENT_FRAMES};
