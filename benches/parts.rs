@@ -96,7 +96,7 @@ impl Ring {
         }
         self.tail.fill(FRAME);
         let end = self.tail.position() + FRAME as u64;
-        let frame = Frame { end, arrival: Instant::ZERO, leave: false };
+        let frame = Frame { end, arrival: Instant::ZERO, waited: 0, leave: false };
         self.tail.commit(FRAME, std::iter::once(frame));
     }
 

@@ -55,7 +55,10 @@ fn write(mut pool: Pool, mut tail: Tail, outlets: Vec<Outlet<()>>) {
         tail.space()[..len].copy_from_slice(pattern.at(at, len));
         tail.fill(len);
         let end = at + len as u64;
-        tail.commit(len, std::iter::once(Frame { end, arrival: Instant::ZERO, leave: true }));
+        tail.commit(
+            len,
+            std::iter::once(Frame { end, arrival: Instant::ZERO, waited: 0, leave: true }),
+        );
     }
     drop(tail.seal());
     outlets.into_iter().for_each(Outlet::end);
