@@ -86,6 +86,11 @@ impl Process {
             .into())
     }
 
+    /// A program of others, that says nothing of where it listens.
+    pub(crate) const fn of(child: Child) -> Self {
+        Self { child, addrs: Vec::new() }
+    }
+
     /// The server's release binary of this build.
     ///
     /// # Errors

@@ -4,7 +4,9 @@
 //! sent, so a system that holds the generator up pays for it (no coordinated
 //! omission).
 
-use crate::frame::{self, Finder, Shape};
+use crate::frame::{Finder, Layout};
+use crate::peer::dial::Line;
+use crate::peer::wire::{Decoder, Wire};
 use crate::service::Service;
 use nearlight::base::Instant;
 use nearlight::client::hist::Hist;
@@ -18,6 +20,8 @@ use std::time::Duration;
 const UNCOUNTED: u64 = u64::MAX;
 /// After the last frame was sent, the generator waits this long for the rest.
 const PATIENCE: Duration = Duration::from_millis(500);
+/// Frames of more bytes are bursts.
+const BURST: usize = 4096;
 /// What every receiver must have got something within.
 const SETTLE: Duration = Duration::from_secs(5);
 
@@ -94,13 +98,38 @@ impl Pipe {
     }
 }
 
+/// What finds frames in what a receiver gets.
+enum Reader {
+    /// Nothing is around them.
+    Plain(Finder),
+    /// They may be wrapped.
+    Wrapped(Decoder),
+}
+
+impl Reader {
+    fn space(&mut self) -> &mut [u8] {
+        match self {
+            Self::Plain(finder) => finder.space(),
+            Self::Wrapped(decoder) => decoder.space(),
+        }
+    }
+
+    fn filled(&mut self, len: usize, found: impl FnMut(u64)) -> io::Result<()> {
+        match self {
+            Self::Plain(finder) => finder.filled(len, found),
+            Self::Wrapped(decoder) => decoder.filled(len, found),
+        }
+    }
+}
+
 /// Connections to a process under test.
 pub(crate) struct Load {
-    shape: Shape,
+    layout: Layout,
+    wire: Wire,
     sender: Pipe,
     /// None: what is sent comes back.
     receivers: Vec<Pipe>,
-    finders: Vec<Finder>,
+    finders: Vec<Reader>,
     scratch: Vec<u8>,
 }
 
@@ -123,8 +152,24 @@ impl Load {
             }
         };
         let shape = service.shape();
-        let finders = (0..service.copies()).map(|_| Finder::new(shape)).collect();
-        let mut load = Self { shape, sender, receivers, finders, scratch: Vec::new() };
+        let finders = (0..service.copies()).map(|_| Reader::Plain(Finder::new(shape))).collect();
+        let (layout, wire) = (Layout::of(shape), Wire::Bare);
+        let mut load = Self { layout, wire, sender, receivers, finders, scratch: Vec::new() };
+        load.settle()?;
+        Ok(load)
+    }
+
+    /// Takes over connections that are open, for frames of `layout`.
+    ///
+    /// # Errors
+    /// As [`Self::connect`].
+    pub(crate) fn over(line: Line, layout: Layout) -> io::Result<Self> {
+        let Line { wire, sender, receivers } = line;
+        let reader = |_| Reader::Wrapped(Decoder::new(wire, layout));
+        let finders = (0..receivers.len()).map(reader).collect();
+        let receivers = receivers.into_iter().map(Pipe::Tcp).collect();
+        let sender = Pipe::Tcp(sender);
+        let mut load = Self { layout, wire, sender, receivers, finders, scratch: Vec::new() };
         load.settle()?;
         Ok(load)
     }
@@ -135,6 +180,8 @@ impl Load {
         let mut got = vec![false; self.finders.len()];
         let mut last = start;
         let mut quiet_since = start;
+        // Bursts to many take more than a millisecond to go round.
+        let knock = Duration::from_millis(if self.layout.len() > BURST { 20 } else { 1 });
         loop {
             let now = Clock::now();
             let all = got.iter().all(|got| *got);
@@ -144,7 +191,7 @@ impl Load {
             if now.since(start) > SETTLE {
                 return Err(io::Error::new(ErrorKind::TimedOut, "a receiver gets nothing"));
             }
-            if !all && now.since(last) > Duration::from_millis(1) {
+            if !all && now.since(last) > knock {
                 last = now;
                 self.send(UNCOUNTED)?;
             }
@@ -159,7 +206,7 @@ impl Load {
     }
 
     fn send(&mut self, number: u64) -> io::Result<()> {
-        frame::write(self.shape, number, &mut self.scratch);
+        self.wire.write(self.layout, number, &mut self.scratch);
         let mut rest = &self.scratch[..];
         while !rest.is_empty() {
             match self.sender.send(rest) {
@@ -195,13 +242,14 @@ impl Load {
         let last = due(total);
         while seen < total * copies {
             let now = Clock::now();
-            if next < total && now >= due(next) {
+            // What a peer gathers comes out when more follows.
+            if now >= due(next) && (next < total || self.wire.gathers()) {
                 if next == pace.warm_up
                     && let Some(halfway) = halfway.take()
                 {
                     halfway();
                 }
-                self.send(next)?;
+                self.send(if next < total { next } else { UNCOUNTED })?;
                 next += 1;
             }
             if now > last + PATIENCE {

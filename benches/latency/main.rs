@@ -7,6 +7,8 @@
 //! cargo bench --bench latency -- idle-memory       memory and CPU of idle subscribers
 //! cargo bench --bench latency -- lag               slow subscribers beside fast ones
 //! cargo bench --bench latency -- syscalls          system calls per frame (needs strace)
+//! cargo bench --bench latency -- peers             latency beside other servers'
+//! cargo bench --bench latency -- cpu               CPU per delivered Gbit, beside others'
 //!     --rounds N --seconds S --rate HZ --json FILE --markdown
 //! ```
 //!
@@ -15,17 +17,24 @@
 //! shows that it works, and measures nothing.
 
 mod child;
+mod contest;
+mod cpu;
 mod floor;
 mod frame;
 mod lag;
 mod load;
 mod memory;
+mod network;
+mod output;
+mod peer;
+mod peers;
 mod picture;
 mod report;
 mod rows;
 mod service;
 mod stats;
 mod syscalls;
+mod table;
 
 use load::Pace;
 use nearlight::sys::affinity;
@@ -44,6 +53,8 @@ enum Mode {
     Syscalls,
     IdleMemory,
     Lag,
+    Peers,
+    Cpu,
 }
 
 /// How.
@@ -115,6 +126,8 @@ fn parse(args: &[String]) -> Result<Option<Options>, String> {
             "syscalls" => options.mode = Mode::Syscalls,
             "idle-memory" => options.mode = Mode::IdleMemory,
             "lag" => options.mode = Mode::Lag,
+            "peers" => options.mode = Mode::Peers,
+            "cpu" => options.mode = Mode::Cpu,
             other => return Err(format!("{other}: unknown; the file's head says what there is")),
         }
     }
@@ -127,14 +140,35 @@ fn parse(args: &[String]) -> Result<Option<Options>, String> {
 fn run(options: &Options) -> Result<(), Box<dyn Error>> {
     stats::verify()?;
     let setup = setup(options)?;
-    if !options.is_bench {
+    if !options.is_bench && !network::is_within() {
         println!("a short run that shows that it works, and measures nothing: --bench measures");
     }
     match options.mode {
-        Mode::Rows => measure(options, &setup),
+        Mode::Rows if options.is_bench => measure(options, &setup),
+        // To see that it works, what needs no other program to look on.
+        Mode::Rows => {
+            measure(options, &setup)?;
+            beside_others(&setup, options, Mode::Peers)?;
+            beside_others(&setup, options, Mode::Cpu)
+        }
         Mode::Syscalls => syscalls::run(&setup, options.format),
         Mode::IdleMemory => memory::run(&setup, options.quick),
         Mode::Lag => lag::run(&setup, options.quick),
+        mode @ (Mode::Peers | Mode::Cpu) => beside_others(&setup, options, mode),
+    }
+}
+
+/// Runs what other servers take part in, in a network of its own.
+fn beside_others(setup: &Setup, options: &Options, mode: Mode) -> Result<(), Box<dyn Error>> {
+    peer::wire::verify()?;
+    let is_cpu = mode == Mode::Cpu;
+    match network::enter(&setup.cc, if is_cpu { "cpu" } else { "peers" })? {
+        network::Place::Here if is_cpu => cpu::run(setup, options),
+        network::Place::Here => peers::run(setup, options),
+        network::Place::Done(status) if status.success() => Ok(()),
+        network::Place::Done(status) => {
+            Err(format!("the run in a network of its own: {status}").into())
+        }
     }
 }
 
