@@ -12,6 +12,9 @@ use std::time::Duration;
 
 /// What a process may take to listen, and to answer.
 const PATIENCE: Duration = Duration::from_secs(5);
+/// Connections that may wait to be accepted, at the least patient of the peers
+/// (icecast2 has room for 5). One more is tried again after a second.
+const BACKLOG: usize = 4;
 /// Between two tries.
 const PAUSE: Duration = Duration::from_millis(2);
 
@@ -54,8 +57,11 @@ impl Door<'_> {
         // source of GStreamer's takes one connection, which must be ours.
         let early = if self.wire == Wire::Icecast { Some(self.sender()?) } else { None };
         let mut receivers = Vec::new();
-        for _ in 0..subscribers {
+        for number in 1..=subscribers {
             receivers.push(self.receiver()?);
+            if number % BACKLOG == 0 {
+                thread::park_timeout(PAUSE);
+            }
         }
         let sender = match early {
             Some(sender) => sender,
