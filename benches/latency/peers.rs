@@ -41,7 +41,7 @@ pub(crate) fn run(setup: &Setup, options: &Options) -> Result<(), Box<dyn Error>
         table.add(contest::hold(event, &setup)?);
     }
     table.end(&peer::notes(&Peer::ALL));
-    output::write(options, &table.json())
+    output::write(options, &format!("{}\n", table.json()))
 }
 
 fn events(setup: &Setup, options: &Options) -> Vec<Event> {

@@ -177,7 +177,7 @@ fn event_json(outcome: &Outcome) -> String {
             });
             rounds.collect::<Vec<_>>().join(", ")
         };
-        let failure = arm.failure.as_deref().map_or("null".to_owned(), |why| format!("{why:?}"));
+        let failure = serde_json::Value::from(arm.failure.as_deref());
         let _infallible = write!(
             out,
             "{}\n      {{\"name\": \"{}\", \"p50\": [{}], \"p99\": [{}], \
