@@ -239,7 +239,7 @@ impl Load {
         let mut hist = Hist::new();
         let (mut next, mut seen) = (0, 0);
         let mut halfway = Some(halfway);
-        let last = due(total);
+        let mut heard = due(total);
         while seen < total * copies {
             let now = Clock::now();
             // What a peer gathers comes out when more follows.
@@ -252,9 +252,7 @@ impl Load {
                 self.send(if next < total { next } else { UNCOUNTED })?;
                 next += 1;
             }
-            if now > last + PATIENCE {
-                break;
-            }
+            let before = seen;
             for n in 0..self.finders.len() {
                 let mut arrived: Option<Instant> = None;
                 self.take(n, |number| {
@@ -267,6 +265,12 @@ impl Load {
                         hist.record(now.since(due(number)));
                     }
                 })?;
+            }
+            // Nothing is missing because the generator itself was held up.
+            if seen > before {
+                heard = heard.max(now);
+            } else if next >= total && now > heard + PATIENCE {
+                break;
             }
         }
         Ok(Sample { hist, missing: total * copies - seen })
