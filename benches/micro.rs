@@ -1,67 +1,222 @@
-//! What the parts of the data path cost by themselves, without a kernel:
+//! What the parts of the data path cost by themselves, without a kernel but
+//! where the title says so:
 //!
 //! ```text
-//! cargo bench --bench micro                 everything, in 10 s
+//! cargo bench --bench micro                 everything, in half a minute
 //! cargo bench --bench micro -- fan-out      what has that in its title
+//! cargo bench --bench micro -- --save-baseline before    and later --baseline before
 //! ```
 //!
-//! Each part runs in batches of about a millisecond; the fastest batch and the
-//! median one are given. The fastest says what the code costs, the median what
-//! this machine made of it. All of it is warm: in the server there is a system
-//! call between two frames, and caches have other things to hold.
+//! Criterion gives the time of one unit, which the title names, with a 95 %
+//! interval, and says what has changed since the last run. All of it is warm:
+//! in the server there is a system call between two frames, and caches have
+//! other things to hold.
 
 mod parts;
 
+use criterion::{Criterion, criterion_main};
+use nearlight::framing::{Kind, Transport};
+use nearlight::limits::{JOIN_REQUEST_BYTES, SEGMENT_BYTES};
+use nearlight::protocol::udp_join::Joiner;
+use nearlight::protocol::{Ask, Name};
+use nearlight::reactor::conn::Conn;
+use nearlight::reactor::fanout;
+use nearlight::reactor::recorder::Recorder;
+use nearlight::reactor::residence::{self, Delivery};
+use nearlight::reactor::slab::{Key, Slab};
+use nearlight::reactor::streams::Streams;
+use nearlight::reactor::turn::Turn;
+use nearlight::reactor::udp::{self, Duty, Ports};
+use nearlight::relay::{Form, Settings};
+use nearlight::report::Phase;
+use nearlight::sys::address::Destination;
 use nearlight::sys::clock::Clock;
-use parts::{PARTS, Part};
+use nearlight::sys::datagram::{Datagram, Gso, Outgoing};
+use nearlight::sys::socket::{Reuse, Udp};
+use parts::{FRAME, Fake, PARTS};
+use std::hint::black_box;
+use std::io::IoSlice;
+use std::net::Ipv4Addr;
 use std::time::Duration;
 
-const BATCH: Duration = Duration::from_millis(1);
+/// Datagrams of a burst.
+const BURST: usize = 7;
 
-/// Which parts, and for how long each.
-struct Bench {
-    only: Option<String>,
-    span: Duration,
-}
+/// Criterion's, by another name: a part does several units at a time.
+struct Bench<'a>(&'a mut Criterion);
 
-impl Bench {
-    /// Does a part's work again and again.
-    fn part(&self, Part { title, unit, make }: &Part) {
-        if self.only.as_ref().is_some_and(|only| !title.contains(only)) {
-            return;
-        }
-        let mut work = make(Clock::now);
-        let mut batches = Vec::new();
-        let start = Clock::now();
-        while Clock::now().since(start) < self.span || batches.is_empty() {
-            let from = Clock::now();
-            let mut units = 0;
-            let span = loop {
-                units += work();
-                let span = Clock::now().since(from);
-                if span >= BATCH {
-                    break span;
+impl Bench<'_> {
+    /// Runs `work`, which answers how many units it did, again and again; the
+    /// time is that of a unit.
+    fn part(&mut self, title: &str, unit: &str, mut work: impl FnMut() -> u64) {
+        self.0.bench_function(&format!("{title}, per {unit}"), |bencher| {
+            bencher.iter_custom(|wanted| {
+                let start = Clock::now();
+                let mut units = 0;
+                while units < wanted {
+                    units += work();
                 }
-            };
-            batches.push(span.as_nanos() as f64 / units as f64);
-        }
-        batches.sort_by(f64::total_cmp);
-        let (best, median) = (batches[0], batches[batches.len() / 2]);
-        println!("{title:<44}{best:9.1} ns{median:9.1} ns   per {unit}");
+                Clock::now().since(start).mul_f64(wanted as f64 / units as f64)
+            });
+        });
     }
 }
 
-fn main() {
-    let args: Vec<String> = std::env::args().skip(1).collect();
-    if args.iter().any(|arg| arg == "--list") {
-        return;
+criterion_main!(parts);
+
+fn parts() {
+    let mut criterion = Criterion::default()
+        .sample_size(40)
+        .nresamples(20_000)
+        .warm_up_time(Duration::from_millis(200))
+        .measurement_time(Duration::from_millis(700))
+        .configure_from_args();
+    let mut bench = Bench(&mut criterion);
+    for part in PARTS {
+        bench.part(part.title, part.unit, (part.make)(Clock::now));
     }
-    // cargo test gives no --bench: a look at whether it works.
-    let is_bench = args.iter().any(|arg| arg == "--bench");
-    let bench = Bench {
-        only: args.into_iter().find(|arg| !arg.starts_with("--")),
-        span: Duration::from_millis(if is_bench { 700 } else { 2 }),
+    for subscribers in [10, 100] {
+        udp_egress(&mut bench, subscribers);
+    }
+    recorder(&mut bench);
+    residence(&mut bench);
+}
+
+/// A stream of one shard and all that serves it.
+struct Rig {
+    turn: Turn,
+    streams: Streams,
+    conns: Slab<Conn<Fake>>,
+    ports: Ports,
+    stream: Key,
+    settings: Settings,
+}
+
+impl Rig {
+    /// Nobody is sent it but those on `ports`.
+    fn new(kind: Kind, ports: Ports) -> Self {
+        let ask = Ask {
+            framing: Some(kind),
+            window_bytes: Some(2 * SEGMENT_BYTES as u64),
+            ..Ask::default()
+        };
+        let settings = Settings::of(&ask);
+        let mut streams = Streams::alone(settings.max_lag);
+        udp::wire(&ports, &mut streams);
+        let stream = streams.open(&name(), 1, &settings, Transport::Bytes);
+        let turn = Turn::new(Clock::now);
+        Self { turn, streams, conns: Slab::default(), ports, stream, settings }
+    }
+
+    fn publish(&mut self, frame: &[u8]) {
+        parts::publish(self.stream, frame, &mut self.turn, &mut self.streams);
+    }
+
+    fn fan_out(&mut self) {
+        let Self { turn, streams, conns, ports, .. } = self;
+        while !turn.ready.dirty.is_empty() {
+            fanout::live(turn, streams, conns, ports);
+        }
+    }
+
+    fn subscribe(&mut self) -> Key {
+        let Self { turn, streams, conns, stream, settings, .. } = self;
+        parts::subscribe(*stream, Form::Plain, settings, streams, conns, turn)
+    }
+}
+
+fn name() -> Name {
+    Name::parse("bench").expect("a name")
+}
+
+/// A burst of datagrams to everybody, framed, committed, cut and handed to a
+/// real kernel; and the calls that this takes, alone. The difference is ours.
+/// Nobody reads: the kernel does all but keep them.
+fn udp_egress(bench: &mut Bench<'_>, subscribers: usize) {
+    let bind = || {
+        let any = (Ipv4Addr::LOCALHOST, 0).into();
+        Udp::bind(any, Reuse::No, |_| Ok(())).expect("a port of this machine")
     };
-    println!("{:<44}{:>12}{:>12}", "", "fastest", "median");
-    PARTS.iter().for_each(|part| bench.part(part));
+    let (socket, alone) = (bind(), bind());
+    let to = socket.local_addr().expect("it is bound");
+    let receivers: Vec<Udp> = (0..subscribers).map(|_| bind()).collect();
+    for receiver in &receivers {
+        receiver.send_to(&[0; JOIN_REQUEST_BYTES], to).expect("the request has room");
+    }
+    let mut ports = Ports::default();
+    ports.push(socket, Duty::send(name(), Joiner::new([0; 32]), false, patient()));
+    let mut rig = Rig::new(Kind::Raw, ports);
+    rig.ports.readable(0, &mut rig.turn);
+    while !rig.turn.ready.udp.is_empty() {
+        rig.ports.ingest(&mut rig.turn, &mut rig.streams);
+    }
+    rig.publish(b"a raw stream starts with what comes next");
+    rig.fan_out();
+
+    let burst = vec![7; BURST * FRAME];
+    let title =
+        format!("udp egress: bursts of {BURST}, {subscribers} subscribers, with the kernel");
+    let before = rig.turn.counters.datagrams_sent.get();
+    bench.part(&title, "datagram", || {
+        rig.publish(&burst);
+        rig.fan_out();
+        (subscribers * BURST) as u64
+    });
+    let sent = rig.turn.counters.datagrams_sent.get() - before;
+    // Zero if Criterion was asked for other parts.
+    assert!(sent.is_multiple_of((subscribers * BURST) as u64), "{sent} datagrams went out");
+
+    let addresses: Vec<Destination> = receivers
+        .iter()
+        .map(|receiver| Destination::from(receiver.local_addr().expect("it is bound")))
+        .collect();
+    let gso = Gso::new(FRAME, burst.len());
+    let mut outgoing = Outgoing::default();
+    let title = format!("udp egress: the same calls alone, {subscribers} subscribers");
+    bench.part(&title, "datagram", || {
+        let slices = [IoSlice::new(&burst)];
+        let datagram = |to| Datagram { to, slices: &slices, gso: gso.as_ref() };
+        let sent = outgoing.send(&alone, addresses.iter().map(datagram)).sent;
+        assert_eq!(sent, subscribers * BURST, "datagrams went out");
+        sent as u64
+    });
+}
+
+/// Settings of somebody who never skips here.
+fn patient() -> Settings {
+    Settings::of(&Ask { max_lag: Some(Duration::from_secs(60)), ..Ask::default() })
+}
+
+/// What is noted of a turn that received and sent.
+fn recorder(bench: &mut Bench<'_>) {
+    let mut recorder = Recorder::default();
+    bench.part("recorder: a turn of two phases", "turn", || {
+        for n in 0..100 {
+            recorder.begin(black_box(1));
+            recorder.mark(Phase::TcpIngest);
+            recorder.mark(Phase::Fanout);
+            recorder.end(64, n, 64 * n);
+        }
+        100
+    });
+}
+
+/// How long a frame stayed, noted and counted for each of a hundred.
+fn residence(bench: &mut Bench<'_>) {
+    let mut rig = Rig::new(Kind::Len32, Ports::default());
+    let conns: Vec<Key> = (0..100).map(|_| rig.subscribe()).collect();
+    let frame = [&60u32.to_be_bytes()[..], &[b'x'; 60]].concat();
+    rig.publish(&frame);
+    rig.fan_out();
+    let window = rig.streams.fanouts.get(rig.stream).expect("the stream lives").view.window();
+    let (from, to) = (window.floor(), window.head());
+    let stream = rig.stream;
+    bench.part("residence: a delivery of one frame", "delivery", || {
+        let Rig { turn, streams, conns: slab, .. } = &mut rig;
+        for conn in &conns {
+            turn.deliveries.push(Delivery { conn: *conn, stream, from, to }, turn.now);
+        }
+        residence::settle(turn, streams, slab);
+        conns.len() as u64
+    });
 }

@@ -20,7 +20,7 @@ use std::io::{self, IoSlice};
 use std::net::{Ipv4Addr, SocketAddr};
 
 /// Seven TS packets, what a datagram holds.
-const FRAME: usize = 1316;
+pub(crate) const FRAME: usize = 1316;
 
 /// Something to be measured.
 pub(crate) struct Part {
@@ -196,7 +196,7 @@ fn pieces(kind: Kind, input: Vec<u8>, size: usize, unit: usize) -> Work {
 }
 
 /// A socket with room for everything.
-struct Fake;
+pub(crate) struct Fake;
 
 impl Socket for Fake {
     fn recv(&mut self, _space: &mut [u8]) -> io::Result<usize> {
@@ -253,14 +253,15 @@ pub(crate) fn publish(stream: Key, frame: &[u8], turn: &mut Turn, streams: &mut 
     streams.mark_dirty(stream, turn);
 }
 
-fn subscribe(
+/// Somebody is at the head of a stream.
+pub(crate) fn subscribe(
     stream: Key,
     form: Form,
     settings: &Settings,
     streams: &mut Streams,
     conns: &mut Slab<Conn<Fake>>,
     turn: &Turn,
-) {
+) -> Key {
     let subscribed = Subscribed {
         stream,
         subscriber: Subscriber::new(settings, form, turn.now),
@@ -277,4 +278,5 @@ fn subscribe(
         fan.roster.live.push_back(key);
         fan.roster.count += 1;
     }
+    key
 }

@@ -17,11 +17,15 @@ use crate::sys::clock::{Clock, Stamp};
 
 /// What one send has brought to a subscriber.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Delivery {
-    pub(super) conn: Key,
-    pub(super) stream: Key,
-    pub(super) from: Position,
-    pub(super) to: Position,
+pub struct Delivery {
+    /// To whom.
+    pub conn: Key,
+    /// Of which stream.
+    pub stream: Key,
+    /// The first byte.
+    pub from: Position,
+    /// Just past the last one.
+    pub to: Position,
 }
 
 /// The sends of a phase.
@@ -37,7 +41,7 @@ pub struct Deliveries {
 
 impl Deliveries {
     /// A send has been made; `now` is when the clock was last read.
-    pub(super) fn push(&mut self, delivery: Delivery, now: Instant) {
+    pub fn push(&mut self, delivery: Delivery, now: Instant) {
         if self.timed == self.list.len() {
             self.since = now;
         }
@@ -56,7 +60,7 @@ impl Deliveries {
 }
 
 /// A phase is over: what it has delivered is counted.
-pub(super) fn settle<S>(turn: &mut Turn, streams: &mut Streams, conns: &mut Slab<Conn<S>>) {
+pub fn settle<S>(turn: &mut Turn, streams: &mut Streams, conns: &mut Slab<Conn<S>>) {
     if turn.deliveries.list.is_empty() {
         return;
     }
