@@ -50,7 +50,7 @@ pub(crate) fn run(
 }
 
 /// A listener whose connections have the options of the server's.
-fn listen(cc: &str) -> Result<TcpListener, Box<dyn Error>> {
+pub(crate) fn listen(cc: &str) -> Result<TcpListener, Box<dyn Error>> {
     let listener = TcpListener::bind(("127.0.0.1", 0))?;
     let mut options = SocketOptions::default();
     options.set("cc", Some(cc))?;
@@ -107,7 +107,7 @@ fn udp_echo(idle: Idle) -> Result<(), Box<dyn Error>> {
 }
 
 /// What the server says on stdout.
-fn say(ports: &[(&str, u16)]) -> io::Result<()> {
+pub(crate) fn say(ports: &[(&str, u16)]) -> io::Result<()> {
     let mut out = io::stdout().lock();
     for (scheme, port) in ports {
         writeln!(out, "listening {scheme}://127.0.0.1:{port}")?;

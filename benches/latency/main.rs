@@ -9,6 +9,8 @@
 //! cargo bench --bench latency -- syscalls          system calls per frame (needs strace)
 //! cargo bench --bench latency -- peers             latency beside other servers'
 //! cargo bench --bench latency -- cpu               CPU per delivered Gbit, beside others'
+//! cargo bench --bench latency -- slope             cost per subscriber, TCP and UDP, 6 minutes
+//! cargo bench --bench latency -- scale             cost per stream, 2 minutes
 //!     --rounds N --seconds S --rate HZ --json FILE --markdown
 //! ```
 //!
@@ -31,6 +33,7 @@ mod peers;
 mod picture;
 mod report;
 mod rows;
+mod scale;
 mod service;
 mod stats;
 mod syscalls;
@@ -51,6 +54,7 @@ use std::time::Duration;
 enum Mode {
     Rows,
     Syscalls,
+    Scale(scale::What),
     IdleMemory,
     Lag,
     Peers,
@@ -70,10 +74,22 @@ struct Options {
     format: Format,
 }
 
+impl Options {
+    fn manner(&self) -> scale::Manner<'_> {
+        scale::Manner {
+            is_quick: self.quick || !self.is_bench,
+            format: self.format,
+            json: self.json.as_deref(),
+            only: &self.only,
+        }
+    }
+}
+
 fn main() -> ExitCode {
     let args: Vec<String> = std::env::args().skip(1).collect();
     let outcome = match args.first().map(String::as_str) {
         Some("--floor") => as_floor(&args[1..]),
+        Some("--bare") => scale::floors::run(&args[1..]),
         _ => parse(&args).map_err(Into::into).and_then(|options| match options {
             Some(options) => run(&options),
             None => Ok(()),
@@ -128,7 +144,12 @@ fn parse(args: &[String]) -> Result<Option<Options>, String> {
             "lag" => options.mode = Mode::Lag,
             "peers" => options.mode = Mode::Peers,
             "cpu" => options.mode = Mode::Cpu,
-            other => return Err(format!("{other}: unknown; the file's head says what there is")),
+            other => match scale::What::parse(other) {
+                Some(what) => options.mode = Mode::Scale(what),
+                None => {
+                    return Err(format!("{other}: unknown; the file's head says what there is"));
+                }
+            },
         }
     }
     if options.rounds == Some(0) || !(1..=100_000).contains(&options.rate) {
@@ -152,6 +173,7 @@ fn run(options: &Options) -> Result<(), Box<dyn Error>> {
             beside_others(&setup, options, Mode::Cpu)
         }
         Mode::Syscalls => syscalls::run(&setup, options.format),
+        Mode::Scale(what) => scale::run(what, &setup, &options.manner()),
         Mode::IdleMemory => memory::run(&setup, options.quick),
         Mode::Lag => lag::run(&setup, options.quick),
         mode @ (Mode::Peers | Mode::Cpu) => beside_others(&setup, options, mode),
