@@ -135,13 +135,21 @@ impl Process {
 
     /// How often its threads gave up the CPU of themselves: wake-ups.
     pub(crate) fn sleeps(&self) -> u64 {
+        self.switches("voluntary_ctxt_switches:")
+    }
+
+    /// How often the CPU was taken from its threads.
+    pub(crate) fn preemptions(&self) -> u64 {
+        self.switches("nonvoluntary_ctxt_switches:")
+    }
+
+    fn switches(&self, what: &str) -> u64 {
         let tasks = fs::read_dir(format!("/proc/{}/task", self.id())).into_iter().flatten();
         tasks
             .flatten()
             .filter_map(|task| {
                 let text = fs::read_to_string(task.path().join("status")).ok()?;
-                let count =
-                    text.lines().find_map(|line| line.strip_prefix("voluntary_ctxt_switches:"));
+                let count = text.lines().find_map(|line| line.strip_prefix(what));
                 count?.trim().parse::<u64>().ok()
             })
             .sum()

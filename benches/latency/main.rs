@@ -11,6 +11,7 @@
 //! cargo bench --bench latency -- cpu               CPU per delivered Gbit, beside others'
 //! cargo bench --bench latency -- slope             cost per subscriber, TCP and UDP, 6 minutes
 //! cargo bench --bench latency -- scale             cost per stream, 2 minutes
+//! cargo bench --bench latency -- overload          turn times, 2 minutes
 //!     --rounds N --seconds S --rate HZ --json FILE --markdown
 //! ```
 //!

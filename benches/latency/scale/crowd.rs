@@ -23,8 +23,11 @@ use std::time::Duration;
 
 /// Within which everybody must be served.
 const SETTLE: Duration = Duration::from_secs(20);
-/// Nothing for so long: nothing more is under way.
+/// Nothing for so long: nothing more is under way. Where others have the CPU
+/// that may be wrong, and then it is longer the next time ...
 const QUIET: Duration = Duration::from_millis(20);
+/// ... up to this.
+const QUIET_MAX: Duration = Duration::from_secs(1);
 /// For what is missing of a frame: no TCP connection takes longer, and what
 /// comes in datagrams is lost by then.
 const PATIENCE: Duration = Duration::from_secs(1);
@@ -254,13 +257,14 @@ impl Crowd {
     fn settle(&mut self) -> io::Result<()> {
         let start = Clock::now();
         let wanted = (self.layout.copies() * self.layout.bytes()) as u64;
+        let mut patience = QUIET;
         loop {
             self.ask_again()?;
             self.received = 0;
             self.send()?;
             let mut quiet = Clock::now();
             let mut seen = 0;
-            while Clock::now().since(quiet) < QUIET {
+            while Clock::now().since(quiet) < patience {
                 self.look()?;
                 if self.received != seen {
                     (seen, quiet) = (self.received, Clock::now());
@@ -270,6 +274,7 @@ impl Crowd {
                 self.received = 0;
                 return Ok(());
             }
+            patience = (patience * 2).min(QUIET_MAX);
             if quiet.since(start) > SETTLE {
                 let why = format!("a frame brings {} bytes, not {wanted}", self.received);
                 return Err(io::Error::new(ErrorKind::TimedOut, why));

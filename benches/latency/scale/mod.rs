@@ -5,6 +5,8 @@
 mod crowd;
 mod datagrams;
 pub(crate) mod floors;
+mod overload;
+mod page;
 mod rounds;
 mod slope;
 mod streams;
@@ -25,6 +27,8 @@ pub(crate) enum What {
     Slope,
     /// Cost per stream.
     Streams,
+    /// Turn times.
+    Overload,
 }
 
 impl What {
@@ -33,6 +37,7 @@ impl What {
         match word {
             "slope" => Some(Self::Slope),
             "scale" => Some(Self::Streams),
+            "overload" => Some(Self::Overload),
             _ => None,
         }
     }
@@ -71,6 +76,7 @@ pub(crate) fn run(what: What, setup: &Setup, manner: &Manner<'_>) -> Result<(), 
     match what {
         What::Slope => slope::run(setup, manner),
         What::Streams => streams::run(setup, manner),
+        What::Overload => overload::run(setup, manner),
     }
 }
 
