@@ -12,6 +12,7 @@
 //! cargo bench --bench latency -- slope             cost per subscriber, TCP and UDP, 6 minutes
 //! cargo bench --bench latency -- scale             cost per stream, 2 minutes
 //! cargo bench --bench latency -- overload          turn times, 2 minutes
+//! cargo bench --bench latency -- shards            a second shard, 1 minute
 //!     --rounds N --seconds S --rate HZ --json FILE --markdown
 //! ```
 //!

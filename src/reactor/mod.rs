@@ -77,7 +77,16 @@ impl Shard {
     /// # Errors
     /// The poll is broken.
     pub fn run(&mut self) -> io::Result<()> {
-        while !self.is_done() {
+        self.run_until(|| false)
+    }
+
+    /// The same, or until `is_over`, which is asked before each turn: so who
+    /// measures a shard that spins need not have a core of its own.
+    ///
+    /// # Errors
+    /// The poll is broken.
+    pub fn run_until(&mut self, mut is_over: impl FnMut() -> bool) -> io::Result<()> {
+        while !self.is_done() && !is_over() {
             self.wait()?;
             let Self { turn, streams, conns, sites, listeners, ports, poll, .. } = self;
             let before = turn.counters.traffic();

@@ -5,9 +5,12 @@
 mod crowd;
 mod datagrams;
 pub(crate) mod floors;
+mod hop;
 mod overload;
 mod page;
+mod relayed;
 mod rounds;
+mod shards;
 mod slope;
 mod streams;
 mod table;
@@ -29,6 +32,8 @@ pub(crate) enum What {
     Streams,
     /// Turn times.
     Overload,
+    /// Two shards.
+    Shards,
 }
 
 impl What {
@@ -38,6 +43,7 @@ impl What {
             "slope" => Some(Self::Slope),
             "scale" => Some(Self::Streams),
             "overload" => Some(Self::Overload),
+            "shards" => Some(Self::Shards),
             _ => None,
         }
     }
@@ -77,6 +83,7 @@ pub(crate) fn run(what: What, setup: &Setup, manner: &Manner<'_>) -> Result<(), 
         What::Slope => slope::run(setup, manner),
         What::Streams => streams::run(setup, manner),
         What::Overload => overload::run(setup, manner),
+        What::Shards => shards::run(setup, manner),
     }
 }
 

@@ -43,11 +43,14 @@ const STALLED_BUFFER: usize = 32 * 1024;
 
 /// Who is sent the stream.
 #[derive(Clone, Copy)]
-struct Mix {
-    title: &'static str,
-    tcp: usize,
-    stalled: usize,
-    udp: usize,
+pub(super) struct Mix {
+    pub(super) title: &'static str,
+    /// Over TCP, reading.
+    pub(super) tcp: usize,
+    /// Over TCP, not reading.
+    pub(super) stalled: usize,
+    /// Over UDP.
+    pub(super) udp: usize,
 }
 
 const MIXES: [Mix; 3] = [
@@ -247,21 +250,24 @@ fn micros(span: Duration) -> f64 {
 
 /// Publisher and subscribers, on one core.
 #[derive(Default)]
-struct Load {
+pub(super) struct Load {
     publisher: Option<TcpStream>,
     tcp: Vec<TcpStream>,
     stalled: Vec<TcpStream>,
     udp: Vec<UdpSocket>,
-    usage: Usage,
-    span: Duration,
+    /// Of the process under test.
+    pub(super) usage: Usage,
+    /// How long that counted.
+    pub(super) span: Duration,
     preempted: u64,
     offered: u64,
-    delivered: u64,
+    /// Bytes.
+    pub(super) delivered: u64,
     closed: u64,
 }
 
 impl Load {
-    fn connect(&mut self, mix: Mix, addrs: &[SocketAddr], cc: &str) -> io::Result<()> {
+    pub(super) fn connect(&mut self, mix: Mix, addrs: &[SocketAddr], cc: &str) -> io::Result<()> {
         let [publish, subscribe, udp, ..] = *addrs else {
             return Err(ErrorKind::AddrNotAvailable.into());
         };
@@ -287,7 +293,7 @@ impl Load {
     /// Publishes and reads until `ask`, which is called in a thread of its own
     /// when the server is warm, has its answer. What the asking costs doesn't
     /// count.
-    fn run(
+    pub(super) fn run(
         &mut self,
         process: &Process,
         ask: impl FnOnce() -> io::Result<String> + Send,

@@ -24,8 +24,13 @@ pub(crate) enum Arm {
 /// Arguments of a server of one shard that listens at `urls` and sleeps when it
 /// has nothing to do.
 pub(crate) fn server(urls: &[String], setup: &Setup) -> Arm {
+    server_on(&setup.server_cpu.to_string(), urls)
+}
+
+/// The same with a shard on each of some cores.
+pub(crate) fn server_on(cpus: &str, urls: &[String]) -> Arm {
     let mut args: Vec<String> = ["serve", "-q", "-q", "--idle", "block"].map(str::to_owned).into();
-    args.extend(["--cpus".to_owned(), setup.server_cpu.to_string()]);
+    args.extend(["--cpus".to_owned(), cpus.to_owned()]);
     args.extend(urls.iter().flat_map(|url| ["--listen".to_owned(), url.clone()]));
     Arm::Server(args)
 }
