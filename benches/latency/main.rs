@@ -13,6 +13,7 @@
 //! cargo bench --bench latency -- scale             cost per stream, 2 minutes
 //! cargo bench --bench latency -- overload          turn times, 2 minutes
 //! cargo bench --bench latency -- shards            a second shard, 1 minute
+//! cargo bench --bench latency -- profile           where the time goes (needs perf)
 //!     --rounds N --seconds S --rate HZ --json FILE --markdown
 //! ```
 //!

@@ -1,6 +1,7 @@
 //! What grows with what: cost by subscribers (`slope`) and by streams
 //! (`scale`), turn times with more to do than can be done (`overload`), and
-//! what a second shard brings and costs (`shards`).
+//! what a second shard brings and costs (`shards`); and where the time of it all
+//! goes (`profile`).
 
 mod crowd;
 mod datagrams;
@@ -8,6 +9,7 @@ pub(crate) mod floors;
 mod hop;
 mod overload;
 mod page;
+mod profile;
 mod relayed;
 mod rounds;
 mod shards;
@@ -34,6 +36,8 @@ pub(crate) enum What {
     Overload,
     /// Two shards.
     Shards,
+    /// Where the time goes.
+    Profile,
 }
 
 impl What {
@@ -44,6 +48,7 @@ impl What {
             "scale" => Some(Self::Streams),
             "overload" => Some(Self::Overload),
             "shards" => Some(Self::Shards),
+            "profile" => Some(Self::Profile),
             _ => None,
         }
     }
@@ -84,6 +89,7 @@ pub(crate) fn run(what: What, setup: &Setup, manner: &Manner<'_>) -> Result<(), 
         What::Streams => streams::run(setup, manner),
         What::Overload => overload::run(setup, manner),
         What::Shards => shards::run(setup, manner),
+        What::Profile => profile::run(setup, manner),
     }
 }
 
