@@ -28,9 +28,13 @@ const SETTLE: Duration = Duration::from_secs(20);
 const QUIET: Duration = Duration::from_millis(20);
 /// ... up to this.
 const QUIET_MAX: Duration = Duration::from_secs(1);
-/// For what is missing of a frame: no TCP connection takes longer, and what
-/// comes in datagrams is lost by then.
-const PATIENCE: Duration = Duration::from_secs(1);
+/// What is missing of a frame in datagrams for so long is lost ...
+const LOST: Duration = Duration::from_secs(1);
+/// ... and on connections something is wrong.
+const PATIENCE: Duration = Duration::from_secs(10);
+/// Receivers that don't read at once do when so much of the time to the next
+/// frame is over; the dearest arm needs half of it.
+const WAIT: f64 = 0.7;
 /// More than any burst.
 const SCRATCH: usize = 128 * 1024;
 /// What asks to join a UDP stream; any 16 bytes do.
@@ -41,10 +45,14 @@ const JOIN: [u8; 16] = [b'j'; 16];
 pub(crate) enum Way {
     /// From a TCP listener of one stream.
     Tcp,
-    /// In datagrams; `gro`: they take several at a time.
+    /// In datagrams.
     Udp {
-        /// `UDP_GRO` is set.
+        /// `UDP_GRO` is set: they take several at a time.
         gro: bool,
+        /// They read while the rest is being sent, and not when all is: then
+        /// sender and receivers have cache lines and a memory allocator in
+        /// common, as they would not on a network.
+        at_once: bool,
     },
     /// A stream each, by name.
     Http,
@@ -89,7 +97,7 @@ pub(crate) struct Run {
     pub(crate) copies: u64,
     /// Copies that did not come.
     pub(crate) missing: u64,
-    /// From send to the last receipt.
+    /// From send to the last receipt, of those who read at once.
     pub(crate) last: Hist,
 }
 
@@ -184,7 +192,7 @@ impl Crowd {
             for _ in 0..layout.receivers {
                 let socket = match layout.way {
                     Way::Tcp => Socket::Tcp(tcp(subscribe, cc)?),
-                    Way::Udp { gro } => Socket::Udp(udp(subscribe, gro)?),
+                    Way::Udp { gro, .. } => Socket::Udp(udp(subscribe, gro)?),
                     Way::Http => Socket::Tcp(http_subscriber(subscribe, stream, cc)?),
                 };
                 crowd.watch(socket)?;
@@ -309,6 +317,8 @@ impl Crowd {
         let mut before = used();
         let mut due = Clock::now();
         let mut lost = 0;
+        let waits = matches!(self.layout.way, Way::Udp { at_once: false, .. });
+        let patience = if matches!(self.layout.way, Way::Udp { .. }) { LOST } else { PATIENCE };
         for number in 0..pace.warm_up + pace.frames {
             if number == pace.warm_up {
                 before = used();
@@ -317,13 +327,17 @@ impl Crowd {
             self.received = 0;
             let sent = Clock::now();
             self.send()?;
+            let rest = pace.interval.mul_f64(if waits { WAIT } else { 0.0 });
             let mut now = sent;
-            while self.received < each && now.since(sent) < PATIENCE {
+            while now.since(sent) < rest {
+                now = Clock::now();
+            }
+            while self.received < each && now.since(sent) < patience {
                 self.look()?;
                 now = Clock::now();
             }
             lost += each.saturating_sub(self.received);
-            if number >= pace.warm_up && self.received >= each {
+            if number >= pace.warm_up && self.received >= each && !waits {
                 run.last.record(now.since(sent));
             }
             due = (due + pace.interval).max(now);

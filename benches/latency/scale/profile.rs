@@ -67,7 +67,12 @@ fn cases(cc: &str) -> Vec<Case> {
         tcp("1000 tcp", 1000),
         Case {
             title: "100 udp",
-            layout: Layout { way: Way::Udp { gro: true }, streams: 1, receivers: 100, burst: 7 },
+            layout: Layout {
+                way: Way::Udp { gro: true, at_once: false },
+                streams: 1,
+                receivers: 100,
+                burst: 7,
+            },
             floor: Bare::Gso(100),
             urls: vec![
                 format!("tcp://127.0.0.1:0?publish=bench&framing=raw&cc={cc}"),

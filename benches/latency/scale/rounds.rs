@@ -118,8 +118,38 @@ pub(crate) fn middle(runs: &[Run], value: impl Fn(&Run) -> f64) -> f64 {
     Ratio::of(runs.iter().map(value).collect()).map_or(f64::NAN, |ratio| ratio.mid)
 }
 
+/// All runs of one size, by arm and round.
+pub(crate) struct Size {
+    /// Receivers.
+    pub(crate) count: usize,
+    /// What [`alternate`] answered.
+    pub(crate) runs: Vec<Vec<Run>>,
+}
+
+/// What one receiver more costs an arm: of each round, the slope of CPU per
+/// frame over receivers.
+pub(crate) fn slopes(sizes: &[Size], arm: usize) -> Vec<f64> {
+    let rounds = sizes.first().map_or(0, |size| size.runs[arm].len());
+    let points = |round: usize| {
+        let point = |size: &Size| (size.count as f64, size.runs[arm][round].cpu_per_frame());
+        sizes.iter().map(point).collect::<Vec<_>>()
+    };
+    (0..rounds).map(|round| slope(&points(round))).collect()
+}
+
+/// Of each round, `over` divided by the mean of the others.
+pub(crate) fn quotient(over: &[f64], under: &[&[f64]]) -> Option<Ratio> {
+    let mean = |n: usize| under.iter().map(|one| one[n]).sum::<f64>() / under.len() as f64;
+    Ratio::of(over.iter().enumerate().map(|(n, over)| over / mean(n)).collect())
+}
+
+/// The middle of some values.
+pub(crate) fn median(values: &[f64]) -> f64 {
+    Ratio::of(values.to_vec()).map_or(f64::NAN, |ratio| ratio.mid)
+}
+
 /// Slope of the least-squares line through points.
-pub(crate) fn slope(points: &[(f64, f64)]) -> f64 {
+fn slope(points: &[(f64, f64)]) -> f64 {
     let count = points.len() as f64;
     let (x, y) = points.iter().fold((0.0, 0.0), |(x, y), point| (x + point.0, y + point.1));
     let (x, y) = (x / count, y / count);

@@ -3,11 +3,11 @@
 
 use super::crowd::{Layout, Run, Way};
 use super::floors::Bare;
+use super::rounds::Size;
 use super::table::{Findings, Table, ratio_json, verdict};
 use super::{Manner, datagrams, rounds};
 use crate::report::ratio;
 use crate::rows::Setup;
-use crate::stats::Ratio;
 use serde_json::json;
 use std::error::Error;
 
@@ -30,12 +30,6 @@ pub(crate) fn run(setup: &Setup, manner: &Manner<'_>) -> Result<(), Box<dyn Erro
     }
     super::note(&findings);
     findings.write(manner.json)
-}
-
-/// All runs of one number of subscribers: floor, server, floor.
-struct Size {
-    count: usize,
-    runs: Vec<Vec<Run>>,
 }
 
 fn tcp(setup: &Setup, manner: &Manner<'_>, findings: &mut Findings) -> Result<(), Box<dyn Error>> {
@@ -71,7 +65,7 @@ fn tcp(setup: &Setup, manner: &Manner<'_>, findings: &mut Findings) -> Result<()
         row(&size, 1.0 / pace.interval.as_secs_f64(), &table, findings);
         sizes.push(size);
     }
-    fit(&sizes, setup.rounds, findings);
+    fit(&sizes, findings);
     Ok(())
 }
 
@@ -117,37 +111,26 @@ fn row(size: &Size, hertz: f64, table: &Table, findings: &mut Findings) {
     }));
 }
 
-/// The cost of one subscriber more: the slope of CPU per frame over
-/// subscribers, of each round for itself.
-fn fit(sizes: &[Size], count: usize, findings: &mut Findings) {
-    let of = |arm: usize, round: usize| {
-        let points: Vec<(f64, f64)> = sizes
-            .iter()
-            .map(|size| (size.count as f64, size.runs[arm][round].cpu_per_frame()))
-            .collect();
-        rounds::slope(&points)
-    };
-    let slopes = |arm: usize| (0..count).map(|round| of(arm, round)).collect::<Vec<_>>();
-    let (first, server, second) = (slopes(0), slopes(1), slopes(2));
-    let middle = |slopes: &[f64]| Ratio::of(slopes.to_vec()).map_or(f64::NAN, |ratio| ratio.mid);
-    let to_floor = (0..count).map(|n| 2.0 * server[n] / (first[n] + second[n])).collect();
-    let to_floor = Ratio::of(to_floor);
-    let control = Ratio::of((0..count).map(|n| second[n] / first[n]).collect());
+/// The cost of one subscriber more.
+fn fit(sizes: &[Size], findings: &mut Findings) {
+    let [first, server, second] = [0, 1, 2].map(|arm| rounds::slopes(sizes, arm));
+    let to_floor = rounds::quotient(&server, &[&first, &second]);
+    let control = rounds::quotient(&second, &[&first]);
     println!(
         "\nslope from {} to {}: floor {:.2} us, server {:.2} us a subscriber; server/floor {}, \
          floor/floor {}: {}",
         sizes.first().map_or(0, |size| size.count),
         sizes.last().map_or(0, |size| size.count),
-        middle(&first),
-        middle(&server),
+        rounds::median(&first),
+        rounds::median(&server),
         ratio(to_floor),
         ratio(control),
         verdict(to_floor, GOAL),
     );
     findings.push(json!({
         "over": "tcp",
-        "slope_floor_us": middle(&first),
-        "slope_server_us": middle(&server),
+        "slope_floor_us": rounds::median(&first),
+        "slope_server_us": rounds::median(&server),
         "slope_server_to_floor": ratio_json(to_floor),
         "slope_floor_to_floor": ratio_json(control),
         "goal": GOAL,
