@@ -263,7 +263,8 @@ pub(super) struct Load {
     offered: u64,
     /// Bytes.
     pub(super) delivered: u64,
-    closed: u64,
+    /// Subscribers whom the server has closed.
+    pub(super) closed: u64,
 }
 
 impl Load {

@@ -118,6 +118,7 @@ struct Delivered {
     mega_bytes: Vec<f64>,
     usage: Usage,
     seconds: f64,
+    closed: u64,
 }
 
 /// One shard and two, alternately, of which more is wanted than they can send.
@@ -129,7 +130,13 @@ fn delivered(
     println!("\none stream to {} subscribers, 42 MB/s to each offered", READERS.title);
     let table = Table::begin(
         manner.format,
-        &[("shards on CPUs", 16), ("MB/s delivered", 20), ("CPU %", 6), ("CPU ns/byte", 8)],
+        &[
+            ("shards on CPUs", 16),
+            ("MB/s delivered", 20),
+            ("CPU %", 6),
+            ("CPU ns/byte", 8),
+            ("closed", 6),
+        ],
     );
     let own = setup.server_cpu.to_string();
     let cpus = [own.clone(), format!("{own},{}", setup.load_cpu)];
@@ -149,19 +156,22 @@ fn delivered(
             rate.map_or("-".to_owned(), |r| format!("{:.0} [{:.0}-{:.0}]", r.mid, r.low, r.high)),
             format!("{:.0}", 100.0 * cpu / arm.seconds),
             format!("{each:.3}"),
+            arm.closed.to_string(),
         ]);
         findings.push(json!({
             "cpus": cpus,
             "delivered_mb_s": ratio_json(rate),
             "cpu": cpu / arm.seconds,
             "cpu_ns_per_byte": each,
+            "closed": arm.closed,
         }));
     }
     let two = arms[1].mega_bytes.iter().zip(&arms[0].mega_bytes).map(|(two, one)| two / one);
     let gain = Ratio::of(two.collect());
     println!(
         "\ntwo shards to one: {}; the load generator has CPU {} in both, with a shard on it in \
-         one: on more cores it would be more",
+         one: on more cores it would be more. Who is closed for being too far behind is offered \
+         nothing any more, so compare where few are",
         ratio(gain),
         setup.load_cpu
     );
@@ -187,6 +197,7 @@ impl Delivered {
         self.mega_bytes.push(load.delivered as f64 / seconds / 1e6);
         self.usage = self.usage + load.usage;
         self.seconds += seconds;
+        self.closed += load.closed;
         Ok(())
     }
 }
