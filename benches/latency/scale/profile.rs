@@ -62,6 +62,12 @@ fn cases(cc: &str) -> Vec<Case> {
             format!("tcp://127.0.0.1:0?subscribe=bench&join=live&cc={cc}"),
         ],
     };
+    let streams = |title, streams| Case {
+        title,
+        layout: Layout { way: Way::Http, streams, receivers: 1, burst: 1 },
+        floor: Bare::Streams(streams),
+        urls: vec![format!("http://127.0.0.1:0?framing=ts&cc={cc}")],
+    };
     vec![
         tcp("10 tcp", 10),
         tcp("1000 tcp", 1000),
@@ -80,12 +86,8 @@ fn cases(cc: &str) -> Vec<Case> {
                 "udp://127.0.0.1:0?subscribe=bench&handshake=off".to_owned(),
             ],
         },
-        Case {
-            title: "100 streams",
-            layout: Layout { way: Way::Http, streams: 100, receivers: 1, burst: 1 },
-            floor: Bare::Streams(100),
-            urls: vec![format!("http://127.0.0.1:0?framing=ts&cc={cc}")],
-        },
+        streams("100 streams", 100),
+        streams("1000 streams", 1000),
     ]
 }
 
