@@ -197,8 +197,13 @@ pub const FANOUT_SENDS: usize = 32;
 pub const FANOUT_TIME: Duration = Duration::from_micros(250);
 /// How far the kernel's stamps are ahead of the clock is looked at this often.
 pub const WALL_TIME: Duration = Duration::from_secs(1);
-/// The clock is read again every this many sends.
+/// The clock is read again every this many sends ...
 pub const CLOCK_SENDS: usize = 8;
+/// ... or bytes: one large send takes as long as eight small ones.
+pub const CLOCK_BYTES: u64 = 64 * 1024;
+/// Sending ends when the turn has lasted so long, but for what each phase sends
+/// before it looks at the clock: the whole turn is to take half a millisecond.
+pub const TURN_TIME: Duration = Duration::from_micros(350);
 /// Catch-up bursts sent in a turn, at most a quarter of its sends.
 pub const CATCHUP_SENDS: usize = 8;
 /// Messages that wait for a shard: one of each connection and some of each

@@ -9,8 +9,6 @@
 //! cargo bench --bench latency -- syscalls          system calls per frame (needs strace)
 //! cargo bench --bench latency -- peers             latency beside other servers'
 //! cargo bench --bench latency -- cpu               CPU per delivered Gbit, beside others'
-//! cargo bench --bench latency -- slope             cost per subscriber, TCP and UDP, 6 minutes
-//! cargo bench --bench latency -- scale             cost per stream, 2 minutes
 //! cargo bench --bench latency -- slope             cost per subscriber, TCP and UDP, 11 minutes
 //! cargo bench --bench latency -- scale             cost per stream, 3 minutes
 //! cargo bench --bench latency -- overload          turn times, 2 minutes

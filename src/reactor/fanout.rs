@@ -11,7 +11,9 @@ use super::streams::{Fanout, Streams};
 use super::turn::Turn;
 use super::udp::Ports;
 use crate::base::Instant;
-use crate::limits::{CATCHUP_SENDS, CLOCK_SENDS, FANOUT_SENDS, FANOUT_TIME, UDP_TIME};
+use crate::limits::{
+    CATCHUP_SENDS, CLOCK_BYTES, CLOCK_SENDS, FANOUT_SENDS, FANOUT_TIME, TURN_TIME, UDP_TIME,
+};
 use crate::report::Phase;
 use crate::sys::socket::Socket;
 
@@ -21,11 +23,13 @@ struct Budget {
     /// Counts from the first look at the clock: the turn's own is as old as
     /// its ingest was long.
     until: Option<Instant>,
+    /// Bytes that had been sent at the last look.
+    seen: u64,
 }
 
 impl Budget {
-    const fn new(sends: usize) -> Self {
-        Self { sends, until: None }
+    const fn new(sends: usize, turn: &Turn) -> Self {
+        Self { sends, until: None, seen: turn.counters.sent_bytes.get() }
     }
 
     /// Whether another send may be made; counts it.
@@ -34,9 +38,12 @@ impl Budget {
             return false;
         }
         self.sends -= 1;
-        if self.sends.is_multiple_of(CLOCK_SENDS) {
+        let sent = turn.counters.sent_bytes.get();
+        if self.sends.is_multiple_of(CLOCK_SENDS) || sent - self.seen >= CLOCK_BYTES {
+            self.seen = sent;
             turn.read_clock();
-            self.until.get_or_insert(turn.now + FANOUT_TIME);
+            let end = (turn.now + FANOUT_TIME).min(turn.began + TURN_TIME);
+            return turn.now <= *self.until.get_or_insert(end);
         }
         true
     }
@@ -49,7 +56,7 @@ pub fn live<S: Socket>(
     conns: &mut Slab<Conn<S>>,
     ports: &mut Ports,
 ) {
-    let mut budget = Budget::new(FANOUT_SENDS);
+    let mut budget = Budget::new(FANOUT_SENDS, turn);
     let mut datagrams_until = None;
     // The stream that the budget ran out in: it comes after those that had none
     // of it, or one that never gets done would keep all the others waiting.
@@ -137,7 +144,7 @@ fn pass<S: Socket>(
 
 /// Subscribers that the kernel takes bytes from again.
 pub fn resumed<S: Socket>(turn: &mut Turn, streams: &mut Streams, conns: &mut Slab<Conn<S>>) {
-    let mut budget = Budget::new(FANOUT_SENDS);
+    let mut budget = Budget::new(FANOUT_SENDS, turn);
     for _ in 0..turn.ready.writable.len() {
         if !budget.take(turn) {
             turn.exhaust(Phase::Writers);
@@ -153,7 +160,7 @@ pub fn resumed<S: Socket>(turn: &mut Turn, streams: &mut Streams, conns: &mut Sl
 
 /// Bursts: joiners and those that had fallen behind, a piece each.
 pub fn catchup<S: Socket>(turn: &mut Turn, streams: &mut Streams, conns: &mut Slab<Conn<S>>) {
-    let mut budget = Budget::new(CATCHUP_SENDS);
+    let mut budget = Budget::new(CATCHUP_SENDS, turn);
     for _ in 0..turn.ready.catchup.len() {
         if !budget.take(turn) {
             turn.exhaust(Phase::Catchup);

@@ -148,6 +148,7 @@ impl Shard {
                 self.worked = self.turn.now;
             }
         }
+        self.turn.began = self.turn.now;
         self.turn.counters.turns.bump();
         self.answer_bell();
         Ok(())

@@ -20,6 +20,8 @@ use std::collections::{BinaryHeap, VecDeque};
 pub struct Turn {
     /// When the turn began, or the clock was last read in it.
     pub now: Instant,
+    /// When it began; `NEVER`: nobody minds how long it takes.
+    pub began: Instant,
     /// Where `now` comes from.
     pub clock: fn() -> Instant,
     /// Work.
@@ -50,6 +52,7 @@ impl Turn {
         let now = clock();
         Self {
             now,
+            began: Instant::NEVER,
             clock,
             ready: Ready::default(),
             timers: Timers::default(),

@@ -35,7 +35,7 @@ fn datagrams(clock: fn() -> Instant) -> Work {
     let socket = Udp::bind(any, Reuse::No, |_| Ok(())).expect("a port");
     let to = socket.local_addr().expect("bound");
     let (mut ports, mut turn) = (Ports::default(), Turn::new(clock));
-    ports.push(socket, Duty::send(name.clone(), Joiner::new([0; 32]), false, settings.max_lag));
+    ports.push(socket, Duty::send(name.clone(), Joiner::new([0; 32]), false, settings.clone()));
     let mut streams = Streams::alone(settings.max_lag);
     udp::wire(&ports, &mut streams);
     let subscribers: Vec<UdpSocket> = (0..SUBSCRIBERS)
