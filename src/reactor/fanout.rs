@@ -5,7 +5,7 @@
 use super::conn::{Conn, Role, Standing};
 use super::lag;
 use super::residence;
-use super::serve::Pass;
+use super::serve::{Pass, Served};
 use super::slab::{Key, Slab};
 use super::streams::{Fanout, Streams};
 use super::turn::Turn;
@@ -136,7 +136,9 @@ fn pass<S: Socket>(
         let Some(conn) = pass.roster.take_next() else {
             break true;
         };
-        pass.serve(conn, conns, turn);
+        if pass.serve(conn, conns, turn) == Some(Served::Gathering) {
+            budget.sends += 1;
+        }
     };
     pass.end().settle(key, turn, streams, conns);
     is_complete

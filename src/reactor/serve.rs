@@ -60,22 +60,21 @@ impl<'a> Pass<'a> {
         Self { view, ended: *ended, roster, common, ends, is_behind: false, flush: None }
     }
 
-    /// Serves one subscriber once, and puts it where it then belongs.
+    /// Serves one subscriber once, and puts it where it then belongs; answers
+    /// where that has left it.
     pub(super) fn serve<S: Socket>(
         &mut self,
         key: Key,
         conns: &mut Slab<Conn<S>>,
         turn: &mut Turn,
-    ) {
-        let Some(conn) = conns.get_mut(key).filter(|conn| !conn.is_closing) else {
-            return;
-        };
+    ) -> Option<Served> {
+        let conn = conns.get_mut(key).filter(|conn| !conn.is_closing)?;
         let served = self.send(key, conn, turn).unwrap_or_else(|why| {
             log::debug!("subscriber {} of {}: {why}", conn.peer, self.view.name);
             Served::Lost
         });
         let Role::Subscriber(subscribed) = &mut conn.role else {
-            return;
+            return None;
         };
         self.roster.settle(key, served, subscribed, turn);
         match served {
@@ -83,6 +82,7 @@ impl<'a> Pass<'a> {
             Served::Blocked | Served::More => self.is_behind = true,
             Served::AtHead | Served::Gathering | Served::Waiting => {}
         }
+        Some(served)
     }
 
     /// What is left to do once the pass no longer borrows the stream.

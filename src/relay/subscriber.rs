@@ -253,7 +253,10 @@ impl Subscriber {
             self.resume_at(window, to, None, left, now);
             return true;
         }
-        let Some(join) = window.newest_join().filter(|join| join.position >= from) else {
+        // Who was here before the stream gets it from its first join point on.
+        let first = window.join_from(from).filter(|_| self.is_early && left.is_none());
+        let newest = window.newest_join().filter(|join| join.position >= from);
+        let Some(join) = first.or(newest) else {
             return false;
         };
         let prefix = if left.is_some() { &join.resume } else { &join.fresh };
@@ -271,7 +274,10 @@ impl Subscriber {
             return true;
         }
         let newest = window.newest_join();
-        let start = newest.filter(|join| match self.join {
+        let first = window
+            .join_from(window.floor())
+            .filter(|join| self.is_early && now.since(join.arrival) <= self.max_lag.get());
+        let start = first.or(newest).filter(|join| match self.join {
             Join::Auto => now.since(join.arrival) <= self.max_lag.get(),
             Join::LastKey => true,
             Join::NextKey | Join::Live => false,
@@ -568,31 +574,4 @@ pub fn flush_end(from: Position, head: Position) -> Position {
 fn as_message(bytes: &[u8]) -> Arc<[u8]> {
     let (head, len) = websocket::header(bytes.len());
     head[..len].iter().chain(bytes).copied().collect()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::protocol::Ask;
-    use crate::ring::{Frame, Pool};
-
-    const AUTO: Cut = Cut { kind: Kind::Auto, anywhere: false, trim: Trim { front: 0, back: 0 } };
-    const RAW: Cut = Cut { kind: Kind::Raw, anywhere: true, ..AUTO };
-
-    #[test]
-    fn who_was_here_before_gets_the_first_frame_though_it_was_not_known_what_it_is() {
-        let now = Instant::from_nanos(1);
-        let mut tail = Pool::default().take(Position::ZERO);
-        let mut window = Window::default();
-        window.push(tail.reader());
-        let settings = Settings::of(&Ask::default());
-        let mut early = Subscriber::early(&settings, Form::Plain, now);
-        let mut late = Subscriber::new(&settings, Form::Plain, now);
-        assert!(!early.begin(&window, AUTO, now) && !late.begin(&window, AUTO, now));
-        tail.fill(5);
-        let frame = Frame { end: Position(5), arrival: now, waited: 0, leave: true };
-        tail.commit(5, std::iter::once(frame));
-        assert!(early.begin(&window, RAW, now) && late.begin(&window, RAW, now));
-        assert_eq!((early.position(), late.position()), (Position(0), Position(5)));
-    }
 }

@@ -147,6 +147,21 @@ fn last_key_takes_it_however_old_and_next_key_never() {
 }
 
 #[test]
+fn who_was_here_before_the_stream_starts_at_its_first_key() {
+    for waits in [false, true] {
+        let mut ring = Ring::new();
+        let mut early = Subscriber::early(&settings(Join::Auto, None), Form::Plain, at(0));
+        if waits {
+            assert!(!early.begin(&ring.window, TS, at(0)), "nothing is there");
+        }
+        // Two pictures come at once.
+        ring.key(b"key-0 ", 1);
+        ring.key(b"key-1 ", 1);
+        assert_eq!(ring.drain(&mut early, TS, at(2)), b"<tables>key-0 key-1 ");
+    }
+}
+
+#[test]
 fn where_any_frame_will_do_the_next_one_does() {
     let mut ring = Ring::new();
     ring.frame(b"missed\n", 0);
@@ -497,4 +512,24 @@ fn what_is_sent_first_is_a_message_of_its_own() {
     let mut subscriber = websocket(None);
     let bytes = ring.drain(&mut subscriber, TS, at(0));
     assert_eq!(bytes, messages(&[FRESH, b"key ", b"then "]));
+}
+
+const AUTO: Cut = Cut { kind: Kind::Auto, anywhere: false, trim: Trim { front: 0, back: 0 } };
+const RAW: Cut = Cut { kind: Kind::Raw, anywhere: true, ..AUTO };
+
+#[test]
+fn who_was_here_before_gets_the_first_frame_though_it_was_not_known_what_it_is() {
+    let now = Instant::from_nanos(1);
+    let mut tail = Pool::default().take(Position::ZERO);
+    let mut window = Window::default();
+    window.push(tail.reader());
+    let settings = Settings::of(&Ask::default());
+    let mut early = Subscriber::early(&settings, Form::Plain, now);
+    let mut late = Subscriber::new(&settings, Form::Plain, now);
+    assert!(!early.begin(&window, AUTO, now) && !late.begin(&window, AUTO, now));
+    tail.fill(5);
+    let frame = Frame { end: Position(5), arrival: now, waited: 0, leave: true };
+    tail.commit(5, std::iter::once(frame));
+    assert!(early.begin(&window, RAW, now) && late.begin(&window, RAW, now));
+    assert_eq!((early.position(), late.position()), (Position(0), Position(5)));
 }

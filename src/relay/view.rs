@@ -63,10 +63,11 @@ impl View {
         if self.is_full() {
             return Some(second);
         }
+        if self.window.newest_join().is_some_and(|join| second > join.position) {
+            return None;
+        }
         let arrival = self.window.oldest_arrival()?;
-        let is_old = now.since(arrival) > self.keep;
-        let is_before_key = self.window.newest_join().is_none_or(|join| second <= join.position);
-        (is_old && is_before_key).then_some(second)
+        (now.since(arrival) > self.keep).then_some(second)
     }
 
     /// Drops the oldest segment.
