@@ -19,6 +19,9 @@ pub const PAGE_BYTES: usize = 4096;
 pub const WARM_BYTES: usize = 16 * 1024;
 /// Default of `window_bytes`, bytes of a stream kept at most.
 pub const WINDOW_BYTES: u64 = 64 * 1024 * 1024;
+/// Streams that must have ended for the heap to be tidied: that takes some
+/// milliseconds, in which whoever allocates may wait.
+pub const TIDY_STREAMS: usize = 1000;
 /// Free segments that a shard's pool keeps for reuse (16 MiB).
 pub const POOL_SEGMENTS: usize = 64;
 /// Free segments beyond so many go back to the kernel, when nobody has needed
@@ -164,8 +167,8 @@ pub const INGEST_BYTES: usize = 256 * 1024;
 pub const INGEST_CALLS: usize = 32;
 /// Bytes received at a time: as many as are sent at a time.
 pub const RECEIVE_BYTES: usize = 64 * 1024;
-/// Receiving yields after this long; so many connections, or full receives of
-/// one, are read between two looks at the clock.
+/// Receiving from connections yields after this long, all together; so many are
+/// read between two looks at the clock, which also follow each full receive.
 pub const INGEST_TIME: Duration = Duration::from_micros(250);
 /// See there.
 pub const INGEST_READS: usize = 8;

@@ -42,7 +42,10 @@ impl Budget {
         if self.sends.is_multiple_of(CLOCK_SENDS) || sent - self.seen >= CLOCK_BYTES {
             self.seen = sent;
             turn.read_clock();
-            let end = (turn.now + FANOUT_TIME).min(turn.began + TURN_TIME);
+            // However long the ingest was, sending gets half of its time: who floods
+            // a stream of its own must not keep all others from theirs.
+            let least = turn.now + FANOUT_TIME / 2;
+            let end = least.max((turn.now + FANOUT_TIME).min(turn.began + TURN_TIME));
             return turn.now <= *self.until.get_or_insert(end);
         }
         true
@@ -205,5 +208,36 @@ fn wake_waiting<S>(fan: &mut Fanout, turn: &mut Turn, conns: &mut Slab<Conn<S>>)
             subscribed.standing = Standing::Listed;
             turn.ready.catchup.push_back(key);
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::cell::Cell;
+    use std::time::Duration;
+
+    thread_local! {
+        static NOW: Cell<u64> = const { Cell::new(1_000_000_000) };
+    }
+
+    /// Every send takes ten microseconds.
+    fn clock() -> Instant {
+        NOW.set(NOW.get() + 80_000);
+        Instant::from_nanos(NOW.get())
+    }
+
+    #[test]
+    fn a_long_ingest_leaves_time_to_send() {
+        let sends = |ingest: Duration| {
+            let mut turn = Turn::new(clock);
+            turn.began = turn.now;
+            NOW.set(NOW.get() + ingest.as_nanos() as u64);
+            let mut budget = Budget::new(FANOUT_SENDS, &turn);
+            (0..).take_while(|_| budget.take(&mut turn)).count()
+        };
+        let all = sends(Duration::ZERO);
+        let few = sends(Duration::from_millis(5));
+        assert!(all >= 24 && few >= 15, "{all} sends, and {few} after a long ingest");
     }
 }

@@ -10,7 +10,6 @@ use super::site::Sites;
 use super::slab::{Key, Slab};
 use super::streams::{Ingest, Streams};
 use super::turn::Turn;
-use crate::base::Instant;
 use crate::limits::{INGEST_BYTES, INGEST_CALLS, INGEST_READS, INGEST_TIME, QUEUED_BYTES};
 use crate::protocol::websocket::{self, Inbound};
 use crate::protocol::{Refusal, Sniff, response, wrong_protocol};
@@ -39,9 +38,10 @@ pub fn tcp<S: Socket>(
     conns: &mut Slab<Conn<S>>,
     sites: &Sites,
 ) {
-    let mut until = None;
+    turn.ingest_until = Some(turn.now + INGEST_TIME);
     for nth in 1..=turn.ready.readable.len() {
-        if nth.is_multiple_of(INGEST_READS) && is_late(&mut until, turn) {
+        let was_late = turn.ingest_until.is_some_and(|until| turn.now > until);
+        if was_late || (nth.is_multiple_of(INGEST_READS) && is_late(turn)) {
             turn.exhaust(Phase::TcpIngest);
             return;
         }
@@ -65,11 +65,10 @@ pub fn tcp<S: Socket>(
     }
 }
 
-/// Looks at the clock; answers whether `INGEST_TIME` has passed since it was
-/// first asked.
-fn is_late(until: &mut Option<Instant>, turn: &mut Turn) -> bool {
+/// Looks at the clock; answers whether the phase has had its `INGEST_TIME`.
+fn is_late(turn: &mut Turn) -> bool {
     turn.read_clock();
-    turn.now > *until.get_or_insert(turn.now + INGEST_TIME)
+    turn.ingest_until.is_some_and(|until| turn.now > until)
 }
 
 fn read<S: Socket>(
@@ -119,10 +118,10 @@ fn pump<S: Socket>(
         return Ok(Read::Drop);
     };
     let stream = publisher.stream;
-    let (mut bytes, mut calls, mut until) = (0, 0, None);
+    let (mut bytes, mut calls) = (0, 0);
     let outcome = loop {
         let is_full = bytes >= INGEST_BYTES || calls >= INGEST_CALLS;
-        if is_full || (calls > 0 && is_late(&mut until, turn)) {
+        if is_full || (calls > 0 && is_late(turn)) {
             turn.exhaust(Phase::TcpIngest);
             break Pumped::More;
         }

@@ -60,7 +60,11 @@ pub(super) fn trim<S: Socket>(
                 let verdict =
                     subscriber.evict(fan.view.window(), cut, &mut fan.roster.held, turn.now);
                 match count(verdict, turn) {
-                    Verdict::Close { .. } | Verdict::Crowded { .. } => lost.push(one),
+                    Verdict::Crowded { .. } => {
+                        turn.counters.lag_closes.bump();
+                        lost.push(one);
+                    }
+                    Verdict::Close { .. } => lost.push(one),
                     Verdict::Fine | Verdict::Skips { .. } => {}
                 }
             }
@@ -97,7 +101,11 @@ pub(super) fn lapse<S>(
         }
         let verdict = subscriber.lapse(fan.view.window(), cut, &mut fan.roster.held, turn.now);
         match count(verdict, turn) {
-            Verdict::Close { .. } | Verdict::Crowded { .. } => lost.push(key),
+            Verdict::Crowded { .. } => {
+                turn.counters.lag_closes.bump();
+                lost.push(key);
+            }
+            Verdict::Close { .. } => lost.push(key),
             Verdict::Fine | Verdict::Skips { .. } => {}
         }
     }

@@ -9,7 +9,7 @@ use super::slab::{Key, Slab};
 use super::turn::{Alarm, Turn};
 use crate::base::{Histogram, Instant, Position};
 use crate::framing::Transport;
-use crate::limits::{POOL_REST, PUT_GAP};
+use crate::limits::{POOL_REST, PUT_GAP, TIDY_STREAMS};
 use crate::protocol::Name;
 use crate::relay::stream::IngestError;
 use crate::relay::{Directory, Inlet, Settings, ShardId, Stream, View, Waiter};
@@ -158,6 +158,8 @@ pub struct Streams {
     pub is_watching: bool,
     /// The pool has more than it needs, an alarm is armed.
     is_resting: bool,
+    /// Streams that have ended since the heap was last tidied.
+    gone: usize,
     /// The server is going down: nothing new starts.
     pub is_draining: bool,
 }
@@ -186,6 +188,7 @@ impl Streams {
             largest_lag,
             is_watching: false,
             is_resting: false,
+            gone: 0,
             is_draining: false,
         }
     }
@@ -426,6 +429,7 @@ impl Streams {
         }
         if let Some(Fanout { view, origin: Origin::Here(stream), .. }) = self.fanouts.remove(key) {
             stream.dissolve(view, &mut self.pool);
+            self.gone += 1;
         }
     }
 
@@ -461,12 +465,17 @@ impl Streams {
     }
 
     /// Gives a part of what the pool doesn't need back to the kernel; answers
-    /// whether that was all.
+    /// whether that was all, and so many streams have ended that the heap is to
+    /// be tidied.
     pub fn rest_pool(&mut self, turn: &mut Turn) -> bool {
         self.is_resting = false;
         self.pool.rest();
         self.watch_pool(turn);
-        !self.is_resting
+        if self.is_resting || self.gone < TIDY_STREAMS {
+            return false;
+        }
+        self.gone = 0;
+        true
     }
 
     /// Looks at those that are behind a tick from now.

@@ -22,6 +22,8 @@ pub struct Turn {
     pub now: Instant,
     /// When it began; `NEVER`: nobody minds how long it takes.
     pub began: Instant,
+    /// Receiving from connections ends then.
+    pub ingest_until: Option<Instant>,
     /// Where `now` comes from.
     pub clock: fn() -> Instant,
     /// Work.
@@ -53,6 +55,7 @@ impl Turn {
         Self {
             now,
             began: Instant::NEVER,
+            ingest_until: None,
             clock,
             ready: Ready::default(),
             timers: Timers::default(),

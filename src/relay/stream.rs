@@ -279,6 +279,7 @@ impl Stream {
         view: &mut View,
         pool: &mut Pool,
     ) -> Result<(), IngestError> {
+        self.waited = 0;
         self.frame(now, view, pool)
     }
 

@@ -254,6 +254,11 @@ impl Audience {
         }
     }
 
+    /// The front is sent nothing for now: the next round begins with all.
+    pub(super) fn set_aside(&mut self) {
+        self.done.extend(self.due.pop_front());
+    }
+
     /// The front leaves the stream where it is. It goes on at `to`, or waits
     /// for a join point ahead.
     pub(super) fn skip(&mut self, to: Option<Position>, has_prefix: bool, now: Instant) {

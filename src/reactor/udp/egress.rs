@@ -183,6 +183,10 @@ impl Egress {
         turn: &mut Turn,
         until: Instant,
     ) -> bool {
+        // Those who gathered until now are looked at again.
+        if self.flush.take().is_some() {
+            self.audience.renew();
+        }
         if view.epoch < self.epoch {
             // What is left of a life before.
             return true;
@@ -191,7 +195,6 @@ impl Egress {
         self.follow(window, cut, view.epoch, turn.now);
         let mut rounds = 0usize;
         let span = if gathers { self.settings.gathers(&view.settings) } else { Duration::ZERO };
-        self.flush = None;
         while let Some(front) = self.audience.front() {
             rounds += 1;
             if turn.now >= until {
@@ -200,9 +203,9 @@ impl Egress {
             if !span.is_zero()
                 && let Some(due) = gathers_until(front, window, span, turn.now)
             {
-                // Those behind it have no more than it.
-                self.flush = Some(due);
-                return true;
+                self.flush = Some(self.flush.map_or(due, |flush| flush.min(due)));
+                self.audience.set_aside();
+                continue;
             }
             match course(front, window, cut, self.settings.max_lag, turn.now) {
                 Course::Send { to, prefix } => {

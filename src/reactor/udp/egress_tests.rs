@@ -211,3 +211,22 @@ fn one_narrow_path_is_served_by_itself() {
     assert_eq!(groups.iter().sum::<usize>(), 4);
     assert!(groups.contains(&1), "{groups:?}");
 }
+
+#[test]
+fn who_joins_does_not_wait_for_what_gathers_for_others() {
+    let mut rig = Rig::new(Kind::Lines, 1);
+    let span = Duration::from_millis(100);
+    rig.egress.settings = Settings::of(&Ask { coalesce: Some(span), ..Ask::default() });
+    rig.publish(b"one\n");
+    assert_eq!(rig.send(), (true, 1));
+    rig.publish(b"two\n");
+    assert_eq!(rig.send(), (true, 0), "it gathers");
+    let address: SocketAddr = ([127, 9, 1, 1], 9).into();
+    let member = Member { cursor: rig.egress.next, ..Member::new(address, 0, rig.turn.now) };
+    assert!(rig.egress.audience.join(address, member));
+    rig.publish(b"three\n");
+    assert_eq!(rig.send(), (true, 1), "the new one has its first line at once");
+    assert!(rig.egress.flush.is_some());
+    NOW.set(NOW.get() + span.as_nanos() as u64);
+    assert_eq!(rig.send(), (true, 2), "and the other both of its own in time");
+}
