@@ -15,25 +15,21 @@
 mod parts;
 
 use criterion::{Criterion, criterion_main};
-use nearlight::framing::{Kind, Transport};
-use nearlight::limits::{JOIN_REQUEST_BYTES, SEGMENT_BYTES};
+use nearlight::framing::Kind;
+use nearlight::limits::JOIN_REQUEST_BYTES;
+use nearlight::protocol::Ask;
 use nearlight::protocol::udp_join::Joiner;
-use nearlight::protocol::{Ask, Name};
-use nearlight::reactor::conn::Conn;
-use nearlight::reactor::fanout;
 use nearlight::reactor::recorder::Recorder;
 use nearlight::reactor::residence::{self, Delivery};
-use nearlight::reactor::slab::{Key, Slab};
-use nearlight::reactor::streams::Streams;
-use nearlight::reactor::turn::Turn;
-use nearlight::reactor::udp::{self, Duty, Ports};
+use nearlight::reactor::slab::Key;
+use nearlight::reactor::udp::{Duty, Ports};
 use nearlight::relay::{Form, Settings};
 use nearlight::report::Phase;
 use nearlight::sys::address::Destination;
 use nearlight::sys::clock::Clock;
 use nearlight::sys::datagram::{Datagram, Gso, Outgoing};
 use nearlight::sys::socket::{Reuse, Udp};
-use parts::{FRAME, Fake, PARTS};
+use parts::{FRAME, PARTS, Rig, name, small};
 use std::hint::black_box;
 use std::io::IoSlice;
 use std::net::Ipv4Addr;
@@ -82,53 +78,6 @@ fn parts() {
     residence(&mut bench);
 }
 
-/// A stream of one shard and all that serves it.
-struct Rig {
-    turn: Turn,
-    streams: Streams,
-    conns: Slab<Conn<Fake>>,
-    ports: Ports,
-    stream: Key,
-    settings: Settings,
-}
-
-impl Rig {
-    /// Nobody is sent it but those on `ports`.
-    fn new(kind: Kind, ports: Ports) -> Self {
-        let ask = Ask {
-            framing: Some(kind),
-            window_bytes: Some(2 * SEGMENT_BYTES as u64),
-            ..Ask::default()
-        };
-        let settings = Settings::of(&ask);
-        let mut streams = Streams::alone(settings.max_lag);
-        udp::wire(&ports, &mut streams);
-        let stream = streams.open(&name(), 1, &settings, Transport::Bytes);
-        let turn = Turn::new(Clock::now);
-        Self { turn, streams, conns: Slab::default(), ports, stream, settings }
-    }
-
-    fn publish(&mut self, frame: &[u8]) {
-        parts::publish(self.stream, frame, &mut self.turn, &mut self.streams);
-    }
-
-    fn fan_out(&mut self) {
-        let Self { turn, streams, conns, ports, .. } = self;
-        while !turn.ready.dirty.is_empty() {
-            fanout::live(turn, streams, conns, ports);
-        }
-    }
-
-    fn subscribe(&mut self) -> Key {
-        let Self { turn, streams, conns, stream, settings, .. } = self;
-        parts::subscribe(*stream, Form::Plain, settings, streams, conns, turn)
-    }
-}
-
-fn name() -> Name {
-    Name::parse("bench").expect("a name")
-}
-
 /// A burst of datagrams to everybody, framed, committed, cut and handed to a
 /// real kernel; and the calls that this takes, alone. The difference is ours.
 /// Nobody reads: the kernel does all but keep them.
@@ -145,7 +94,7 @@ fn udp_egress(bench: &mut Bench<'_>, subscribers: usize) {
     }
     let mut ports = Ports::default();
     ports.push(socket, Duty::send(name(), Joiner::new([0; 32]), false, patient()));
-    let mut rig = Rig::new(Kind::Raw, ports);
+    let mut rig = Rig::new(Kind::Raw, ports, Clock::now);
     rig.ports.readable(0, &mut rig.turn);
     while !rig.turn.ready.udp.is_empty() {
         rig.ports.ingest(&mut rig.turn, &mut rig.streams);
@@ -203,9 +152,9 @@ fn recorder(bench: &mut Bench<'_>) {
 
 /// How long a frame stayed, noted and counted for each of a hundred.
 fn residence(bench: &mut Bench<'_>) {
-    let mut rig = Rig::new(Kind::Len32, Ports::default());
-    let conns: Vec<Key> = (0..100).map(|_| rig.subscribe()).collect();
-    let frame = [&60u32.to_be_bytes()[..], &[b'x'; 60]].concat();
+    let mut rig = Rig::new(Kind::Len32, Ports::default(), Clock::now);
+    let conns: Vec<Key> = (0..100).map(|_| rig.subscribe(Form::Plain)).collect();
+    let frame = small();
     rig.publish(&frame);
     rig.fan_out();
     let window = rig.streams.fanouts.get(rig.stream).expect("the stream lives").view.window();

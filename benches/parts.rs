@@ -11,7 +11,7 @@ use nearlight::reactor::fanout;
 use nearlight::reactor::slab::{Key, Slab};
 use nearlight::reactor::streams::Streams;
 use nearlight::reactor::turn::Turn;
-use nearlight::reactor::udp::Ports;
+use nearlight::reactor::udp::{self, Ports};
 use nearlight::relay::{Form, Settings, Subscriber};
 use nearlight::ring::{Frame, Gather, Pool, Tail, Window};
 use nearlight::sys::socket::Socket;
@@ -37,39 +37,23 @@ pub(crate) type Work = Box<dyn FnMut() -> u64>;
 
 /// All of them.
 pub(crate) const PARTS: &[Part] = &[
-    Part { title: "ring: commit a frame, gather it", unit: "frame", make: |_| commit() },
-    Part { title: "ring: gather 64 KiB of two segments", unit: "flush", make: |_| flush() },
-    Part { title: "framing: ts, 1316 bytes at a time", unit: "packet", make: |_| ts(FRAME) },
-    Part { title: "framing: ts, 63920 bytes at a time", unit: "packet", make: |_| ts(340 * 188) },
-    Part { title: "framing: lines of 64 bytes", unit: "frame", make: |_| lines() },
-    Part { title: "framing: len32 of 64 bytes", unit: "frame", make: |_| len32() },
-    Part { title: "fan-out: Plain, 1 subscriber", unit: SEND, make: |at| fan(Form::Plain, 1, at) },
-    Part {
-        title: "fan-out: Plain, 10 subscribers",
-        unit: SEND,
-        make: |at| fan(Form::Plain, 10, at),
-    },
-    Part {
-        title: "fan-out: Plain, 100 subscribers",
-        unit: SEND,
-        make: |at| fan(Form::Plain, 100, at),
-    },
-    Part {
-        title: "fan-out: WebSocket, 1 subscriber",
-        unit: SEND,
-        make: |at| fan(Form::WebSocket, 1, at),
-    },
-    Part {
-        title: "fan-out: WebSocket, 10 subscribers",
-        unit: SEND,
-        make: |at| fan(Form::WebSocket, 10, at),
-    },
-    Part {
-        title: "fan-out: WebSocket, 100 subscribers",
-        unit: SEND,
-        make: |at| fan(Form::WebSocket, 100, at),
-    },
+    part("ring: commit a frame, gather it", "frame", |_| commit()),
+    part("ring: gather 64 KiB of two segments", "flush", |_| flush()),
+    part("framing: ts, 1316 bytes at a time", "packet", |_| ts(FRAME)),
+    part("framing: ts, 63920 bytes at a time", "packet", |_| ts(340 * 188)),
+    part("framing: lines of 64 bytes", "frame", |_| lines()),
+    part("framing: len32 of 64 bytes", "frame", |_| len32()),
+    part("fan-out: Plain, 1 subscriber", SEND, |at| fan(Form::Plain, 1, at)),
+    part("fan-out: Plain, 10 subscribers", SEND, |at| fan(Form::Plain, 10, at)),
+    part("fan-out: Plain, 100 subscribers", SEND, |at| fan(Form::Plain, 100, at)),
+    part("fan-out: WebSocket, 1 subscriber", SEND, |at| fan(Form::WebSocket, 1, at)),
+    part("fan-out: WebSocket, 10 subscribers", SEND, |at| fan(Form::WebSocket, 10, at)),
+    part("fan-out: WebSocket, 100 subscribers", SEND, |at| fan(Form::WebSocket, 100, at)),
 ];
+
+const fn part(title: &'static str, unit: &'static str, make: fn(fn() -> Instant) -> Work) -> Part {
+    Part { title, unit, make }
+}
 
 /// A frame that one subscriber is sent.
 const SEND: &str = "subscriber and frame";
@@ -165,7 +149,7 @@ fn lines() -> Work {
 }
 
 fn len32() -> Work {
-    let frames = [&60u32.to_be_bytes()[..], &[b'x'; 60]].concat().repeat(1000);
+    let frames = small().repeat(1000);
     pieces(Kind::Len32, frames, 6400, 64)
 }
 
@@ -216,67 +200,92 @@ impl Socket for Fake {
     }
 }
 
+/// A frame of 64 bytes, `len32`.
+pub(crate) fn small() -> Vec<u8> {
+    [&60u32.to_be_bytes()[..], &[b'x'; 60]].concat()
+}
+
 /// One frame of 64 bytes framed, committed, and sent to everybody: all that
 /// the server does for it but the system calls.
 fn fan(form: Form, subscribers: usize, clock: fn() -> Instant) -> Work {
-    let ask = Ask {
-        framing: Some(Kind::Len32),
-        window_bytes: Some(2 * SEGMENT_BYTES as u64),
-        ..Ask::default()
-    };
-    let settings = Settings::of(&ask);
-    let mut streams = Streams::alone(settings.max_lag);
-    let mut turn = Turn::new(clock);
-    let mut ports = Ports::default();
-    let mut conns = Slab::default();
-    let name = Name::parse("bench").expect("a name");
-    let stream = streams.open(&name, 1, &settings, Transport::Bytes);
+    let mut rig = Rig::new(Kind::Len32, Ports::default(), clock);
     for _ in 0..subscribers {
-        subscribe(stream, form, &settings, &mut streams, &mut conns, &turn);
+        rig.subscribe(form);
     }
-    let frame = [&60u32.to_be_bytes()[..], &[b'x'; 60]].concat();
+    let frame = small();
     Box::new(move || {
-        publish(stream, &frame, &mut turn, &mut streams);
-        while !turn.ready.dirty.is_empty() {
-            fanout::live(&mut turn, &mut streams, &mut conns, &mut ports);
-        }
+        rig.publish(&frame);
+        rig.fan_out();
         subscribers as u64
     })
 }
 
-/// A frame arrives.
-pub(crate) fn publish(stream: Key, frame: &[u8], turn: &mut Turn, streams: &mut Streams) {
-    turn.read_clock();
-    let mut ingest = streams.ingest(stream).expect("the stream lives");
-    let len = ingest.copy_in(frame);
-    ingest.received(len, turn.now).expect("the frame is well formed");
-    streams.mark_dirty(stream, turn);
+/// The stream of a rig.
+pub(crate) fn name() -> Name {
+    Name::parse("bench").expect("a name")
 }
 
-/// Somebody is at the head of a stream.
-pub(crate) fn subscribe(
-    stream: Key,
-    form: Form,
-    settings: &Settings,
-    streams: &mut Streams,
-    conns: &mut Slab<Conn<Fake>>,
-    turn: &Turn,
-) -> Key {
-    let subscribed = Subscribed {
-        stream,
-        subscriber: Subscriber::new(settings, form, turn.now),
-        residence: None,
-        inbound: None,
-        is_unanswered: false,
-        standing: Standing::Live,
-        is_behind: false,
-    };
-    let peer = SocketAddr::from((Ipv4Addr::LOCALHOST, 1));
-    let role = Role::Subscriber(Box::new(subscribed));
-    let key = conns.insert(Conn::new(Fake, peer, 0, role, turn.now));
-    if let Some(fan) = streams.fanouts.get_mut(stream) {
-        fan.roster.live.push_back(key);
-        fan.roster.count += 1;
+/// A stream of one shard and all that serves it.
+pub(crate) struct Rig {
+    pub(crate) turn: Turn,
+    pub(crate) streams: Streams,
+    pub(crate) conns: Slab<Conn<Fake>>,
+    pub(crate) ports: Ports,
+    pub(crate) stream: Key,
+    settings: Settings,
+}
+
+impl Rig {
+    /// Nobody is sent it but those on `ports`.
+    pub(crate) fn new(kind: Kind, ports: Ports, clock: fn() -> Instant) -> Self {
+        let ask = Ask {
+            framing: Some(kind),
+            window_bytes: Some(2 * SEGMENT_BYTES as u64),
+            ..Ask::default()
+        };
+        let settings = Settings::of(&ask);
+        let mut streams = Streams::alone(settings.max_lag);
+        udp::wire(&ports, &mut streams);
+        let stream = streams.open(&name(), 1, &settings, Transport::Bytes);
+        let (turn, conns) = (Turn::new(clock), Slab::default());
+        Self { turn, streams, conns, ports, stream, settings }
     }
-    key
+
+    /// A frame arrives.
+    pub(crate) fn publish(&mut self, frame: &[u8]) {
+        self.turn.read_clock();
+        let mut ingest = self.streams.ingest(self.stream).expect("the stream lives");
+        let len = ingest.copy_in(frame);
+        ingest.received(len, self.turn.now).expect("the frame is well formed");
+        self.streams.mark_dirty(self.stream, &mut self.turn);
+    }
+
+    /// Everybody is sent what is new, in as many turns as it takes.
+    pub(crate) fn fan_out(&mut self) {
+        let Self { turn, streams, conns, ports, .. } = self;
+        while !turn.ready.dirty.is_empty() {
+            fanout::live(turn, streams, conns, ports);
+        }
+    }
+
+    /// Somebody is at the head of the stream.
+    pub(crate) fn subscribe(&mut self, form: Form) -> Key {
+        let subscribed = Subscribed {
+            stream: self.stream,
+            subscriber: Subscriber::new(&self.settings, form, self.turn.now),
+            residence: None,
+            inbound: None,
+            is_unanswered: false,
+            standing: Standing::Live,
+            is_behind: false,
+        };
+        let peer = SocketAddr::from((Ipv4Addr::LOCALHOST, 1));
+        let role = Role::Subscriber(Box::new(subscribed));
+        let key = self.conns.insert(Conn::new(Fake, peer, 0, role, self.turn.now));
+        if let Some(fan) = self.streams.fanouts.get_mut(self.stream) {
+            fan.roster.live.push_back(key);
+            fan.roster.count += 1;
+        }
+        key
+    }
 }

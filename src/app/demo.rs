@@ -2,8 +2,8 @@
 //! generated video published into it, subscribers over every transport, and a
 //! live table of what each sees.
 
+use crate::app::host::Host;
 use crate::app::pings::Pings;
-use crate::app::serve;
 use crate::client::probe::{Form, ProbeReader};
 use crate::client::report::{Row, Screen, Table};
 use crate::client::{
@@ -70,7 +70,7 @@ pub fn run(demo: &Demo) -> Result<(), Box<dyn Error>> {
     })?;
     let is_terminal = io::stdout().is_terminal();
     let seconds = demo.seconds.unwrap_or(if is_terminal { 0 } else { SECONDS });
-    let mut host = serve::start(&plan(demo)?)?;
+    let mut host = Host::start(&plan(demo)?)?;
     let at: Vec<SocketAddr> = host.sites().iter().map(|site| site.addr).collect();
     let [http, publish, subscribe, udp, echo, _udp_echo] = at[..] else {
         return Err("not every listener was bound".into());

@@ -3,7 +3,7 @@
 use super::hints;
 use super::host::Host;
 use crate::config::{self, Serve};
-use crate::reactor::plan::{Plan, Service};
+use crate::reactor::plan::Plan;
 use crate::sys::process::{HANGUP, INTERRUPT, Signals, TERMINATE, TURNS};
 use crate::sys::wait::wait_readable;
 use std::error::Error;
@@ -19,7 +19,7 @@ pub fn run(serve: &Serve) -> Result<(), Box<dyn Error>> {
     // Before any thread starts: the mask is inherited.
     let signals = Signals::new(&[TERMINATE, INTERRUPT, HANGUP, TURNS])?;
     super::log::start(serve.level)?;
-    let mut host = start(&serve.plan)?;
+    let mut host = Host::start(&serve.plan)?;
     tell(&host, &serve.plan)?;
     loop {
         let [told, over] =
@@ -42,14 +42,6 @@ pub fn run(serve: &Serve) -> Result<(), Box<dyn Error>> {
     Ok(())
 }
 
-/// Starts a server for a plan that it can do.
-///
-/// # Errors
-/// As [`run`].
-pub(super) fn start(plan: &Plan) -> Result<Host, Box<dyn Error>> {
-    Host::start(plan)
-}
-
 /// `listening` lines and `ready` on stdout, everything else on stderr.
 fn tell(host: &Host, plan: &Plan) -> io::Result<()> {
     let mut out = io::stdout().lock();
@@ -58,11 +50,7 @@ fn tell(host: &Host, plan: &Plan) -> io::Result<()> {
     }
     for site in host.sites() {
         hints::print(site);
-        let publishes = matches!(
-            site.service,
-            Service::Http | Service::TcpPublish { .. } | Service::UdpPublish { .. }
-        );
-        if publishes && !site.addr.ip().is_loopback() {
+        if site.service.publishes() && !site.addr.ip().is_loopback() {
             log::warn!("{}: anyone who reaches it can publish", site.url);
         }
     }

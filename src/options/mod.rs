@@ -96,7 +96,7 @@ impl SocketOptions {
     /// out where nobody publishes.
     pub fn defaults(transport: Transport, publishes: bool) -> Self {
         let mut options = Self::default();
-        for row in TABLE.iter().filter(|row| publishes || row.opt != Opt::Timestamp) {
+        for row in TABLE.iter().filter(|row| publishes || !row.for_publishers) {
             let text = match transport {
                 Transport::Tcp => row.default_tcp,
                 Transport::Udp => row.default_udp,

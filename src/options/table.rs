@@ -88,6 +88,8 @@ pub struct Row {
     pub tcp: Place,
     /// True if UDP sockets have it too.
     pub udp: bool,
+    /// Its default is for sockets alone on which somebody may publish.
+    pub for_publishers: bool,
     /// The privilege that it takes; empty: none.
     pub privilege: &'static str,
     /// What to know about the value read back; empty: it can be trusted.
@@ -111,6 +113,7 @@ const PLAIN: Row = Row {
     sample: "",
     tcp: Place::Inherited,
     udp: false,
+    for_publishers: false,
     privilege: "",
     read_back: "",
 };
@@ -325,6 +328,7 @@ pub const TABLE: [Row; 17] = [
         default_tcp: "on",
         default_udp: "on",
         udp: true,
+        for_publishers: true,
         ..PLAIN
     },
 ];

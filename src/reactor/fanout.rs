@@ -73,22 +73,21 @@ pub fn live<S: Socket>(
             continue;
         };
         wake_waiting(fan, turn, conns);
+        let (mut is_sent, mut flush) = (true, Instant::NEVER);
         if fan.is_udp_due {
             turn.recorder.mark(Phase::Fanout);
             let until = *datagrams_until.get_or_insert_with(|| {
                 turn.read_clock();
                 turn.now + UDP_TIME
             });
-            fan.is_udp_due = !ports.send(fan, turn, until);
+            (is_sent, flush) = ports.send(fan, turn, until);
+            fan.is_udp_due = !is_sent;
             turn.recorder.mark(Phase::UdpFanout);
-            if fan.is_udp_due {
+            if !is_sent {
                 turn.exhaust(Phase::UdpFanout);
             }
         }
-        let is_sent = !fan.is_udp_due;
-        if let Some(at) = ports.flush.take() {
-            streams.flush_at(key, at, turn);
-        }
+        streams.flush_at(key, flush, turn);
         let is_complete = pass(key, &mut budget, turn, streams, conns);
         // Not before: whoever keeps up gets all, however little is kept.
         lag::trim(key, turn, streams, conns);

@@ -38,10 +38,12 @@ pub fn tcp<S: Socket>(
     conns: &mut Slab<Conn<S>>,
     sites: &Sites,
 ) {
-    turn.ingest_until = Some(turn.now + INGEST_TIME);
+    turn.ingest_until = turn.now + INGEST_TIME;
     for nth in 1..=turn.ready.readable.len() {
-        let was_late = turn.ingest_until.is_some_and(|until| turn.now > until);
-        if was_late || (nth.is_multiple_of(INGEST_READS) && is_late(turn)) {
+        if nth.is_multiple_of(INGEST_READS) {
+            turn.read_clock();
+        }
+        if turn.now > turn.ingest_until {
             turn.exhaust(Phase::TcpIngest);
             return;
         }
@@ -63,12 +65,6 @@ pub fn tcp<S: Socket>(
             Read::Drop => close::drop_now(key, conn, turn, streams),
         }
     }
-}
-
-/// Looks at the clock; answers whether the phase has had its `INGEST_TIME`.
-fn is_late(turn: &mut Turn) -> bool {
-    turn.read_clock();
-    turn.ingest_until.is_some_and(|until| turn.now > until)
 }
 
 fn read<S: Socket>(
@@ -120,8 +116,10 @@ fn pump<S: Socket>(
     let stream = publisher.stream;
     let (mut bytes, mut calls) = (0, 0);
     let outcome = loop {
-        let is_full = bytes >= INGEST_BYTES || calls >= INGEST_CALLS;
-        if is_full || (calls > 0 && is_late(turn)) {
+        if calls > 0 {
+            turn.read_clock();
+        }
+        if turn.now > turn.ingest_until || bytes >= INGEST_BYTES || calls >= INGEST_CALLS {
             turn.exhaust(Phase::TcpIngest);
             break Pumped::More;
         }

@@ -6,7 +6,7 @@ use super::conn::{Conn, Role, Standing};
 use super::slab::{Key, Slab};
 use super::streams::{Fanout, Origin, Streams};
 use super::turn::{Alarm, Turn};
-use crate::base::Position;
+use crate::base::{Instant, Position};
 use crate::limits::LAG_TICK;
 use crate::relay::Verdict;
 use crate::sys::socket::Socket;
@@ -14,10 +14,9 @@ use crate::sys::socket::Socket;
 /// Counts what a look at a subscriber's lag decided.
 pub(super) fn count(verdict: Verdict, turn: &mut Turn) -> Verdict {
     match verdict {
-        Verdict::Fine => {}
+        // Who is crowded goes on until another has made room.
+        Verdict::Fine | Verdict::Crowded { .. } => {}
         Verdict::Skips { .. } => turn.counters.skips.bump(),
-        // Whoever has been leaving for longest will go, or it, if it must now.
-        Verdict::Crowded { .. } => {}
         Verdict::Close { .. } => turn.counters.lag_closes.bump(),
     }
     verdict
@@ -41,7 +40,7 @@ pub(super) fn trim<S: Socket>(
         let cut = fan.view.cut();
         let mut lost = Vec::new();
         // Where frames gather, everybody may have some of them still to get.
-        let gathers = fan.flush.is_some();
+        let gathers = fan.flush != Instant::NEVER;
         let left = if gathers { fan.roster.live.len() } else { fan.roster.left };
         let unserved = fan.roster.live.iter().take(left);
         for (nth, &one) in fan.roster.behind.iter().chain(unserved).enumerate() {
@@ -60,12 +59,8 @@ pub(super) fn trim<S: Socket>(
                 let verdict =
                     subscriber.evict(fan.view.window(), cut, &mut fan.roster.held, turn.now);
                 match count(verdict, turn) {
-                    Verdict::Crowded { .. } => {
-                        turn.counters.lag_closes.bump();
-                        lost.push(one);
-                    }
                     Verdict::Close { .. } => lost.push(one),
-                    Verdict::Fine | Verdict::Skips { .. } => {}
+                    Verdict::Fine | Verdict::Skips { .. } | Verdict::Crowded { .. } => {}
                 }
             }
         }
@@ -101,12 +96,8 @@ pub(super) fn lapse<S>(
         }
         let verdict = subscriber.lapse(fan.view.window(), cut, &mut fan.roster.held, turn.now);
         match count(verdict, turn) {
-            Verdict::Crowded { .. } => {
-                turn.counters.lag_closes.bump();
-                lost.push(key);
-            }
             Verdict::Close { .. } => lost.push(key),
-            Verdict::Fine | Verdict::Skips { .. } => {}
+            Verdict::Fine | Verdict::Skips { .. } | Verdict::Crowded { .. } => {}
         }
     }
     lost
@@ -146,13 +137,16 @@ fn make_room<S>(fan: &Fanout, turn: &mut Turn, conns: &Slab<Conn<S>>, lost: &mut
         one.subscriber.leaving()
     };
     let Some((_, base)) = fan.roster.behind.iter().filter_map(leaving).min() else { return };
-    for &key in &fan.roster.behind {
-        if leaving(&key).is_some_and(|(_, at)| at == base) {
+    let in_base = |key: &&Key| leaving(key).is_some_and(|(_, at)| at == base);
+    let before = lost.len();
+    for &key in fan.roster.behind.iter().filter(in_base) {
+        if !lost[..before].contains(&key) {
             turn.counters.lag_closes.bump();
             lost.push(key);
         }
     }
-    log::info!("{}: {} subscribers ended that take nothing", fan.view.name, lost.len());
+    let ended = lost.len() - before;
+    log::info!("{}: {ended} subscribers ended that take nothing", fan.view.name);
 }
 
 /// Looks at one subscriber's lag; answers whether it is still behind.

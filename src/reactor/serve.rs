@@ -49,15 +49,15 @@ pub(super) struct Pass<'a> {
     /// Somebody is behind.
     is_behind: bool,
     /// What gathers for somebody is sent then.
-    flush: Option<Instant>,
+    flush: Instant,
 }
 
 impl<'a> Pass<'a> {
     pub(super) fn over(fan: &'a mut Fanout) -> Self {
         let Fanout { view, ended, roster, .. } = fan;
         let common = Common::new();
-        let ends = Vec::new();
-        Self { view, ended: *ended, roster, common, ends, is_behind: false, flush: None }
+        let (ends, flush) = (Vec::new(), Instant::NEVER);
+        Self { view, ended: *ended, roster, common, ends, is_behind: false, flush }
     }
 
     /// Serves one subscriber once, and puts it where it then belongs; answers
@@ -117,7 +117,7 @@ impl<'a> Pass<'a> {
         if self.ended.is_none()
             && let Some(due) = subscriber.gathers_until(window, turn.now)
         {
-            self.flush = Some(self.flush.map_or(due, |flush| flush.min(due)));
+            self.flush = self.flush.min(due);
             return Ok(Served::Gathering);
         }
         subscriber.plan(window, cut, &mut turn.messages);
@@ -189,7 +189,7 @@ impl<'a> Pass<'a> {
 pub(super) struct After {
     ends: Vec<(Key, Served)>,
     is_behind: bool,
-    flush: Option<Instant>,
+    flush: Instant,
 }
 
 impl After {
@@ -200,9 +200,7 @@ impl After {
         streams: &mut Streams,
         conns: &mut Slab<Conn<S>>,
     ) {
-        if let Some(at) = self.flush {
-            streams.flush_at(stream, at, turn);
-        }
+        streams.flush_at(stream, self.flush, turn);
         if self.is_behind {
             streams.watch(turn);
         }

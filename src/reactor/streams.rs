@@ -45,8 +45,8 @@ pub struct Fanout {
     pub joined: Option<Position>,
     /// The alarm that its framing is armed for.
     pub alarm: Option<Instant>,
-    /// The alarm at which what gathers is sent.
-    pub flush: Option<Instant>,
+    /// The alarm at which what gathers is sent; `NEVER`: nothing does.
+    pub flush: Instant,
 }
 
 /// Where a stream comes from.
@@ -217,7 +217,7 @@ impl Streams {
             is_dirty: false,
             joined: None,
             alarm: None,
-            flush: None,
+            flush: Instant::NEVER,
         });
         self.names.insert(name, key);
         key
@@ -265,11 +265,11 @@ impl Streams {
         }
     }
 
-    /// What gathers of a stream is sent then, or sooner.
+    /// What gathers of a stream is sent then, or sooner; `NEVER`: nothing does.
     pub fn flush_at(&mut self, key: Key, at: Instant, turn: &mut Turn) {
         let Some(fan) = self.fanouts.get_mut(key) else { return };
-        if fan.flush.is_none_or(|flush| flush > at) {
-            fan.flush = Some(at);
+        if fan.flush > at {
+            fan.flush = at;
             turn.timers.arm(at, Alarm::Flush(key));
         }
     }
@@ -277,8 +277,8 @@ impl Streams {
     /// That time has come.
     pub fn flush(&mut self, key: Key, turn: &mut Turn) {
         let Some(fan) = self.fanouts.get_mut(key) else { return };
-        if fan.flush.is_some_and(|at| at <= turn.now) {
-            fan.flush = None;
+        if fan.flush <= turn.now {
+            fan.flush = Instant::NEVER;
             self.renew(key, turn);
         }
     }

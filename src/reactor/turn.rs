@@ -23,7 +23,7 @@ pub struct Turn {
     /// When it began; `NEVER`: nobody minds how long it takes.
     pub began: Instant,
     /// Receiving from connections ends then.
-    pub ingest_until: Option<Instant>,
+    pub ingest_until: Instant,
     /// Where `now` comes from.
     pub clock: fn() -> Instant,
     /// Work.
@@ -55,7 +55,7 @@ impl Turn {
         Self {
             now,
             began: Instant::NEVER,
-            ingest_until: None,
+            ingest_until: Instant::NEVER,
             clock,
             ready: Ready::default(),
             timers: Timers::default(),

@@ -4,11 +4,12 @@
 //! frame and leaves out what is not payload (a line's newline, a length
 //! prefix). Datagrams are cut by the reactor's UDP side, from the same frames.
 
-use crate::base::Position;
+use crate::base::{Instant, Position};
 use crate::framing::Trim;
 use crate::limits::FLUSH_BYTES;
 use crate::protocol::websocket;
 use crate::ring::{self, Gather, SegRef, Window};
+use std::time::Duration;
 
 /// The form of a subscriber's bytes.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -54,6 +55,22 @@ impl<'a> Source<'a> {
             }
         }
     }
+}
+
+/// Until when what lies behind `from` may gather for `span`; `None`: it is to be
+/// sent, for its time is up, or as much as `full` is there, or nothing.
+pub fn gathers_until(
+    window: &Window,
+    from: Position,
+    full: usize,
+    span: Duration,
+    now: Instant,
+) -> Option<Instant> {
+    if span.is_zero() || !(1..full as u64).contains(&window.head().since(from)) {
+        return None;
+    }
+    let due = window.arrival(from)? + span;
+    (due > now).then_some(due)
 }
 
 /// One frame as a message: header, payload, and where the next frame starts.

@@ -10,7 +10,7 @@ use crate::ring::SegRef;
 pub struct Held {
     /// Where a segment begins, and for how many it is kept.
     list: Vec<(Position, usize)>,
-    /// Somebody found no room: one of those who have it must go.
+    /// Somebody who is late waits for room: one of those who have it must go.
     pub is_crowded: bool,
 }
 
@@ -20,7 +20,6 @@ impl Held {
     pub fn take(&mut self, segments: &[SegRef]) -> bool {
         let is_new = |segment: &&SegRef| self.list.iter().all(|(base, _)| *base != segment.base());
         if self.list.len() + segments.iter().filter(is_new).count() > LEAVING_SEGMENTS {
-            self.is_crowded = true;
             return false;
         }
         for segment in segments {

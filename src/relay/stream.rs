@@ -159,7 +159,8 @@ impl Stream {
         self.warm = until;
     }
 
-    /// `len` bytes of payload have arrived in [`Self::space`].
+    /// `len` bytes of payload have arrived in [`Self::space`]. Learns how small
+    /// the stream's frames are.
     ///
     /// # Errors
     /// The framing can't take them; the publisher is to be ended.
@@ -172,18 +173,6 @@ impl Stream {
     ) -> Result<(), IngestError> {
         self.stats.received_bytes += len as u64;
         self.tail.fill(len);
-        self.framed(len, now, view, pool)
-    }
-
-    /// Frames what is held, `len` bytes of it new, and learns how small its
-    /// frames are.
-    fn framed(
-        &mut self,
-        len: usize,
-        now: Instant,
-        view: &mut View,
-        pool: &mut Pool,
-    ) -> Result<(), IngestError> {
         let before = self.frames;
         self.frame(now, view, pool)?;
         let frames = self.frames - before;
@@ -213,9 +202,7 @@ impl Stream {
         let decoded = body.decode(raw).map_err(IngestError::Body)?;
         rest.extend_from_slice(&raw[decoded.consumed..]);
         self.stats.moved_bytes += decoded.moved as u64;
-        self.stats.received_bytes += decoded.payload as u64;
-        self.tail.fill(decoded.payload);
-        self.framed(decoded.payload, now, view, pool)?;
+        self.received(decoded.payload, now, view, pool)?;
         Ok(decoded.done)
     }
 

@@ -10,7 +10,7 @@
 //! before a video PES), so that a decoder never sees half a picture; the few
 //! segments that takes are held for it, so that the window need not be.
 
-use super::egress::{Form, Messages, Source, Within};
+use super::egress::{Form, Messages, Source, Within, gathers_until};
 use super::held::Held;
 use super::settings::Settings;
 use crate::base::{Instant, Micros, Position};
@@ -49,7 +49,7 @@ pub enum Verdict {
         /// How far behind it was.
         lag: Duration,
     },
-    /// It can't leave where it is, for too much is held for others.
+    /// It can't leave yet, for too much is held for others.
     Crowded {
         /// How far behind it was.
         lag: Duration,
@@ -192,16 +192,14 @@ impl Subscriber {
     /// was there before it was at the head waits for nothing, nor does a full
     /// flush.
     pub fn gathers_until(&self, window: &Window, now: Instant) -> Option<Instant> {
-        if self.coalesce == Micros::default() || !self.is_current || !self.at_boundary() {
+        // Asked for each send, and seldom so.
+        if self.coalesce == Micros::default() {
             return None;
         }
-        let at = self.cursor.at();
-        let gathered = window.head().since(at);
-        if !matches!(self.place, Place::Sending) || !(1..FLUSH_BYTES as u64).contains(&gathered) {
+        if !self.is_current || !self.at_boundary() || !matches!(self.place, Place::Sending) {
             return None;
         }
-        let due = window.arrival(at)? + self.coalesce.get();
-        (due > now).then_some(due)
+        gathers_until(window, self.cursor.at(), FLUSH_BYTES, self.coalesce.get(), now)
     }
 
     /// The next byte of the stream that it will be sent.
@@ -478,7 +476,11 @@ impl Subscriber {
         }
         // Without a place to leave at there is nothing to skip yet.
         match window.leave_from(self.next_boundary()) {
-            Some(until) => self.leave(window, until, lag, held, now),
+            Some(until) => {
+                let verdict = self.leave(window, until, lag, held, now);
+                held.is_crowded |= matches!(verdict, Verdict::Crowded { .. });
+                verdict
+            }
             None => Verdict::Fine,
         }
     }
@@ -513,7 +515,13 @@ impl Subscriber {
             return Verdict::Close { lag };
         }
         match window.leave_from(self.next_boundary()).or(or) {
-            Some(until) => self.leave(window, until, lag, held, now),
+            Some(until) => match self.leave(window, until, lag, held, now) {
+                // It can't wait for room.
+                Verdict::Crowded { lag } => Verdict::Close { lag },
+                verdict @ (Verdict::Fine | Verdict::Skips { .. } | Verdict::Close { .. }) => {
+                    verdict
+                }
+            },
             None => Verdict::Close { lag },
         }
     }

@@ -9,7 +9,7 @@
 )]
 
 use std::io;
-use std::os::fd::{AsRawFd, BorrowedFd};
+use std::os::fd::{AsRawFd, BorrowedFd, RawFd};
 use std::time::Duration;
 
 /// Waits until `source` can be read, or until `timeout` has passed.
@@ -17,9 +17,7 @@ use std::time::Duration;
 /// # Errors
 /// As [`wait_readable`].
 pub fn wait_on(source: &impl AsRawFd, timeout: Duration) -> io::Result<()> {
-    // SAFETY: whoever has the descriptor is borrowed until after the call.
-    let source = unsafe { BorrowedFd::borrow_raw(source.as_raw_fd()) };
-    wait_readable([Some(source)], timeout).map(|_| ())
+    wait([source.as_raw_fd()], timeout).map(|_| ())
 }
 
 /// Waits until one of `sources` can be read, was closed or has an error to
@@ -32,12 +30,13 @@ pub fn wait_readable<const N: usize>(
     sources: [Option<BorrowedFd<'_>>; N],
     timeout: Duration,
 ) -> io::Result<[bool; N]> {
-    // poll(2) ignores negative descriptors.
-    let mut entries = sources.map(|source| libc::pollfd {
-        fd: source.map_or(-1, |fd| fd.as_raw_fd()),
-        events: libc::POLLIN,
-        revents: 0,
-    });
+    wait(sources.map(|source| source.map_or(-1, |fd| fd.as_raw_fd())), timeout)
+}
+
+/// The same for numbers. poll(2) ignores negative ones, and says of one that
+/// nobody has that it is none: nothing is read through them.
+fn wait<const N: usize>(sources: [RawFd; N], timeout: Duration) -> io::Result<[bool; N]> {
+    let mut entries = sources.map(|fd| libc::pollfd { fd, events: libc::POLLIN, revents: 0 });
     let limit = libc::timespec {
         tv_sec: libc::time_t::try_from(timeout.as_secs()).unwrap_or(libc::time_t::MAX),
         tv_nsec: timeout.subsec_nanos() as _,

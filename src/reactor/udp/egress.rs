@@ -21,6 +21,7 @@ use crate::reactor::residence::Stays;
 use crate::reactor::streams::Streams;
 use crate::reactor::turn::{Alarm, Turn};
 use crate::relay::datagrams::{self, Run};
+use crate::relay::egress::gathers_until;
 use crate::relay::subscriber::Cut;
 use crate::relay::{Settings, View};
 use crate::report::SubscriberSnapshot;
@@ -31,6 +32,9 @@ use std::io::{self, IoSlice};
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
+
+/// Bytes that make a full flush: one stretch.
+const FULL: usize = UDP_PIECES * DATAGRAM_BYTES;
 
 /// A stream that goes out in datagrams.
 pub struct Egress {
@@ -52,7 +56,7 @@ pub struct Egress {
     /// The shard knows that there are subscribers.
     is_counted: bool,
     /// What gathers is sent then.
-    pub(super) flush: Option<Instant>,
+    pub(super) flush: Instant,
 }
 
 /// What sends need, from one to the next.
@@ -72,7 +76,7 @@ impl Egress {
             joiner,
             handshake,
             settings,
-            flush: None,
+            flush: Instant::NEVER,
             has_gso: false,
             audience: Audience::default(),
             epoch: 0,
@@ -184,7 +188,7 @@ impl Egress {
         until: Instant,
     ) -> bool {
         // Those who gathered until now are looked at again.
-        if self.flush.take().is_some() {
+        if std::mem::replace(&mut self.flush, Instant::NEVER) != Instant::NEVER {
             self.audience.renew();
         }
         if view.epoch < self.epoch {
@@ -200,10 +204,10 @@ impl Egress {
             if turn.now >= until {
                 return false;
             }
-            if !span.is_zero()
-                && let Some(due) = gathers_until(front, window, span, turn.now)
+            if front.is_current
+                && let Some(due) = gathers_until(window, front.cursor, FULL, span, turn.now)
             {
-                self.flush = Some(self.flush.map_or(due, |flush| flush.min(due)));
+                self.flush = self.flush.min(due);
                 self.audience.set_aside();
                 continue;
             }
@@ -327,17 +331,6 @@ fn first(window: &Window, cut: Cut, since: Instant) -> Position {
     }
     let later = window.spans(floor).find(|span| span.arrival >= since);
     later.map_or(window.head(), |span| span.start)
-}
-
-/// Until when what is there for a member gathers; `None`: it is to be sent.
-fn gathers_until(one: &Member, window: &Window, span: Duration, now: Instant) -> Option<Instant> {
-    let gathered = window.head().since(one.cursor);
-    let full = (UDP_PIECES * DATAGRAM_BYTES) as u64;
-    if !one.is_current || !(1..full).contains(&gathered) {
-        return None;
-    }
-    let due = window.arrival(one.cursor)? + span;
-    (due > now).then_some(due)
 }
 
 /// What becomes of a member.

@@ -69,8 +69,6 @@ pub struct Ports {
     pub list: Vec<Port>,
     loads: Loads,
     incoming: Incoming,
-    /// What gathers of the stream just sent is sent then.
-    pub flush: Option<Instant>,
 }
 
 impl Ports {
@@ -156,11 +154,10 @@ impl Ports {
     }
 
     /// Sends what is new of a stream on every socket that sends it, until
-    /// then; answers whether everybody has it.
-    pub fn send(&mut self, fan: &mut Fanout, turn: &mut Turn, until: Instant) -> bool {
-        let mut all = true;
+    /// then; answers whether that is all, and when what gathers is to be sent.
+    pub fn send(&mut self, fan: &mut Fanout, turn: &mut Turn, until: Instant) -> (bool, Instant) {
+        let (mut all, mut flush) = (true, Instant::NEVER);
         let Fanout { view, residence, udp, ended, .. } = fan;
-        self.flush = None;
         // Time may run out at the first: another comes first the next time.
         if udp.len() > 1 {
             udp.rotate_left(1);
@@ -174,10 +171,10 @@ impl Ports {
             {
                 let gathers = ended.is_none();
                 all &= send.send((view, residence, gathers), socket, &mut self.loads, turn, until);
-                self.flush = self.flush.into_iter().chain(send.flush).min();
+                flush = flush.min(send.flush);
             }
         }
-        all
+        (all, flush)
     }
 
     /// Who gets a stream over UDP.
