@@ -260,7 +260,7 @@ pub const TABLE: [Row; 17] = [
         name: "keepalive",
         constant: "SO_KEEPALIVE, TCP_KEEPIDLE, TCP_KEEPINTVL, TCP_KEEPCNT",
         purpose: "end a silent peer after this long, of which it has left three probes unanswered",
-        read_back: "4s at least: three probes, a second apart",
+        read_back: "4s at least: three probes, a second apart; beyond user_timeout the first one lost ends it",
         kind: Kind::Span { unit: SECOND },
         range: (0, 32_767),
         bare: "10s",

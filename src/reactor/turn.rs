@@ -82,8 +82,8 @@ impl Turn {
         self.recorder.exhaust(phase);
     }
 
-    /// Reads the clock. The start of a turn, every few sends and the end of a
-    /// phase that has sent do, nothing else.
+    /// Reads the clock. The start of a turn, every few receives or sends and the
+    /// end of a phase that has sent do, nothing else.
     pub fn read_clock(&mut self) {
         self.now = (self.clock)();
         self.deliveries.tell(self.now);
