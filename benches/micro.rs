@@ -144,7 +144,7 @@ fn recorder(bench: &mut Bench<'_>) {
             recorder.begin(black_box(1));
             recorder.mark(Phase::TcpIngest);
             recorder.mark(Phase::Fanout);
-            recorder.end(64, n, 64 * n);
+            recorder.end(true, [64, n, 64 * n]);
         }
         100
     });

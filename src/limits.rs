@@ -221,6 +221,11 @@ pub const TIMERS: usize = 256;
 /// Turns that a shard remembers: 256 KiB, a cache line each; a second or more of
 /// what a busy shard did.
 pub const RECORDED_TURNS: usize = 4096;
+/// Ticks of the cycle counter from which on a look at hot sockets that found
+/// nothing is remembered too, for somebody else had the core: more than 10 us. A
+/// spinning shard looks a million times a second; the others would be all it
+/// remembers.
+pub const LONG_LOOK_TICKS: u32 = if cfg!(target_arch = "x86_64") { 50_000 } else { 1_000 };
 /// Connections freed in a turn.
 pub const REAPS: usize = 256;
 /// After a failed accept for want of descriptors or memory, try again after

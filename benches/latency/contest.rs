@@ -82,12 +82,7 @@ impl Event {
 
     /// Arguments of the server.
     pub(crate) fn server_args(&self, idle: Idle, key: &str, setup: &Setup) -> Vec<String> {
-        let mut args = self.service().server_args(idle, setup.server_cpu, &setup.cc);
-        if !key.is_empty() {
-            let publish = args.iter_mut().find(|arg| arg.contains("?publish="));
-            publish.expect("a relay has a publish listener").extend(["&", key]);
-        }
-        args
+        self.service().server_args(idle, key, setup.server_cpu, &setup.cc)
     }
 }
 
@@ -230,7 +225,7 @@ fn run(event: &Event, contender: Contender, setup: &Setup) -> Result<Round, Box<
         Contender::Peer(peer) => return run_peer(event, peer, setup),
         Contender::Server { idle, key } => Process::server(&event.server_args(idle, key, setup))?,
         Contender::Floor | Contender::FloorAgain => {
-            let row = rows::Row { service: event.service(), idle: Idle::Block };
+            let row = rows::Row { service: event.service(), idle: Idle::Block, key: "" };
             rows::start(row, false, setup)?
         }
     };

@@ -201,8 +201,7 @@ fn measure(options: &Options, setup: &Setup) -> Result<(), Box<dyn Error>> {
     let mut report = report::Report::new(setup, options.format);
     report.begin();
     for row in rows::rows() {
-        let title = format!("{} {}", row.service.title(), row.idle.word()).to_lowercase();
-        if title.contains(&options.only) {
+        if row.title().to_lowercase().contains(&options.only) {
             report.add(rows::measure(row, setup)?);
         }
     }

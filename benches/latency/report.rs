@@ -122,11 +122,12 @@ impl Report {
             let Outcome { row, floor, server, server_to_floor, floor_to_floor } = outcome;
             let _infallible = write!(
                 out,
-                "{}\n    {{\"row\": \"{}\", \"idle\": \"{}\", \"floor\": {}, \"server\": {}, \
+                "{}\n    {{\"row\": \"{}\", \"idle\": \"{}\", \"key\": \"{}\", \"floor\": {}, \"server\": {}, \
                  \"server_to_floor\": {}, \"floor_to_floor\": {}}}",
                 if n == 0 { "" } else { "," },
                 row.service.title(),
                 row.idle.word(),
+                row.key,
                 arm_json(floor),
                 arm_json(server),
                 ratios_json(server_to_floor),
@@ -148,7 +149,7 @@ fn cells(outcome: &Outcome, rounds: usize) -> [String; HEADS.len()] {
         _ => "too few frames",
     };
     [
-        format!("{}, {}", row.service.title(), row.idle.word()),
+        row.title(),
         times(floor),
         times(server),
         ratio(server_to_floor[0]),

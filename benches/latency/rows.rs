@@ -35,6 +35,16 @@ pub(crate) struct Row {
     pub(crate) service: Service,
     /// How both wait.
     pub(crate) idle: Idle,
+    /// One more key of the server's listener that takes what is sent.
+    pub(crate) key: &'static str,
+}
+
+impl Row {
+    /// In a table.
+    pub(crate) fn title(self) -> String {
+        let comma = if self.key.is_empty() { "" } else { ", " };
+        format!("{}, {}{comma}{}", self.service.title(), self.idle.word(), self.key)
+    }
 }
 
 /// Every row.
@@ -50,9 +60,13 @@ pub(crate) fn rows() -> Vec<Row> {
     ];
     let block =
         [Service::TcpEcho, Service::UdpEcho, relay(Shape::Small, 1), relay(Shape::Small, 10)];
-    let spin = spin.into_iter().map(|service| Row { service, idle: Idle::Spin });
-    let block = block.into_iter().map(|service| Row { service, idle: Idle::Block });
-    spin.chain(block).collect()
+    // What residence costs that begins in the kernel: the same without.
+    let bare = [relay(Shape::Small, 1), relay(Shape::Small, 10)];
+    let row = |idle, key| move |service| Row { service, idle, key };
+    let spin = spin.into_iter().map(row(Idle::Spin, ""));
+    let bare = bare.into_iter().map(row(Idle::Spin, "timestamp=off"));
+    let block = block.into_iter().map(row(Idle::Block, ""));
+    spin.chain(bare).chain(block).collect()
 }
 
 /// The quantiles that are compared.
@@ -167,9 +181,9 @@ fn run(row: Row, is_server: bool, setup: &Setup, arm: &mut Arm) -> Result<(), Bo
 
 /// Starts the server, or the floor of a row.
 pub(crate) fn start(row: Row, is_server: bool, setup: &Setup) -> Result<Process, Box<dyn Error>> {
-    let Row { service, idle } = row;
+    let Row { service, idle, key } = row;
     if is_server {
-        return Process::server(&service.server_args(idle, setup.server_cpu, &setup.cc));
+        return Process::server(&service.server_args(idle, key, setup.server_cpu, &setup.cc));
     }
     let args = service.floor_args(idle, setup.server_cpu, &setup.cc);
     Process::start(&std::env::current_exe()?, &args)

@@ -66,9 +66,10 @@ impl Service {
         }
     }
 
-    /// Arguments of `nearlight` for it.
-    pub(crate) fn server_args(self, idle: Idle, cpu: usize, cc: &str) -> Vec<String> {
-        let urls = match self {
+    /// Arguments of `nearlight` for it; `key` is one more of the listener that
+    /// takes what is sent.
+    pub(crate) fn server_args(self, idle: Idle, key: &str, cpu: usize, cc: &str) -> Vec<String> {
+        let mut urls = match self {
             Self::TcpEcho => vec![format!("tcp://127.0.0.1:0?echo&cc={cc}")],
             Self::UdpEcho => vec!["udp://127.0.0.1:0?echo".to_owned()],
             Self::Relay { shape, .. } => vec![
@@ -76,6 +77,9 @@ impl Service {
                 format!("tcp://127.0.0.1:0?subscribe=bench&cc={cc}&join=live"),
             ],
         };
+        if !key.is_empty() {
+            urls[0].extend(["&", key]);
+        }
         let mut args = vec!["serve".to_owned(), "-q".to_owned()];
         args.extend(["--cpus".to_owned(), cpu.to_string()]);
         args.extend(["--idle".to_owned(), idle.word().to_owned()]);

@@ -28,7 +28,7 @@ pub(crate) fn run(setup: &Setup, format: Format) -> Result<(), Box<dyn Error>> {
     if format == Format::Markdown {
         println!("|{}", "---|".repeat(heads.len()));
     }
-    for row in rows::rows().into_iter().filter(|row| row.idle == Idle::Spin) {
+    for row in rows::rows().into_iter().filter(|row| row.idle == Idle::Spin && row.key.is_empty()) {
         let row = Row { idle: Idle::Block, ..row };
         let floor = count(row, false, setup)?;
         let server = count(row, true, setup)?;

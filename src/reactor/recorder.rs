@@ -3,7 +3,7 @@
 //! each phase that had something to do, and a cache line.
 
 use crate::base::Instant;
-use crate::limits::RECORDED_TURNS;
+use crate::limits::{LONG_LOOK_TICKS, RECORDED_TURNS};
 use crate::relay::ShardId;
 use crate::report::{Phase, TurnRecord, Turns};
 use crate::sys::clock::Clock;
@@ -58,10 +58,14 @@ impl Recorder {
         self.open.exhausted |= 1 << phase as u16;
     }
 
-    /// The turn is over: it is kept if it did anything. `sends` are those to
+    /// The turn is over: it is kept if it did anything but look in vain, `found`
+    /// says whether a socket had something, or took long. `sends` are those to
     /// subscribers, with their bytes; `received` came from publishers.
-    pub fn end(&mut self, received: u64, sends: u64, sent: u64) {
+    pub fn end(&mut self, found: bool, [received, sends, sent]: [u64; 3]) {
         if self.open.spans.iter().all(|span| *span == 0) {
+            return;
+        }
+        if !found && self.is_short_look() {
             return;
         }
         self.open.received = u32::try_from(received).unwrap_or(u32::MAX);
@@ -69,6 +73,15 @@ impl Recorder {
         self.open.sends = u16::try_from(sends).unwrap_or(u16::MAX);
         self.turns[self.count % RECORDED_TURNS] = self.open;
         self.count += 1;
+    }
+
+    /// Whether receives were tried that nobody had told of, nothing else, and in
+    /// no time.
+    fn is_short_look(&self) -> bool {
+        let [udp, tcp, others @ ..] = &self.open.spans;
+        self.open.events == 0
+            && others.iter().all(|span| *span == 0)
+            && udp.saturating_add(*tcp) < LONG_LOOK_TICKS
     }
 
     /// A copy of what is kept.
@@ -84,15 +97,31 @@ mod tests {
     use super::*;
 
     #[test]
+    fn looks_that_found_nothing_are_kept_if_they_were_long() {
+        let mut recorder = Recorder::default();
+        let mut look = |ticks, found, events| {
+            recorder.begin(events);
+            recorder.open.spans[Phase::TcpIngest as usize] = ticks;
+            recorder.end(found, [0; 3]);
+            recorder.count
+        };
+        assert_eq!(look(LONG_LOOK_TICKS - 1, false, 0), 0);
+        assert_eq!(look(LONG_LOOK_TICKS, false, 0), 1);
+        assert_eq!(look(1, true, 0), 2);
+        assert_eq!(look(1, false, 1), 3);
+        assert_eq!(look(0, true, 1), 3, "it did nothing");
+    }
+
+    #[test]
     fn turns_that_did_something_are_kept_the_last_ones() {
         let mut recorder = Recorder::default();
         for n in 0..RECORDED_TURNS + 10 {
             recorder.begin(n);
-            recorder.end(0, 0, 0);
+            recorder.end(true, [0; 3]);
             recorder.begin(n);
             recorder.mark(Phase::TcpIngest);
             recorder.exhaust(Phase::Fanout);
-            recorder.end(n as u64, 2, 3);
+            recorder.end(false, [n as u64, 2, 3]);
         }
         let turns = recorder.turns(4);
         assert_eq!((turns.shard, turns.records.len()), (4, RECORDED_TURNS));

@@ -72,8 +72,9 @@ impl Turn {
 
     /// The turn is over; `before` is the traffic as it began.
     pub fn finish(&mut self, before: [u64; 3]) {
-        let [received, sends, sent] = self.counters.traffic();
-        self.recorder.end(received - before[0], sends - before[1], sent - before[2]);
+        let after = self.counters.traffic();
+        let found = self.hot.last() >= self.began;
+        self.recorder.end(found, std::array::from_fn(|n| after[n] - before[n]));
     }
 
     /// A phase has run out of its budget, and goes on in the next turn.

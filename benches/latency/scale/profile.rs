@@ -1,7 +1,8 @@
 //! Where the time of a turn goes: perf(1) samples the server, and the floor
 //! beside it, under a steady load; what the kernel takes of a delivered copy and
-//! what the program does, and the functions that took most. Beside it the phases,
-//! from the server's flight recorder, and the calls it has counted.
+//! what the program does, and the functions that took most more than the floor's.
+//! Beside it the phases, from the server's flight recorder, and the calls it has
+//! counted.
 
 use super::crowd::{Crowd, Layout, Run, Way};
 use super::floors::Bare;
@@ -86,6 +87,7 @@ fn cases(cc: &str) -> Vec<Case> {
                 "udp://127.0.0.1:0?subscribe=bench&handshake=off".to_owned(),
             ],
         },
+        streams("1 stream", 1),
         streams("100 streams", 100),
         streams("1000 streams", 1000),
     ]
@@ -225,17 +227,28 @@ impl Case {
         for (phase, (count, sum)) in phases {
             println!("  {count} turns of mostly {phase}, {:.1} us each", sum / count as f64);
         }
-        println!("  floor %   server %");
-        let of = |sampled: &Sampled, name: &str| -> f64 {
-            let own = sampled.functions.iter().filter(|(_, _, own)| own == name);
-            own.fold(0.0, |sum, (share, _, _)| sum + share)
-        };
-        for wanted in [true, false] {
-            let of_kind = server.functions.iter().filter(|(_, is_kernel, _)| *is_kernel == wanted);
-            for (share, _, name) in of_kind.take(TOP) {
-                let mark = if wanted { "kernel " } else { "" };
-                println!("  {:7.2}   {share:8.2}   {mark}{name}", of(floor, name));
+        println!("  ns of a copy: floor, server, more than the floor");
+        for is_kernel in [true, false] {
+            for (name, [floor, server]) in dearer(floor, server, is_kernel).into_iter().take(TOP) {
+                let mark = if is_kernel { "kernel " } else { "" };
+                println!("  {floor:7.0} {server:7.0} {:7.0}   {mark}{name}", server - floor);
             }
         }
     }
+}
+
+/// Functions by how much more of a copy's nanoseconds the server spends in them
+/// than the floor does.
+fn dearer(floor: &Sampled, server: &Sampled, is_kernel: bool) -> Vec<(String, [f64; 2])> {
+    let mut costs: BTreeMap<&str, [f64; 2]> = BTreeMap::new();
+    for (n, sampled) in [floor, server].into_iter().enumerate() {
+        let all: f64 = sampled.functions.iter().map(|(share, _, _)| share).sum();
+        let nanos = 1000.0 * sampled.run.cpu_per_copy() / all.max(1e-9);
+        for (share, _, name) in sampled.functions.iter().filter(|one| one.1 == is_kernel) {
+            costs.entry(name).or_default()[n] += nanos * share;
+        }
+    }
+    let mut list: Vec<_> = costs.into_iter().map(|(name, both)| (name.to_owned(), both)).collect();
+    list.sort_by(|(_, one), (_, other)| (other[1] - other[0]).total_cmp(&(one[1] - one[0])));
+    list
 }
