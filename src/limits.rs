@@ -169,7 +169,7 @@ pub const INGEST_CALLS: usize = 32;
 pub const RECEIVE_BYTES: usize = 64 * 1024;
 /// Receiving from connections yields after this long, all together; so many are
 /// read between two looks at the clock, which also follow each full receive.
-pub const INGEST_TIME: Duration = Duration::from_micros(250);
+pub const INGEST_TIME: Duration = Duration::from_micros(200);
 /// See there.
 pub const INGEST_READS: usize = 8;
 /// Frames that one receive should bring at most, about: 50 us of framing. Of a
@@ -200,13 +200,16 @@ pub const FANOUT_SENDS: usize = 32;
 pub const FANOUT_TIME: Duration = Duration::from_micros(250);
 /// How far the kernel's stamps are ahead of the clock is looked at this often.
 pub const WALL_TIME: Duration = Duration::from_secs(1);
+/// What the kernel seems to have had for longer than this makes us look again: a
+/// shard that is not that late has been misled by a clock that was set.
+pub const WALL_DOUBT: Duration = Duration::from_millis(2);
 /// The clock is read again every this many sends ...
 pub const CLOCK_SENDS: usize = 8;
 /// ... or bytes: one large send takes as long as eight small ones.
 pub const CLOCK_BYTES: u64 = 64 * 1024;
 /// Sending ends when the turn has lasted so long, but for what each phase sends
 /// before it looks at the clock: the whole turn is to take half a millisecond.
-pub const TURN_TIME: Duration = Duration::from_micros(350);
+pub const TURN_TIME: Duration = Duration::from_micros(300);
 /// Catch-up bursts sent in a turn, at most a quarter of its sends.
 pub const CATCHUP_SENDS: usize = 8;
 /// Messages that wait for a shard: one of each connection and some of each
@@ -329,8 +332,11 @@ pub const LOG_LINES: usize = 1024;
 /// Log lines written at once, what a start or a busy second takes; whoever
 /// knocks again and again must not fill a disk ...
 pub const LOG_BURST: u32 = 500;
-/// ... and then so many a second. With `-v` all are.
+/// ... and then so many a second. Warnings and errors have as many of their own.
+/// With `-v` all are written.
 pub const LOG_RATE: u32 = 20;
+/// That lines were left out is said when nothing was logged for so long.
+pub const LOG_PAUSE: Duration = Duration::from_secs(2);
 /// From one file of turns to the next.
 pub const DUMP_PAUSE: Duration = Duration::from_secs(1);
 /// At the end the log thread gets this long to write what is queued.

@@ -4,7 +4,7 @@
 //! lines are lost and the server goes on.
 
 use crate::base::Instant;
-use crate::limits::{LOG_BURST, LOG_FLUSH, LOG_LINES, LOG_RATE};
+use crate::limits::{LOG_BURST, LOG_FLUSH, LOG_LINES, LOG_PAUSE, LOG_RATE};
 use crate::sys::clock::Clock;
 use crate::sys::wait::wait_writable;
 use log::{Level, LevelFilter, Log, Metadata, Record};
@@ -12,7 +12,7 @@ use simple_logger::SimpleLogger;
 use std::os::fd::AsFd;
 use std::panic::{self, AssertUnwindSafe};
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, TrySendError, sync_channel};
 use std::thread;
 
 /// Lines that did not fit in the queue since the last one that did.
@@ -67,7 +67,8 @@ pub fn start(level: LevelFilter) -> std::io::Result<()> {
 /// Lets so many lines pass, and counts the others.
 struct Meter {
     is_open: bool,
-    left: f64,
+    /// Room for lines, and for warnings and errors, which others must not use up.
+    left: [f64; 2],
     since: Instant,
     lost: u64,
 }
@@ -75,18 +76,19 @@ struct Meter {
 impl Meter {
     fn new(level: LevelFilter, now: Instant) -> Self {
         let is_open = level >= LevelFilter::Debug;
-        Self { is_open, left: f64::from(LOG_BURST), since: now, lost: 0 }
+        Self { is_open, left: [f64::from(LOG_BURST); 2], since: now, lost: 0 }
     }
 
-    fn lets_pass(&mut self, now: Instant) -> bool {
+    fn lets_pass(&mut self, level: Level, now: Instant) -> bool {
         let more = now.since(self.since).as_secs_f64() * f64::from(LOG_RATE);
-        self.left = (self.left + more).min(f64::from(LOG_BURST));
+        self.left = self.left.map(|left| (left + more).min(f64::from(LOG_BURST)));
         self.since = now;
-        if self.left < 1.0 && !self.is_open {
+        let left = &mut self.left[usize::from(level <= Level::Warn)];
+        if *left < 1.0 && !self.is_open {
             self.lost += 1;
             return false;
         }
-        self.left -= 1.0;
+        *left -= 1.0;
         true
     }
 
@@ -109,18 +111,31 @@ fn write(level: LevelFilter, queue: &Receiver<Message>) {
             stderr.log(&Record::builder().level(level).target("nearlight").args(args).build());
         }));
     };
+    let tell = |meter: &mut Meter| {
+        if let Some(lost) = meter.told() {
+            put(Level::Warn, &format!("{lost} log lines left out (-v writes all)"));
+        }
+    };
     let mut meter = Meter::new(level, Clock::now());
-    for message in queue {
+    loop {
+        let message = match meter.lost {
+            0 => queue.recv().map_err(|_| RecvTimeoutError::Disconnected),
+            _ => queue.recv_timeout(LOG_PAUSE),
+        };
         match message {
-            Message::Line(level, line) => {
-                if meter.lets_pass(Clock::now()) {
-                    if let Some(lost) = meter.told() {
-                        put(Level::Warn, &format!("{lost} log lines left out (-v writes all)"));
-                    }
+            Err(RecvTimeoutError::Disconnected) => return,
+            // Nothing more: then that there was more is the last word.
+            Err(RecvTimeoutError::Timeout) => tell(&mut meter),
+            Ok(Message::Line(level, line)) => {
+                if meter.lets_pass(level, Clock::now()) {
+                    tell(&mut meter);
                     put(level, &line);
                 }
             }
-            Message::Flush(done) => drop(done.send(())),
+            Ok(Message::Flush(done)) => {
+                tell(&mut meter);
+                let _gone = done.send(());
+            }
         }
         let dropped = DROPPED.swap(0, Ordering::Relaxed);
         if dropped > 0 {
@@ -141,15 +156,21 @@ mod tests {
     fn a_burst_passes_then_so_many_a_second_and_the_rest_is_counted() {
         let start = Instant::from_nanos(1);
         let mut meter = Meter::new(LevelFilter::Info, start);
-        let passed = |meter: &mut Meter, now: Instant| {
-            (0..10_000).filter(|_| meter.lets_pass(now)).count() as u32
+        let passed = |meter: &mut Meter, level, now: Instant| {
+            (0..10_000).filter(|_| meter.lets_pass(level, now)).count() as u32
         };
-        assert_eq!(passed(&mut meter, start), LOG_BURST);
+        assert_eq!(passed(&mut meter, Level::Info, start), LOG_BURST);
         assert_eq!(meter.told(), Some(u64::from(10_000 - LOG_BURST)));
         assert_eq!(meter.told(), None);
-        assert_eq!(passed(&mut meter, start + Duration::from_secs(3)), 3 * LOG_RATE);
-        assert_eq!(passed(&mut meter, start + Duration::from_secs(3600)), LOG_BURST);
+        let later = start + Duration::from_secs(3);
+        assert_eq!(passed(&mut meter, Level::Info, later), 3 * LOG_RATE);
+        assert_eq!(
+            passed(&mut meter, Level::Warn, later),
+            LOG_BURST,
+            "these have room of their own"
+        );
+        assert_eq!(passed(&mut meter, Level::Error, start + Duration::from_secs(3600)), LOG_BURST);
         let mut open = Meter::new(LevelFilter::Debug, start);
-        assert_eq!(passed(&mut open, start), 10_000);
+        assert_eq!(passed(&mut open, Level::Debug, start), 10_000);
     }
 }

@@ -16,10 +16,13 @@ use crate::limits::{
 };
 use crate::report::Phase;
 use crate::sys::socket::Socket;
+use std::time::Duration;
 
 /// What is left of a phase's bound on sends and time.
 struct Budget {
     sends: usize,
+    /// What it gets from the first look at the clock on, however late it is.
+    least: Duration,
     /// Counts from the first look at the clock: the turn's own is as old as
     /// its ingest was long.
     until: Option<Instant>,
@@ -28,8 +31,8 @@ struct Budget {
 }
 
 impl Budget {
-    const fn new(sends: usize, turn: &Turn) -> Self {
-        Self { sends, until: None, seen: turn.counters.sent_bytes.get() }
+    const fn new(sends: usize, least: Duration, turn: &Turn) -> Self {
+        Self { sends, least, until: None, seen: turn.counters.sent_bytes.get() }
     }
 
     /// Whether another send may be made; counts it.
@@ -42,10 +45,7 @@ impl Budget {
         if self.sends.is_multiple_of(CLOCK_SENDS) || sent - self.seen >= CLOCK_BYTES {
             self.seen = sent;
             turn.read_clock();
-            // However long the ingest was, sending gets half of its time: who floods
-            // a stream of its own must not keep all others from theirs.
-            let least = turn.now + FANOUT_TIME / 2;
-            let end = least.max((turn.now + FANOUT_TIME).min(turn.began + TURN_TIME));
+            let end = turn.until(FANOUT_TIME, TURN_TIME, self.least);
             return turn.now <= *self.until.get_or_insert(end);
         }
         true
@@ -59,7 +59,9 @@ pub fn live<S: Socket>(
     conns: &mut Slab<Conn<S>>,
     ports: &mut Ports,
 ) {
-    let mut budget = Budget::new(FANOUT_SENDS, turn);
+    // However long the ingest was, this gets a quarter of its time: who floods a stream
+    // of its own must not keep all others from theirs.
+    let mut budget = Budget::new(FANOUT_SENDS, FANOUT_TIME / 4, turn);
     let mut datagrams_until = None;
     // The stream that the budget ran out in: it comes after those that had none
     // of it, or one that never gets done would keep all the others waiting.
@@ -78,7 +80,7 @@ pub fn live<S: Socket>(
             turn.recorder.mark(Phase::Fanout);
             let until = *datagrams_until.get_or_insert_with(|| {
                 turn.read_clock();
-                turn.now + UDP_TIME
+                turn.until(UDP_TIME, TURN_TIME, UDP_TIME / 2)
             });
             (is_sent, flush) = ports.send(fan, turn, until);
             fan.is_udp_due = !is_sent;
@@ -148,7 +150,7 @@ fn pass<S: Socket>(
 
 /// Subscribers that the kernel takes bytes from again.
 pub fn resumed<S: Socket>(turn: &mut Turn, streams: &mut Streams, conns: &mut Slab<Conn<S>>) {
-    let mut budget = Budget::new(FANOUT_SENDS, turn);
+    let mut budget = Budget::new(FANOUT_SENDS, Duration::ZERO, turn);
     for _ in 0..turn.ready.writable.len() {
         if !budget.take(turn) {
             turn.exhaust(Phase::Writers);
@@ -164,7 +166,7 @@ pub fn resumed<S: Socket>(turn: &mut Turn, streams: &mut Streams, conns: &mut Sl
 
 /// Bursts: joiners and those that had fallen behind, a piece each.
 pub fn catchup<S: Socket>(turn: &mut Turn, streams: &mut Streams, conns: &mut Slab<Conn<S>>) {
-    let mut budget = Budget::new(CATCHUP_SENDS, turn);
+    let mut budget = Budget::new(CATCHUP_SENDS, Duration::ZERO, turn);
     for _ in 0..turn.ready.catchup.len() {
         if !budget.take(turn) {
             turn.exhaust(Phase::Catchup);
@@ -214,7 +216,6 @@ fn wake_waiting<S>(fan: &mut Fanout, turn: &mut Turn, conns: &mut Slab<Conn<S>>)
 mod tests {
     use super::*;
     use std::cell::Cell;
-    use std::time::Duration;
 
     thread_local! {
         static NOW: Cell<u64> = const { Cell::new(1_000_000_000) };
@@ -232,7 +233,7 @@ mod tests {
             let mut turn = Turn::new(clock);
             turn.began = turn.now;
             NOW.set(NOW.get() + ingest.as_nanos() as u64);
-            let mut budget = Budget::new(FANOUT_SENDS, &turn);
+            let mut budget = Budget::new(FANOUT_SENDS, FANOUT_TIME / 4, &turn);
             (0..).take_while(|_| budget.take(&mut turn)).count()
         };
         let all = sends(Duration::ZERO);

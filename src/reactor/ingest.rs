@@ -38,7 +38,7 @@ pub fn tcp<S: Socket>(
     conns: &mut Slab<Conn<S>>,
     sites: &Sites,
 ) {
-    turn.ingest_until = turn.now + INGEST_TIME;
+    turn.ingest_until = turn.until(INGEST_TIME, INGEST_TIME, INGEST_TIME / 4);
     for nth in 1..=turn.ready.readable.len() {
         if nth.is_multiple_of(INGEST_READS) {
             turn.read_clock();

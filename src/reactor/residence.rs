@@ -11,7 +11,7 @@ use super::slab::{Key, Slab};
 use super::streams::Streams;
 use super::turn::Turn;
 use crate::base::{Histogram, Instant, Position};
-use crate::limits::WALL_TIME;
+use crate::limits::{WALL_DOUBT, WALL_TIME};
 use crate::relay::View;
 use crate::sys::clock::{Clock, Stamp};
 
@@ -97,13 +97,14 @@ impl Wall {
     /// nanoseconds; 0: not known.
     pub(super) fn waited(&mut self, stamp: Option<Stamp>, now: Instant) -> u32 {
         let Some(stamp) = stamp else { return 0 };
-        if now >= self.until {
+        let mut at = stamp.at(self.lead);
+        // From the future, or long ago: who knows whether the time has been set.
+        if now >= self.until || at > now || now.since(at) > WALL_DOUBT {
             self.lead = Clock::lead();
             self.until = now + WALL_TIME;
+            at = stamp.at(self.lead);
         }
-        // Longer than four seconds: somebody has set the time.
-        let waited = now.since(stamp.at(self.lead)).as_nanos();
-        u32::try_from(waited).map_or(0, |waited| waited.max(1))
+        u32::try_from(now.since(at).as_nanos()).map_or(0, |waited| waited.max(1))
     }
 }
 
@@ -295,6 +296,12 @@ mod tests {
         assert!((6_900_000..7_100_000).contains(&waited), "{waited}");
         assert_eq!(wall.waited(None, now), 0);
         assert_eq!(wall.waited(stamp(Duration::from_secs(3600)), now), 0);
+        // It was known as it was before somebody set the time, by two seconds.
+        for lead in [Clock::lead() - 2_000_000_000, Clock::lead() + 2_000_000_000] {
+            wall.lead = lead;
+            let waited = wall.waited(stamp(Duration::from_millis(7)), now);
+            assert!((6_900_000..7_100_000).contains(&waited), "{waited}");
+        }
         assert!(wall.waited(stamp(Duration::ZERO), now) < 100_000, "known, and next to nothing");
     }
 

@@ -355,6 +355,8 @@ impl Desk<'_> {
             let Some(mut ingest) = self.streams.ingest(stream) else {
                 return Acted::Ends(Read::Drop);
             };
+            // Who knows when the kernel had what came behind a head.
+            ingest.stream.waited = 0;
             // A head's worth: of many small requests in one piece, each would
             // else copy all that come after it.
             let len = ingest.copy_in(&rest[..rest.len().min(limits::HTTP_HEAD_BYTES)]);

@@ -15,6 +15,7 @@ use crate::relay::egress::Messages;
 use crate::report::{Counters, Phase};
 use std::cmp::Reverse;
 use std::collections::{BinaryHeap, VecDeque};
+use std::time::Duration;
 
 /// What every phase is given.
 pub struct Turn {
@@ -22,7 +23,7 @@ pub struct Turn {
     pub now: Instant,
     /// When it began; `NEVER`: nobody minds how long it takes.
     pub began: Instant,
-    /// Receiving from connections ends then.
+    /// Receiving ends then.
     pub ingest_until: Instant,
     /// Where `now` comes from.
     pub clock: fn() -> Instant,
@@ -68,6 +69,12 @@ impl Turn {
             scratch: vec![0; SCRATCH_BYTES].into_boxed_slice(),
             is_over: false,
         }
+    }
+
+    /// Until when a phase may go on: for `span`, but not beyond `limit` of the turn;
+    /// however late it is, for `least`.
+    pub fn until(&self, span: Duration, limit: Duration, least: Duration) -> Instant {
+        (self.now + span).min(self.began + limit).max(self.now + least)
     }
 
     /// The turn is over; `before` is the traffic as it began.
@@ -154,11 +161,14 @@ pub enum Alarm {
 #[derive(Debug, Default)]
 pub struct Timers {
     heap: BinaryHeap<Reverse<(Instant, Alarm)>>,
+    /// How many of them are flushes.
+    flushes: usize,
 }
 
 impl Timers {
     /// Wakes `alarm` at `at`.
     pub fn arm(&mut self, at: Instant, alarm: Alarm) {
+        self.flushes += usize::from(matches!(alarm, Alarm::Flush(_)));
         self.heap.push(Reverse((at, alarm)));
     }
 
@@ -167,12 +177,10 @@ impl Timers {
         self.heap.peek().map(|Reverse((at, _))| *at)
     }
 
-    /// The same, if it can't wait for the next whole millisecond.
+    /// The same, if it can't wait for the next whole millisecond: there is a flush,
+    /// which may come right behind it.
     pub fn next_exact(&self) -> Option<Instant> {
-        match self.heap.peek()? {
-            Reverse((at, Alarm::Flush(_))) => Some(*at),
-            Reverse(_) => None,
-        }
+        self.next().filter(|_| self.flushes > 0)
     }
 
     /// The next alarm that is due.
@@ -180,6 +188,30 @@ impl Timers {
         if self.next()? > now {
             return None;
         }
-        self.heap.pop().map(|Reverse((_, alarm))| alarm)
+        let Reverse((_, alarm)) = self.heap.pop()?;
+        self.flushes -= usize::from(matches!(alarm, Alarm::Flush(_)));
+        Some(alarm)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::reactor::slab::Slab;
+
+    #[test]
+    fn waits_are_exact_while_something_gathers_whatever_comes_first() {
+        let mut timers = Timers::default();
+        let key = Slab::default().insert(());
+        let at = Instant::from_nanos;
+        timers.arm(at(5), Alarm::Lag);
+        assert_eq!((timers.next(), timers.next_exact()), (Some(at(5)), None));
+        timers.arm(at(7), Alarm::Flush(key));
+        assert_eq!(timers.next_exact(), Some(at(5)));
+        assert_eq!(timers.pop(at(6)), Some(Alarm::Lag));
+        assert_eq!(timers.next_exact(), Some(at(7)));
+        assert_eq!(timers.pop(at(7)), Some(Alarm::Flush(key)));
+        timers.arm(at(9), Alarm::Pool);
+        assert_eq!(timers.next_exact(), None);
     }
 }

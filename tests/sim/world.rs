@@ -213,6 +213,7 @@ impl World {
         let Self { shards, peers, sites, .. } = self;
         let Shard { turn, streams, conns, listeners, ports } = &mut shards[id];
         turn.read_clock();
+        turn.began = turn.now;
         if peers.bell(id).answer(|slot| streams.rung(slot, turn)) {
             peers.collect(id, &mut turn.ready.control);
         }
