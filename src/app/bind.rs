@@ -29,18 +29,23 @@ pub(super) fn bind(plan: &Plan) -> SysResult<Vec<Seat>> {
     let mut seats = Seat::row(plan.cpus.len().max(1), &rules, largest_lag, plan.idle)?;
     let joiner = joiner()?;
     for listen in &plan.listeners {
-        bind_site(listen, &mut seats, &joiner)?;
+        bind_site(listen, &mut seats, &plan.cpus, &joiner)?;
     }
     for push in &plan.pushes {
         for seat in &mut seats {
-            bind_push(push, seat, &joiner)?;
+            bind_push(push, seat, &plan.cpus, &joiner)?;
         }
     }
     Ok(seats)
 }
 
 /// Binds one listener for every shard.
-fn bind_site(listen: &Listen, seats: &mut [Seat], joiner: &Joiner) -> SysResult<()> {
+fn bind_site(
+    listen: &Listen,
+    seats: &mut [Seat],
+    cpus: &[usize],
+    joiner: &Joiner,
+) -> SysResult<()> {
     let mut site = Site::of(listen);
     let number = seats.first().map_or(0, |seat| seat.sites().len());
     let is_shared = seats.len() > 1 && !matches!(site.service, Service::UdpPublish { .. });
@@ -52,6 +57,9 @@ fn bind_site(listen: &Listen, seats: &mut [Seat], joiner: &Joiner) -> SysResult<
     let home = number % seats.len().max(1);
     for seat in seats.iter_mut().filter(|seat| is_shared || seat.id() == home) {
         let at = site.addr;
+        let own = listen.socket.on_cpu(cpus.get(seat.id()).copied());
+        let socket = own.map_err(|why| refused(&listen.url, &why))?;
+        let listen = &Listen { socket, ..listen.clone() };
         match site.service {
             Service::Http
             | Service::TcpEcho
@@ -90,14 +98,16 @@ fn probe(listen: &Listen) -> SysResult<SocketAddr> {
 }
 
 /// A socket that sends a stream to one address.
-fn bind_push(push: &Push, seat: &mut Seat, joiner: &Joiner) -> SysResult<()> {
+fn bind_push(push: &Push, seat: &mut Seat, cpus: &[usize], joiner: &Joiner) -> SysResult<()> {
     let any: IpAddr = match push.to {
         SocketAddr::V4(_) => Ipv4Addr::UNSPECIFIED.into(),
         SocketAddr::V6(_) => Ipv6Addr::UNSPECIFIED.into(),
     };
+    let own = push.socket.on_cpu(cpus.get(seat.id()).copied());
+    let own = own.map_err(|why| refused(&push.url, &why))?;
     let mut granted = Ok(Vec::new());
     let socket = Udp::bind(SocketAddr::new(any, 0), Reuse::No, |fd| {
-        granted = push.socket.apply_udp(fd);
+        granted = own.apply_udp(fd);
         Ok(())
     })?;
     report(&push.url, granted.map_err(|why| refused(&push.url, &why))?);

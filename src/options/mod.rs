@@ -29,7 +29,7 @@ pub use probe::{Probe, Trial, describe};
 pub use table::{Kind, Opt, Place, Row, TABLE};
 
 use std::fmt;
-use value::Value;
+use value::{OWN, Value};
 
 /// What kind of socket is meant.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -149,6 +149,24 @@ impl SocketOptions {
             let value = self.get(row.opt)?;
             Some((row, value.render(row)))
         })
+    }
+
+    /// The options of one shard's listener: `incoming_cpu=own` is its core.
+    ///
+    /// # Errors
+    /// It has none of its own.
+    pub fn on_cpu(&self, cpu: Option<usize>) -> Result<Self, OptionError> {
+        let mut own = self.clone();
+        let value = &mut own.values[Opt::IncomingCpu as usize];
+        if *value == Some(Value::Text(OWN.to_owned())) {
+            let number = cpu.and_then(|cpu| u32::try_from(cpu).ok());
+            *value = Some(Value::Number(number.ok_or_else(|| OptionError {
+                name: Opt::IncomingCpu.row().name,
+                value: OWN.to_owned(),
+                reason: "shards have no cores of their own: say which with --cpus".to_owned(),
+            })?));
+        }
+        Ok(own)
     }
 
     /// The length of the listener's queue, for `listen(2)`; as long as the

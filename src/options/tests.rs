@@ -1,10 +1,12 @@
 //! Every option on real sockets, and what Linux hands on at accept.
 
 use super::*;
+use crate::sys::affinity::{allowed_cpus, pin_to};
+use crate::sys::socket;
 use crate::sys::testing::give_up_capabilities;
 use socket2::{Domain, Socket, Type};
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener, TcpStream};
-use std::os::fd::AsFd;
+use std::os::fd::{AsFd, BorrowedFd};
 
 fn options(text: &str) -> SocketOptions {
     let mut options = SocketOptions::default();
@@ -276,6 +278,13 @@ fn refused_options_name_value_and_reason() {
         why("incoming_cpu=65000")
             .starts_with("incoming_cpu=65000: no such CPU: this machine has 0 to ")
     );
+    let own = options("incoming_cpu=own");
+    assert_eq!(
+        own.on_cpu(None).unwrap_err().to_string(),
+        "incoming_cpu=own: shards have no cores of their own: say which with --cpus"
+    );
+    let asked: Vec<_> = own.on_cpu(Some(1)).unwrap().asked().map(|(_, value)| value).collect();
+    assert_eq!(asked, ["1"]);
     let datagrams = Socket::new(Domain::IPV4, Type::DGRAM, None).unwrap();
     let why = options("fastopen").prepare_listener(datagrams.as_fd()).expect_err("refused");
     assert_eq!(
@@ -385,5 +394,37 @@ fn every_option_is_probed() {
     for probe in probes {
         assert_eq!(probe.udp.is_some(), probe.row.udp, "{} on UDP", probe.row.name);
         assert!(!probe.tcp.untouched.is_empty(), "{}", probe.row.name);
+    }
+}
+
+/// Of the listeners of several shards the one of the core that a connection
+/// arrives on takes it; over loopback that is the client's.
+#[test]
+fn a_listener_of_a_core_gets_what_arrives_there() {
+    let cpus = allowed_cpus().unwrap();
+    let mut at = any_port(Domain::IPV4);
+    let listeners: Vec<_> = cpus
+        .iter()
+        .map(|cpu| {
+            let own = options("incoming_cpu=own").on_cpu(Some(*cpu)).unwrap();
+            let prepare = |fd: BorrowedFd<'_>| {
+                own.prepare_listener(fd).expect("it is granted");
+                Ok(())
+            };
+            let listener = socket::TcpListener::bind(at, true, 64, prepare).unwrap();
+            at = listener.local_addr().unwrap();
+            listener
+        })
+        .collect();
+    for (cpu, listener) in cpus.iter().zip(&listeners) {
+        let cpu = *cpu;
+        // A thread of its own: what it is pinned to goes with it.
+        let clients = std::thread::spawn(move || {
+            pin_to(cpu).unwrap();
+            (0..20).map(|_| TcpStream::connect(at).unwrap()).collect::<Vec<_>>()
+        });
+        let _clients = clients.join().unwrap();
+        let accepted = std::iter::from_fn(|| listener.accept().ok()).count();
+        assert_eq!(accepted, 20, "on CPU {cpu} of {cpus:?}");
     }
 }

@@ -1,8 +1,11 @@
 //! Values of socket options: from text to the kernel's unit and back.
 
-use super::table::{DSCP_NAMES, Kind, Row};
+use super::table::{DSCP_NAMES, Kind, Opt, Row};
 use crate::base::units::{format_duration, format_size, parse_duration, parse_size};
 use std::time::Duration;
+
+/// For `incoming_cpu`: the core of the shard that a listener is of.
+pub(super) const OWN: &str = "own";
 
 /// A value as the kernel takes it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -29,6 +32,9 @@ impl Value {
             let fits = (1..=15).contains(&text.len());
             let plain = text.bytes().all(|b| b.is_ascii_graphic());
             return if fits && plain { Ok(Self::Text(text.to_owned())) } else { Err(wrong()) };
+        }
+        if row.opt == Opt::IncomingCpu && text == OWN {
+            return Ok(Self::Text(text.to_owned()));
         }
         let number = number(row, text).ok_or_else(wrong)?;
         let zero_is_off = row.range.0 == 0 && number == 0;
@@ -107,6 +113,9 @@ pub(super) fn accepts(row: &Row) -> String {
             if unit < 1_000_000 { "50us" } else { "10s" }
         ),
         Kind::Number if row.takes_bare() => format!("on, off or a number up to {most}"),
+        Kind::Number if row.opt == Opt::IncomingCpu => {
+            format!("{OWN} or a number from {least} to {most}")
+        }
         Kind::Number => format!("a number from {least} to {most}"),
         Kind::Dscp => {
             "a number from 0 to 63 or a name: ef, af11 to af43, cs0 to cs7, voice-admit, le"
