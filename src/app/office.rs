@@ -39,7 +39,7 @@ fn run(peers: &Peers, errands: &Receiver<Errand>) {
                 continue;
             };
             seen.look(peers, &order.page);
-            let (text, keep_alive) = order.answer(&seen.shards, &seen.turns);
+            let (text, keep_alive) = order.answer(seen.shards(&order.page), &seen.turns);
             peers.send(order.shard, Control::Answer { conn: order.conn, text, keep_alive });
         }
     }
@@ -48,9 +48,10 @@ fn run(peers: &Peers, errands: &Receiver<Errand>) {
 /// What the shards have said.
 #[derive(Default)]
 struct Seen {
-    shards: Vec<Snapshot>,
-    /// The stream whose subscribers are among it.
-    of: Option<Name>,
+    /// Of all streams.
+    all: Vec<Snapshot>,
+    /// Of one, with its subscribers.
+    one: Option<(Name, Vec<Snapshot>)>,
     turns: Vec<Turns>,
 }
 
@@ -60,12 +61,20 @@ impl Seen {
         match page {
             Page::Turns if self.turns.is_empty() => self.turns = turns(peers),
             Page::Turns | Page::Healthz => {}
-            Page::Stream(name) if self.of.as_ref() != Some(name) => {
-                self.of = Some(name.clone());
-                self.shards = snapshots(peers, Some(name));
+            Page::Stream(name) if self.one.as_ref().is_none_or(|(of, _)| of != name) => {
+                self.one = Some((name.clone(), snapshots(peers, Some(name))));
             }
-            _ if self.shards.is_empty() => self.shards = snapshots(peers, None),
-            Page::Stream(_) | Page::Streams | Page::Metrics | Page::Root => {}
+            Page::Stream(_) => {}
+            _ if self.all.is_empty() => self.all = snapshots(peers, None),
+            Page::Streams | Page::Metrics | Page::Root => {}
+        }
+    }
+
+    /// What a page is made of, once it has been looked for.
+    fn shards(&self, page: &Page) -> &[Snapshot] {
+        match (page, &self.one) {
+            (Page::Stream(_), Some((_, shards))) => shards,
+            _ => &self.all,
         }
     }
 }

@@ -36,8 +36,12 @@ impl Histogram {
 
     /// Counts as many spans of one length.
     pub fn record_all(&mut self, span: Duration, count: u32) {
-        let nanos = u64::try_from(span.as_nanos()).unwrap_or(u64::MAX);
-        let cell = &mut self.counts[bucket(nanos)];
+        self.put(Place::of(u64::try_from(span.as_nanos()).unwrap_or(u64::MAX)), count);
+    }
+
+    /// The same for a span whose place is known.
+    pub fn put(&mut self, Place { bucket, nanos }: Place, count: u32) {
+        let cell = &mut self.counts[bucket];
         *cell = cell.saturating_add(count);
         self.sum = self.sum.saturating_add(nanos.saturating_mul(u64::from(count)));
     }
@@ -81,6 +85,20 @@ impl Histogram {
     pub fn octaves(&self) -> impl Iterator<Item = (Duration, u64)> {
         let below = |at: usize| self.counts[..=at].iter().map(|count| u64::from(*count)).sum();
         (0..BUCKETS - 1).step_by(STEPS as usize).map(move |at| (end(at), below(at)))
+    }
+}
+
+/// Where in histograms a span is counted, found once for several.
+#[derive(Clone, Copy, Debug)]
+pub struct Place {
+    bucket: usize,
+    nanos: u64,
+}
+
+impl Place {
+    /// That of a span of so many nanoseconds.
+    pub fn of(nanos: u64) -> Self {
+        Self { bucket: bucket(nanos), nanos }
     }
 }
 

@@ -30,7 +30,13 @@ impl Instant {
 
     /// Time from `earlier` to `self`, zero if `earlier` is later.
     pub const fn since(self, earlier: Self) -> Duration {
-        Duration::from_nanos(self.0.saturating_sub(earlier.0))
+        Duration::from_nanos(self.nanos_since(earlier))
+    }
+
+    /// The same in nanoseconds, for where a `Duration`'s seconds would be taken
+    /// apart again for each frame.
+    pub const fn nanos_since(self, earlier: Self) -> u64 {
+        self.0.saturating_sub(earlier.0)
     }
 }
 
@@ -43,6 +49,11 @@ impl Micros {
     /// The span.
     pub const fn get(self) -> Duration {
         Duration::from_micros(self.0 as u64)
+    }
+
+    /// The same in nanoseconds.
+    pub const fn nanos(self) -> u64 {
+        self.0 as u64 * 1000
     }
 }
 

@@ -2,7 +2,7 @@
 
 use super::listen::or_help;
 use super::settings::{Settings, known_keys};
-use super::suggest::hint;
+use super::suggest::{hint, nearest};
 use super::{Command, Demo, Format, Serve, Usage, file, help};
 use crate::options::Opt;
 use crate::reactor::plan::Idle;
@@ -133,6 +133,9 @@ fn demo(parser: &mut Parser) -> Result<Command, Usage> {
             }
             Flag::Long(name) if level.long(&name) => {}
             Flag::Short(letter) if level.short(letter) => {}
+            Flag::Long(name) if nearest(&name, ["seconds"]).is_some() => {
+                return Err(Usage(format!("unknown flag --{name}{}", hint(&name, ["seconds"]))));
+            }
             Flag::Long(name) => setting(parser, &mut settings, &name)?,
             Flag::Short(_) | Flag::Plain(_) => return Err(unexpected("demo", &flag)),
         }

@@ -77,7 +77,7 @@ pub enum Control {
     Snapshot {
         /// Who asks.
         reply: SyncSender<Snapshot>,
-        /// The stream whose subscribers are to be told of, too.
+        /// The one stream that is asked about, and its subscribers; none: all.
         of: Option<Name>,
     },
     /// What have this shard's last turns done?
@@ -161,7 +161,7 @@ pub fn handle<S: Socket>(
             Control::Adopt(adopted) => adopt(*adopted, turn, streams, conns, sites, registry),
             // Who has stopped waiting for it needs no answer.
             Control::Snapshot { reply, of } => {
-                let mut snapshot = snapshot::take(turn, streams);
+                let mut snapshot = snapshot::take(turn, streams, of.as_ref());
                 if let Some(name) = of {
                     snapshot.subscribers =
                         snapshot::subscribers(&name, turn, streams, conns, ports, sites);

@@ -23,7 +23,7 @@ impl Desk<'_> {
     ) -> Acted {
         match self.sites.office.as_ref().filter(|_| order.page != Page::Healthz) {
             None => {
-                let shards = [snapshot::take(self.turn, self.streams)];
+                let shards = [snapshot::take(self.turn, self.streams, None)];
                 let turns = [self.turn.recorder.turns(self.streams.shard)];
                 let (text, keep_alive) = order.answer(&shards, &turns);
                 self.respond(conn, &text, keep_alive)

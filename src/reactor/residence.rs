@@ -10,7 +10,7 @@ use super::conn::{Conn, Role};
 use super::slab::{Key, Slab};
 use super::streams::Streams;
 use super::turn::Turn;
-use crate::base::{Histogram, Instant, Position};
+use crate::base::{Histogram, Instant, Place, Position};
 use crate::limits::{WALL_DOUBT, WALL_TIME};
 use crate::relay::View;
 use crate::sys::clock::{Clock, Stamp};
@@ -51,9 +51,9 @@ impl Deliveries {
     /// The clock has been read.
     pub(super) fn tell(&mut self, now: Instant) {
         let open = &mut self.list[self.timed..];
-        let (span, count) = (now.since(self.since), open.len() as u32);
+        let (span, count) = (now.nanos_since(self.since), open.len() as u64);
         for (n, (_, at)) in (1..).zip(open) {
-            *at = self.since + span * n / count;
+            *at = Instant::from_nanos(self.since.as_nanos() + span.saturating_mul(n) / count);
         }
         self.timed = self.list.len();
     }
@@ -73,12 +73,13 @@ pub fn settle<S>(turn: &mut Turn, streams: &mut Streams, conns: &mut Slab<Conn<S
         if of.replace((stream, from, to)) != Some((stream, from, to)) {
             stays.note(&fan.view, from, to);
         }
-        stays.record(at, 1, &mut fan.residence);
-        if let Some(Role::Subscriber(one)) = conns.get_mut(conn).map(|conn| &mut conn.role)
-            && one.stream == stream
-        {
-            stays.record(at, 1, one.residence.get_or_insert_default());
-        }
+        let own = match conns.get_mut(conn).map(|conn| &mut conn.role) {
+            Some(Role::Subscriber(one)) if one.stream == stream => {
+                Some(&mut **one.residence.get_or_insert_default())
+            }
+            _ => None,
+        };
+        stays.record_one(at, &mut fan.residence, own);
     }
     *timed = 0;
 }
@@ -128,7 +129,19 @@ impl Stays {
     /// Counts that as many subscribers had them at `at`.
     pub(super) fn record(&self, at: Instant, subscribers: u32, into: &mut Histogram) {
         for (received, count) in &self.0 {
-            into.record_all(at.since(*received), count.saturating_mul(subscribers));
+            let place = Place::of(at.nanos_since(*received));
+            into.put(place, count.saturating_mul(subscribers));
+        }
+    }
+
+    /// Counts that one subscriber had them at `at`, for its stream and for itself.
+    fn record_one(&self, at: Instant, stream: &mut Histogram, mut own: Option<&mut Histogram>) {
+        for (received, count) in &self.0 {
+            let place = Place::of(at.nanos_since(*received));
+            stream.put(place, *count);
+            if let Some(own) = &mut own {
+                own.put(place, *count);
+            }
         }
     }
 }

@@ -14,9 +14,13 @@ use crate::report::{Counts, Snapshot, StreamSnapshot, SubscriberSnapshot};
 use crate::sys::calls::{self, Call};
 use std::net::SocketAddr;
 
-/// Everything that the server's own pages tell.
-pub(super) fn take(turn: &Turn, streams: &Streams) -> Snapshot {
-    let live = streams.names.values().filter_map(|key| streams.fanouts.get(*key));
+/// Everything that the server's own pages tell: of all streams, or of one.
+pub(super) fn take(turn: &Turn, streams: &Streams, of: Option<&Name>) -> Snapshot {
+    let keys: &mut dyn Iterator<Item = _> = match of {
+        Some(name) => &mut streams.names.get(name).into_iter(),
+        None => &mut streams.names.values(),
+    };
+    let live = keys.filter_map(|key| streams.fanouts.get(*key));
     let mut counters = turn.counters.clone();
     counters.segments_allocated = streams.pool.allocated;
     let calls = Call::ALL.iter().zip(calls::counts());

@@ -423,7 +423,7 @@ impl Subscriber {
     /// it has left the stream, and else at most four times per bound, for the
     /// kernel may take all that is sent and be late with it.
     pub fn minds_queue(&self, now: Instant) -> bool {
-        self.has_left() || now.since(self.checked) > self.max_lag.get() / 4
+        self.has_left() || now.nanos_since(self.checked) > self.max_lag.nanos() / 4
     }
 
     /// Whether it has left the stream, to resume at a join point ahead.

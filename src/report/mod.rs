@@ -28,7 +28,7 @@ pub struct Snapshot {
     pub counters: Counters,
     /// Its system calls: name, how many, and how many of them in vain.
     pub calls: Vec<(&'static str, u64, u64)>,
-    /// The live streams that it serves, by name.
+    /// The live streams that it serves, or the one that was asked about, by name.
     pub streams: Vec<StreamSnapshot>,
     /// Subscribers of the one stream that was asked about, those that are
     /// behind first; at most `SUBSCRIBERS_TOLD`.
