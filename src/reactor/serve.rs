@@ -41,6 +41,9 @@ pub enum Served {
 /// A pass over subscribers of one stream: one send for each.
 pub(super) struct Pass<'a> {
     view: &'a View,
+    /// Where what there is ends. Another shard's stream may have gone on since:
+    /// that is for the next pass.
+    head: Position,
     ended: Option<Instant>,
     pub(super) roster: &'a mut Roster,
     common: Common<'a>,
@@ -55,9 +58,9 @@ pub(super) struct Pass<'a> {
 impl<'a> Pass<'a> {
     pub(super) fn over(fan: &'a mut Fanout) -> Self {
         let Fanout { view, ended, roster, .. } = fan;
-        let common = Common::new();
+        let (common, head) = (Common::new(), view.window().head());
         let (ends, flush) = (Vec::new(), Instant::NEVER);
-        Self { view, ended: *ended, roster, common, ends, is_behind: false, flush }
+        Self { view, head, ended: *ended, roster, common, ends, is_behind: false, flush }
     }
 
     /// Serves one subscriber once, and puts it where it then belongs; answers
@@ -122,7 +125,7 @@ impl<'a> Pass<'a> {
         }
         subscriber.plan(window, cut, &mut turn.messages);
         let handed = if subscriber.takes_plain() {
-            let list = self.common.at(subscriber.position(), window);
+            let list = self.common.at(subscriber.position(), self.head, window);
             hand_over(&mut conn.socket, list)?
         } else {
             hand_over_own(&mut conn.socket, subscriber, window, &turn.messages)?
@@ -146,7 +149,7 @@ impl<'a> Pass<'a> {
             }
         }
         // Words that waited for the end of a message are next.
-        if !subscriber.is_at(window.head()) || conn.out.is_some() {
+        if !subscriber.is_at(self.head) || conn.out.is_some() {
             return Ok(Served::More);
         }
         subscriber.reached_head();
@@ -236,10 +239,15 @@ impl<'a> Common<'a> {
     }
 
     /// The slices of a flush from `from` on, and their bytes.
-    fn at(&mut self, from: Position, window: &'a Window) -> (&[IoSlice<'a>], usize) {
+    fn at(
+        &mut self,
+        from: Position,
+        head: Position,
+        window: &'a Window,
+    ) -> (&[IoSlice<'a>], usize) {
         if self.from != Some(from) {
             let mut list = Gather::over(&mut self.slices);
-            window.gather(from, flush_end(from, window.head()), &mut list);
+            window.gather(from, flush_end(from, head), &mut list);
             (self.used, self.bytes) = (list.slices().len(), list.bytes());
             self.from = Some(from);
         }

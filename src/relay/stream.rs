@@ -6,7 +6,9 @@ use super::settings::Settings;
 use super::subscriber::Cut;
 use super::view::View;
 use crate::base::{Instant, Position};
-use crate::framing::{Framing, FramingError, FramingStats, JoinMark, Marks, Step, Transport};
+use crate::framing::{
+    FrameMark, Framing, FramingError, FramingStats, JoinMark, Marks, Step, Transport,
+};
 use crate::limits::{
     DATAGRAM_SPACE, INGEST_FRAMES, PAGE_BYTES, RECEIVE_BYTES, TS_PACKET, WARM_BYTES,
 };
@@ -303,14 +305,14 @@ impl Stream {
     /// Carries a step out: skips, commits, publishes join points.
     fn apply(&mut self, step: Step, now: Instant, view: &mut View) {
         self.tail.skip(step.skip);
-        let (waited, frames) = (self.waited, self.marks.frames.drain(..));
+        let (waited, frames) = (self.waited, &mut self.marks.frames);
         self.stats.is_stamped |= waited > 0;
         self.frames += frames.len();
-        self.tail.commit(
-            step.keep,
-            frames.map(|mark| Frame { end: mark.end, arrival: now, waited, leave: mark.leave }),
-        );
-        for mark in self.marks.joins.drain(..) {
+        let frame =
+            |mark: &FrameMark| Frame { end: mark.end, arrival: now, waited, leave: mark.leave };
+        self.tail.commit(step.keep, frames.iter().map(frame));
+        frames.clear();
+        for mark in std::mem::take(&mut self.marks.joins) {
             let arrival = view.window.arrival(mark.position).unwrap_or(now);
             let JoinMark { position, fresh, resume } = mark;
             let join = JoinPoint { position, arrival, fresh, resume };

@@ -217,6 +217,10 @@ impl Window {
 
     /// Index of the segment that holds the byte at `position`.
     fn segment_of(&self, position: Position) -> usize {
+        // It is the newest, mostly.
+        if self.segments.back().is_some_and(|newest| newest.base() <= position) {
+            return self.segments.len() - 1;
+        }
         self.segments.partition_point(|segment| segment.base() <= position).saturating_sub(1)
     }
 
