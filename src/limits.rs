@@ -200,9 +200,11 @@ pub const FANOUT_SENDS: usize = 32;
 pub const FANOUT_TIME: Duration = Duration::from_micros(250);
 /// How far the kernel's stamps are ahead of the clock is looked at this often.
 pub const WALL_TIME: Duration = Duration::from_secs(1);
-/// What the kernel seems to have had for longer than this makes us look again: a
-/// shard that is not that late has been misled by a clock that was set.
-pub const WALL_DOUBT: Duration = Duration::from_millis(2);
+/// A stamp that is so many nanoseconds from now makes us look earlier, for the
+/// clock may have been set ...
+pub const WALL_DOUBT: u64 = 2_000_000;
+/// ... but so much later at least: a shard with a backlog has only such stamps.
+pub const WALL_PAUSE: Duration = Duration::from_millis(20);
 /// The clock is read again every this many sends ...
 pub const CLOCK_SENDS: usize = 8;
 /// ... or bytes: one large send takes as long as eight small ones.
@@ -224,11 +226,10 @@ pub const TIMERS: usize = 256;
 /// Turns that a shard remembers: 256 KiB, a cache line each; a second or more of
 /// what a busy shard did.
 pub const RECORDED_TURNS: usize = 4096;
-/// Ticks of the cycle counter from which on a look at hot sockets that found
-/// nothing is remembered too, for somebody else had the core: more than 10 us. A
-/// spinning shard looks a million times a second; the others would be all it
-/// remembers.
-pub const LONG_LOOK_TICKS: u32 = if cfg!(target_arch = "x86_64") { 50_000 } else { 1_000 };
+/// A look at hot sockets that found nothing is remembered too if it was so long,
+/// for somebody else had the core. A spinning shard looks a million times a
+/// second; the others would be all it remembers.
+pub const LONG_LOOK: Duration = Duration::from_micros(20);
 /// Connections freed in a turn.
 pub const REAPS: usize = 256;
 /// After a failed accept for want of descriptors or memory, try again after

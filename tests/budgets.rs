@@ -1,12 +1,15 @@
 //! What bounds a turn, on a clock that sockets move: receives of 40 us that are
-//! always full, sends of 10 for each 16 KiB.
+//! always full, sends of 10 for each 16 KiB. Datagrams go through the kernel, and
+//! each look at the clock moves it.
 
 use nearlight::base::Instant;
 use nearlight::framing::{Kind, Transport};
 use nearlight::limits::{
-    CLOCK_SENDS, FANOUT_TIME, FLUSH_BYTES, INGEST_FRAMES, INGEST_TIME, PAGE_BYTES, TURN_TIME,
+    CLOCK_SENDS, DATAGRAM_BATCH, FANOUT_TIME, FLUSH_BYTES, INGEST_FRAMES, INGEST_TIME,
+    JOIN_REQUEST_BYTES, PAGE_BYTES, TURN_TIME,
 };
 use nearlight::protocol::http::Rules;
+use nearlight::protocol::udp_join::Joiner;
 use nearlight::protocol::{Ask, Name};
 use nearlight::reactor::conn::{Conn, Publisher, Role, Standing, Subscribed};
 use nearlight::reactor::plan::Service;
@@ -14,10 +17,10 @@ use nearlight::reactor::site::{Site, Sites};
 use nearlight::reactor::slab::{Key, Slab};
 use nearlight::reactor::streams::Streams;
 use nearlight::reactor::turn::Turn;
-use nearlight::reactor::udp::Ports;
+use nearlight::reactor::udp::{self, Duty, Ports};
 use nearlight::reactor::{fanout, ingest};
-use nearlight::relay::{Form, Settings, Subscriber};
-use nearlight::sys::socket::Socket;
+use nearlight::relay::{Claim, Form, Settings, Subscriber};
+use nearlight::sys::socket::{Reuse, Socket, Udp};
 use std::cell::Cell;
 use std::io::{self, IoSlice};
 use std::time::Duration;
@@ -32,6 +35,12 @@ thread_local! {
 }
 
 fn clock() -> Instant {
+    NOW.get()
+}
+
+/// A clock for sockets that move none.
+fn step() -> Instant {
+    passes(Duration::from_micros(50));
     NOW.get()
 }
 
@@ -197,6 +206,116 @@ fn receiving_ends_in_time_whoever_floods() {
             assert!(took <= INGEST_TIME + 2 * RECEIVE, "{floods} floods: {took:?}");
         }
     }
+}
+
+#[test]
+fn receiving_from_connections_comes_out_of_the_same_time_as_datagrams() {
+    for (before, receives) in [(0, 6), (150, 2), (1000, 2)] {
+        let mut rig = Rig::new();
+        (0..9).for_each(|number| rig.flood(number, 1000));
+        rig.begin();
+        passes(Duration::from_micros(before));
+        rig.turn.read_clock();
+        rig.ingest();
+        assert_eq!(rig.turn.counters.receives.get(), receives, "{before} us after it began");
+    }
+}
+
+/// Sockets with many datagrams each, and what a turn leaves of them.
+fn udp_ports(ports: &mut Ports, turn: &mut Turn, streams: &mut Streams, duty: fn(u16) -> Duty) {
+    for number in 0..PORTS {
+        let udp = Udp::bind(([127, 0, 0, 1], 0).into(), Reuse::No, |_| Ok(())).expect("a port");
+        let at = udp.local_addr().expect("it is bound");
+        ports.push(udp, duty(at.port()));
+        let client = std::net::UdpSocket::bind("127.0.0.1:0").expect("a port");
+        let send = |n: usize| {
+            client.send_to(&[n as u8; 64], at).expect("it has room");
+        };
+        send(0);
+        ports.readable(number, turn);
+        ports.ingest(turn, streams);
+        if !turn.ready.control.is_empty() {
+            let claim = Claim::Granted { epoch: 1, waiters: Vec::new() };
+            ports.claimed(number, claim, turn, streams);
+            turn.ready.control.clear();
+        }
+        while !turn.ready.udp.is_empty() {
+            ports.ingest(turn, streams);
+        }
+        (1..=DATAGRAMS).for_each(send);
+    }
+}
+
+const PORTS: usize = 4;
+/// As many as a socket's buffer has room for by default.
+const DATAGRAMS: usize = 96;
+
+#[test]
+fn receiving_datagrams_ends_in_time_and_leaves_nothing_behind() {
+    let duties: [fn(u16) -> Duty; 2] = [Duty::Echo, |port| {
+        let ask = Ask { framing: Some(Kind::Raw), ..Ask::default() };
+        Duty::publish(name(&format!("flood{port}")), Settings::of(&ask))
+    }];
+    for duty in duties {
+        let (mut ports, mut turn) = (Ports::default(), Turn::new(step));
+        let mut streams = Streams::alone(Duration::from_secs(1));
+        udp_ports(&mut ports, &mut turn, &mut streams, duty);
+        let count = |turn: &Turn| {
+            let counters = &turn.counters;
+            (counters.datagrams_sent.get() + counters.received_bytes.get() / 64) as usize
+        };
+        let before = count(&turn);
+        let mut fresh = true;
+        let mut turns = 0;
+        while fresh || !turn.ready.udp.is_empty() {
+            turn.read_clock();
+            turn.began = turn.now;
+            if std::mem::take(&mut fresh) {
+                (0..PORTS).for_each(|number| ports.readable(number, &mut turn));
+            }
+            ports.ingest(&mut turn, &mut streams);
+            let took = clock().since(turn.began);
+            assert!(took <= INGEST_TIME + Duration::from_micros(100), "a turn of {took:?}");
+            turns += 1;
+        }
+        assert_eq!(count(&turn) - before, PORTS * DATAGRAMS);
+        // A call brings eight, and four calls are 200 us.
+        assert!(turns >= PORTS * DATAGRAMS / 8 / 5, "{turns} turns");
+    }
+}
+
+#[test]
+fn sending_datagrams_ends_before_a_call_that_would_be_late() {
+    const MEMBERS: usize = 100;
+    let calls = |ingest: Duration| {
+        let bind = || Udp::bind(([127, 0, 0, 1], 0).into(), Reuse::No, |_| Ok(())).expect("a port");
+        let socket = bind();
+        let to = socket.local_addr().expect("it is bound");
+        let members: Vec<Udp> = (0..MEMBERS).map(|_| bind()).collect();
+        for member in &members {
+            member.send_to(&[0; JOIN_REQUEST_BYTES], to).expect("there is room");
+        }
+        let mut rig = Rig::new();
+        rig.turn = Turn::new(step);
+        let mut ports = Ports::default();
+        let joiner = Joiner::new([0; 32]);
+        ports.push(socket, Duty::send(name("good"), joiner, false, rig.settings.clone()));
+        udp::wire(&ports, &mut rig.streams);
+        let stream = rig.open("good");
+        ports.readable(0, &mut rig.turn);
+        while !rig.turn.ready.udp.is_empty() {
+            ports.ingest(&mut rig.turn, &mut rig.streams);
+        }
+        rig.publish(stream, 1);
+        let Rig { turn, streams, conns, .. } = &mut rig;
+        turn.began = turn.now;
+        passes(ingest);
+        fanout::live(turn, streams, conns, &mut ports);
+        turn.counters.datagrams_sent.get() as usize
+    };
+    // Each call of so many takes 50 us here: two fit in 125, one in half of that.
+    assert_eq!(calls(Duration::ZERO), 2 * DATAGRAM_BATCH);
+    assert_eq!(calls(Duration::from_millis(5)), DATAGRAM_BATCH);
 }
 
 #[test]

@@ -33,7 +33,7 @@ pub(super) fn bind(plan: &Plan) -> SysResult<Vec<Seat>> {
     }
     for push in &plan.pushes {
         for seat in &mut seats {
-            bind_push(push, seat, &plan.cpus, &joiner)?;
+            bind_push(push, seat, &joiner)?;
         }
     }
     Ok(seats)
@@ -57,8 +57,8 @@ fn bind_site(
     let home = number % seats.len().max(1);
     for seat in seats.iter_mut().filter(|seat| is_shared || seat.id() == home) {
         let at = site.addr;
-        let own = listen.socket.on_cpu(cpus.get(seat.id()).copied());
-        let socket = own.map_err(|why| refused(&listen.url, &why))?;
+        let own = cpus.get(seat.id()).map(|cpu| listen.socket.on_cpu(*cpu));
+        let socket = own.unwrap_or_else(|| listen.socket.clone());
         let listen = &Listen { socket, ..listen.clone() };
         match site.service {
             Service::Http
@@ -98,16 +98,14 @@ fn probe(listen: &Listen) -> SysResult<SocketAddr> {
 }
 
 /// A socket that sends a stream to one address.
-fn bind_push(push: &Push, seat: &mut Seat, cpus: &[usize], joiner: &Joiner) -> SysResult<()> {
+fn bind_push(push: &Push, seat: &mut Seat, joiner: &Joiner) -> SysResult<()> {
     let any: IpAddr = match push.to {
         SocketAddr::V4(_) => Ipv4Addr::UNSPECIFIED.into(),
         SocketAddr::V6(_) => Ipv6Addr::UNSPECIFIED.into(),
     };
-    let own = push.socket.on_cpu(cpus.get(seat.id()).copied());
-    let own = own.map_err(|why| refused(&push.url, &why))?;
     let mut granted = Ok(Vec::new());
     let socket = Udp::bind(SocketAddr::new(any, 0), Reuse::No, |fd| {
-        granted = own.apply_udp(fd);
+        granted = push.socket.apply_udp(fd);
         Ok(())
     })?;
     report(&push.url, granted.map_err(|why| refused(&push.url, &why))?);

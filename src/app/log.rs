@@ -46,10 +46,17 @@ impl Log for Queue {
 
     fn flush(&self) {
         let (done, wait) = sync_channel(1);
-        if self.lines.try_send(Message::Flush(done)).is_ok() {
-            // A reader that has stalled must not keep the process.
-            let _late = wait.recv_timeout(LOG_FLUSH);
+        // A reader that has stalled must not keep the process.
+        let until = Clock::now() + LOG_FLUSH;
+        let mut message = Message::Flush(done);
+        while let Err(TrySendError::Full(back)) = self.lines.try_send(message) {
+            if Clock::now() > until {
+                return;
+            }
+            message = back;
+            thread::park_timeout(LOG_FLUSH / 50);
         }
+        let _late = wait.recv_timeout(until.since(Clock::now()));
     }
 }
 
@@ -71,12 +78,14 @@ struct Meter {
     left: [f64; 2],
     since: Instant,
     lost: u64,
+    /// When that was last told.
+    told: Instant,
 }
 
 impl Meter {
     fn new(level: LevelFilter, now: Instant) -> Self {
         let is_open = level >= LevelFilter::Debug;
-        Self { is_open, left: [f64::from(LOG_BURST); 2], since: now, lost: 0 }
+        Self { is_open, left: [f64::from(LOG_BURST); 2], since: now, lost: 0, told: Instant::ZERO }
     }
 
     fn lets_pass(&mut self, level: Level, now: Instant) -> bool {
@@ -92,9 +101,13 @@ impl Meter {
         true
     }
 
-    /// How many have been left out since this was last asked.
-    fn told(&mut self) -> Option<u64> {
-        Some(std::mem::take(&mut self.lost)).filter(|lost| *lost > 0)
+    /// How many have been left out since that was last told, if it is time to.
+    fn told(&mut self, now: Instant, is_last: bool) -> Option<u64> {
+        if self.lost == 0 || !is_last && now.since(self.told) < LOG_PAUSE {
+            return None;
+        }
+        self.told = now;
+        Some(std::mem::take(&mut self.lost))
     }
 }
 
@@ -111,9 +124,14 @@ fn write(level: LevelFilter, queue: &Receiver<Message>) {
             stderr.log(&Record::builder().level(level).target("nearlight").args(args).build());
         }));
     };
-    let tell = |meter: &mut Meter| {
-        if let Some(lost) = meter.told() {
+    let tell = |meter: &mut Meter, is_last| {
+        if let Some(lost) = meter.told(Clock::now(), is_last) {
             put(Level::Warn, &format!("{lost} log lines left out (-v writes all)"));
+        }
+        let dropped = DROPPED.swap(0, Ordering::Relaxed);
+        if dropped > 0 {
+            let why = "stderr is read too slowly";
+            put(Level::Warn, &format!("{dropped} log lines were dropped: {why}"));
         }
     };
     let mut meter = Meter::new(level, Clock::now());
@@ -125,24 +143,18 @@ fn write(level: LevelFilter, queue: &Receiver<Message>) {
         match message {
             Err(RecvTimeoutError::Disconnected) => return,
             // Nothing more: then that there was more is the last word.
-            Err(RecvTimeoutError::Timeout) => tell(&mut meter),
+            Err(RecvTimeoutError::Timeout) => tell(&mut meter, true),
             Ok(Message::Line(level, line)) => {
-                if meter.lets_pass(level, Clock::now()) {
-                    tell(&mut meter);
+                let passes = meter.lets_pass(level, Clock::now());
+                tell(&mut meter, false);
+                if passes {
                     put(level, &line);
                 }
             }
             Ok(Message::Flush(done)) => {
-                tell(&mut meter);
+                tell(&mut meter, true);
                 let _gone = done.send(());
             }
-        }
-        let dropped = DROPPED.swap(0, Ordering::Relaxed);
-        if dropped > 0 {
-            put(
-                Level::Warn,
-                &format!("{dropped} log lines were dropped: stderr is read too slowly"),
-            );
         }
     }
 }
@@ -160,8 +172,8 @@ mod tests {
             (0..10_000).filter(|_| meter.lets_pass(level, now)).count() as u32
         };
         assert_eq!(passed(&mut meter, Level::Info, start), LOG_BURST);
-        assert_eq!(meter.told(), Some(u64::from(10_000 - LOG_BURST)));
-        assert_eq!(meter.told(), None);
+        assert_eq!(meter.told(start + LOG_PAUSE, false), Some(u64::from(10_000 - LOG_BURST)));
+        assert_eq!(meter.told(start + 2 * LOG_PAUSE, true), None);
         let later = start + Duration::from_secs(3);
         assert_eq!(passed(&mut meter, Level::Info, later), 3 * LOG_RATE);
         assert_eq!(

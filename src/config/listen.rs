@@ -100,8 +100,9 @@ impl Scope {
             let kept = socket.only_for(Transport::Udp);
             let lost =
                 socket.asked().find(|(row, _)| kept.asked().all(|(kept, _)| kept.name != row.name));
-            if let Some((row, _)) = lost {
-                return Err(format!("{}: is for TCP, and this is UDP", row.name));
+            if let Some((row, value)) = lost {
+                let value = if row.udp { format!("={value}") } else { String::new() };
+                return Err(format!("{}{value}: is for TCP, and this is UDP", row.name));
             }
         }
         self.check_merged(socket)

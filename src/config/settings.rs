@@ -111,6 +111,11 @@ impl Settings {
         let mut listeners = Vec::with_capacity(urls.len());
         for url in urls {
             let listen = self.listener(&url, host).map_err(|why| url.wrong(why))?;
+            if listen.socket.wants_own_cpu() && self.cpus.as_ref().is_none_or(Vec::is_empty) {
+                let why =
+                    "incoming_cpu=own: shards have no cores of their own: say which with --cpus";
+                return Err(url.wrong(why.to_owned()));
+            }
             if let Some(twin) = listeners.iter().find(|other| same_place(other, &listen)) {
                 return Err(url.wrong(format!("'{}' listens there already", twin.url)));
             }

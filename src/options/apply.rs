@@ -278,6 +278,13 @@ fn narrow(number: impl TryInto<u32>) -> u32 {
 
 /// The kernel takes any CPU number for `SO_INCOMING_CPU`, to no effect.
 fn check_cpu(row: &'static Row, value: &Value) -> Result<(), OptionError> {
+    if let Value::Text(_) = value {
+        return Err(OptionError {
+            name: row.name,
+            value: value.render(row),
+            reason: "only a shard has a core of its own".to_owned(),
+        });
+    }
     let configured = sockopt::cpus();
     if configured.is_some_and(|cpus| value.number() >= cpus) {
         return Err(OptionError {

@@ -29,7 +29,7 @@ pub use probe::{Probe, Trial, describe};
 pub use table::{Kind, Opt, Place, Row, TABLE};
 
 use std::fmt;
-use value::{OWN, Value};
+use value::Value;
 
 /// What kind of socket is meant.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -138,6 +138,10 @@ impl SocketOptions {
             for row in TABLE.iter().filter(|row| !row.udp) {
                 kept.values[row.opt as usize] = None;
             }
+            // All datagrams of a client must come to one shard, wherever they arrive.
+            if kept.wants_own_cpu() {
+                kept.values[Opt::IncomingCpu as usize] = None;
+            }
         }
         kept
     }
@@ -151,22 +155,21 @@ impl SocketOptions {
         })
     }
 
-    /// The options of one shard's listener: `incoming_cpu=own` is its core.
-    ///
-    /// # Errors
-    /// It has none of its own.
-    pub fn on_cpu(&self, cpu: Option<usize>) -> Result<Self, OptionError> {
+    /// True if each shard's listener is to prefer what arrives on its core:
+    /// `incoming_cpu=own`. It is made a number by [`Self::on_cpu`].
+    pub fn wants_own_cpu(&self) -> bool {
+        matches!(self.get(Opt::IncomingCpu), Some(Value::Text(_)))
+    }
+
+    /// The options of the listener of a shard on that core.
+    #[must_use]
+    pub fn on_cpu(&self, cpu: usize) -> Self {
         let mut own = self.clone();
-        let value = &mut own.values[Opt::IncomingCpu as usize];
-        if *value == Some(Value::Text(OWN.to_owned())) {
-            let number = cpu.and_then(|cpu| u32::try_from(cpu).ok());
-            *value = Some(Value::Number(number.ok_or_else(|| OptionError {
-                name: Opt::IncomingCpu.row().name,
-                value: OWN.to_owned(),
-                reason: "shards have no cores of their own: say which with --cpus".to_owned(),
-            })?));
+        if self.wants_own_cpu() {
+            let number = u32::try_from(cpu).unwrap_or(u32::MAX);
+            own.values[Opt::IncomingCpu as usize] = Some(Value::Number(number));
         }
-        Ok(own)
+        own
     }
 
     /// The length of the listener's queue, for `listen(2)`; as long as the

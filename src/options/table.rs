@@ -246,7 +246,7 @@ pub const TABLE: [Row; 17] = [
         name: "incoming_cpu",
         constant: "SO_INCOMING_CPU",
         man: "socket(7)",
-        purpose: "prefer this listener for what arrives on this CPU; `own`: its shard's",
+        purpose: "prefer this listener for what arrives on this CPU; `own`: its shard's, TCP",
         kind: Kind::Number,
         range: (0, 1 << 16),
         sample: "0",

@@ -279,12 +279,10 @@ fn refused_options_name_value_and_reason() {
             .starts_with("incoming_cpu=65000: no such CPU: this machine has 0 to ")
     );
     let own = options("incoming_cpu=own");
-    assert_eq!(
-        own.on_cpu(None).unwrap_err().to_string(),
-        "incoming_cpu=own: shards have no cores of their own: say which with --cpus"
-    );
-    let asked: Vec<_> = own.on_cpu(Some(1)).unwrap().asked().map(|(_, value)| value).collect();
+    assert_eq!(why("incoming_cpu=own"), "incoming_cpu=own: only a shard has a core of its own");
+    let asked: Vec<_> = own.on_cpu(1).asked().map(|(_, value)| value).collect();
     assert_eq!(asked, ["1"]);
+    assert_eq!(own.only_for(Transport::Udp).asked().count(), 0);
     let datagrams = Socket::new(Domain::IPV4, Type::DGRAM, None).unwrap();
     let why = options("fastopen").prepare_listener(datagrams.as_fd()).expect_err("refused");
     assert_eq!(
@@ -406,7 +404,7 @@ fn a_listener_of_a_core_gets_what_arrives_there() {
     let listeners: Vec<_> = cpus
         .iter()
         .map(|cpu| {
-            let own = options("incoming_cpu=own").on_cpu(Some(*cpu)).unwrap();
+            let own = options("incoming_cpu=own").on_cpu(*cpu);
             let prepare = |fd: BorrowedFd<'_>| {
                 own.prepare_listener(fd).expect("it is granted");
                 Ok(())

@@ -5,7 +5,7 @@ use crate::base::units::{format_duration, format_size, parse_duration, parse_siz
 use std::time::Duration;
 
 /// For `incoming_cpu`: the core of the shard that a listener is of.
-pub(super) const OWN: &str = "own";
+const OWN: &str = "own";
 
 /// A value as the kernel takes it.
 #[derive(Clone, Debug, PartialEq, Eq)]

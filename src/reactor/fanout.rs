@@ -21,6 +21,8 @@ use std::time::Duration;
 /// What is left of a phase's bound on sends and time.
 struct Budget {
     sends: usize,
+    /// Subscribers looked at, those that are sent nothing too.
+    looks: usize,
     /// What it gets from the first look at the clock on, however late it is.
     least: Duration,
     /// Counts from the first look at the clock: the turn's own is as old as
@@ -32,7 +34,7 @@ struct Budget {
 
 impl Budget {
     const fn new(sends: usize, least: Duration, turn: &Turn) -> Self {
-        Self { sends, least, until: None, seen: turn.counters.sent_bytes.get() }
+        Self { sends, looks: 0, least, until: None, seen: turn.counters.sent_bytes.get() }
     }
 
     /// Whether another send may be made; counts it.
@@ -41,8 +43,9 @@ impl Budget {
             return false;
         }
         self.sends -= 1;
+        self.looks += 1;
         let sent = turn.counters.sent_bytes.get();
-        if self.sends.is_multiple_of(CLOCK_SENDS) || sent - self.seen >= CLOCK_BYTES {
+        if self.looks.is_multiple_of(CLOCK_SENDS) || sent - self.seen >= CLOCK_BYTES {
             self.seen = sent;
             turn.read_clock();
             let end = turn.until(FANOUT_TIME, TURN_TIME, self.least);
@@ -221,23 +224,46 @@ mod tests {
         static NOW: Cell<u64> = const { Cell::new(1_000_000_000) };
     }
 
-    /// Every send takes ten microseconds.
+    /// Every send takes five microseconds.
     fn clock() -> Instant {
-        NOW.set(NOW.get() + 80_000);
+        NOW.set(NOW.get() + 5_000 * CLOCK_SENDS as u64);
         Instant::from_nanos(NOW.get())
     }
 
     #[test]
-    fn a_long_ingest_leaves_time_to_send() {
-        let sends = |ingest: Duration| {
+    fn a_long_ingest_leaves_a_quarter_of_the_time_to_send() {
+        let sends = |ingest: Duration, least| {
             let mut turn = Turn::new(clock);
             turn.began = turn.now;
             NOW.set(NOW.get() + ingest.as_nanos() as u64);
-            let mut budget = Budget::new(FANOUT_SENDS, FANOUT_TIME / 4, &turn);
+            let mut budget = Budget::new(FANOUT_SENDS, least, &turn);
             (0..).take_while(|_| budget.take(&mut turn)).count()
         };
-        let all = sends(Duration::ZERO);
-        let few = sends(Duration::from_millis(5));
-        assert!(all >= 24 && few >= 15, "{all} sends, and {few} after a long ingest");
+        let (short, long) = (Duration::ZERO, Duration::from_millis(5));
+        assert_eq!(sends(short, FANOUT_TIME / 4), FANOUT_SENDS);
+        // Looks come 40 us apart, and the third is beyond 62.
+        assert_eq!(sends(long, FANOUT_TIME / 4), 3 * CLOCK_SENDS - 1);
+        assert_eq!(sends(long, Duration::ZERO), 2 * CLOCK_SENDS - 1);
+    }
+
+    #[test]
+    fn the_clock_is_read_for_those_who_gather_too_and_not_for_each() {
+        thread_local! {
+            static READS: Cell<usize> = const { Cell::new(0) };
+        }
+        for sent in [0, 7] {
+            let mut turn = Turn::new(|| {
+                READS.set(READS.get() + 1);
+                Instant::ZERO
+            });
+            let mut budget = Budget::new(FANOUT_SENDS, Duration::ZERO, &turn);
+            (0..sent).for_each(|_| assert!(budget.take(&mut turn)));
+            READS.set(0);
+            for _ in 0..1000 {
+                assert!(budget.take(&mut turn));
+                budget.sends += 1;
+            }
+            assert_eq!(READS.get(), 1000 / CLOCK_SENDS);
+        }
     }
 }

@@ -3,7 +3,7 @@
 //! each phase that had something to do, and a cache line.
 
 use crate::base::Instant;
-use crate::limits::{LONG_LOOK_TICKS, RECORDED_TURNS};
+use crate::limits::{LONG_LOOK, RECORDED_TURNS};
 use crate::relay::ShardId;
 use crate::report::{Phase, TurnRecord, Turns};
 use crate::sys::clock::Clock;
@@ -18,6 +18,8 @@ pub struct Recorder {
     /// When the last phase ended.
     last: u64,
     since: (u64, Instant),
+    /// Ticks of a long look.
+    long: u32,
 }
 
 impl Default for Recorder {
@@ -28,6 +30,7 @@ impl Default for Recorder {
             open: TurnRecord::default(),
             last: 0,
             since: Clock::pair(),
+            long: u32::try_from(Clock::ticks_in(LONG_LOOK)).unwrap_or(u32::MAX),
         }
     }
 }
@@ -81,7 +84,7 @@ impl Recorder {
         let [udp, tcp, others @ ..] = &self.open.spans;
         self.open.events == 0
             && others.iter().all(|span| *span == 0)
-            && udp.saturating_add(*tcp) < LONG_LOOK_TICKS
+            && udp.saturating_add(*tcp) < self.long
     }
 
     /// A copy of what is kept.
@@ -98,15 +101,15 @@ mod tests {
 
     #[test]
     fn looks_that_found_nothing_are_kept_if_they_were_long() {
-        let mut recorder = Recorder::default();
+        let mut recorder = Recorder { long: 1000, ..Recorder::default() };
         let mut look = |ticks, found, events| {
             recorder.begin(events);
             recorder.open.spans[Phase::TcpIngest as usize] = ticks;
             recorder.end(found, [0; 3]);
             recorder.count
         };
-        assert_eq!(look(LONG_LOOK_TICKS - 1, false, 0), 0);
-        assert_eq!(look(LONG_LOOK_TICKS, false, 0), 1);
+        assert_eq!(look(999, false, 0), 0);
+        assert_eq!(look(1000, false, 0), 1);
         assert_eq!(look(1, true, 0), 2);
         assert_eq!(look(1, false, 1), 3);
         assert_eq!(look(0, true, 1), 3, "it did nothing");

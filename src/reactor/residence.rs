@@ -11,7 +11,7 @@ use super::slab::{Key, Slab};
 use super::streams::Streams;
 use super::turn::Turn;
 use crate::base::{Histogram, Instant, Place, Position};
-use crate::limits::{WALL_DOUBT, WALL_TIME};
+use crate::limits::{WALL_DOUBT, WALL_PAUSE, WALL_TIME};
 use crate::relay::View;
 use crate::sys::clock::{Clock, Stamp};
 
@@ -89,8 +89,8 @@ pub fn settle<S>(turn: &mut Turn, streams: &mut Streams, conns: &mut Slab<Conn<S
 pub struct Wall {
     /// How far the one is ahead of the other, in nanoseconds.
     lead: u64,
-    /// Who sets the time changes that: it is looked at again then.
-    until: Instant,
+    /// When that was looked at. Who sets the time changes it.
+    looked: Instant,
 }
 
 impl Wall {
@@ -99,13 +99,14 @@ impl Wall {
     pub(super) fn waited(&mut self, stamp: Option<Stamp>, now: Instant) -> u32 {
         let Some(stamp) = stamp else { return 0 };
         let mut at = stamp.at(self.lead);
-        // From the future, or long ago: who knows whether the time has been set.
-        if now >= self.until || at > now || now.since(at) > WALL_DOUBT {
+        // Far from now: who knows whether the time has been set.
+        let is_strange = now.nanos_since(at).max(at.nanos_since(now)) > WALL_DOUBT;
+        if now.since(self.looked) > if is_strange { WALL_PAUSE } else { WALL_TIME } {
             self.lead = Clock::lead();
-            self.until = now + WALL_TIME;
+            self.looked = now;
             at = stamp.at(self.lead);
         }
-        u32::try_from(now.since(at).as_nanos()).map_or(0, |waited| waited.max(1))
+        u32::try_from(now.nanos_since(at)).map_or(0, |waited| waited.max(1))
     }
 }
 
@@ -311,7 +312,7 @@ mod tests {
         assert_eq!(wall.waited(stamp(Duration::from_secs(3600)), now), 0);
         // It was known as it was before somebody set the time, by two seconds.
         for lead in [Clock::lead() - 2_000_000_000, Clock::lead() + 2_000_000_000] {
-            wall.lead = lead;
+            (wall.lead, wall.looked) = (lead, Instant::ZERO);
             let waited = wall.waited(stamp(Duration::from_millis(7)), now);
             assert!((6_900_000..7_100_000).contains(&waited), "{waited}");
         }

@@ -200,6 +200,21 @@ mod tests {
     use crate::reactor::slab::Slab;
 
     #[test]
+    fn a_phase_ends_with_its_span_or_the_turn_but_not_before_its_least() {
+        let at = Instant::from_nanos;
+        let mut turn = Turn::new(|| Instant::from_nanos(1000));
+        let nanos = Duration::from_nanos;
+        let until = |turn: &Turn| turn.until(nanos(200), nanos(300), nanos(50));
+        assert_eq!(until(&turn), at(1200), "nobody minds how long the turn takes");
+        turn.began = at(1000);
+        assert_eq!(until(&turn), at(1200));
+        turn.began = at(800);
+        assert_eq!(until(&turn), at(1100));
+        turn.began = at(0);
+        assert_eq!(until(&turn), at(1050));
+    }
+
+    #[test]
     fn waits_are_exact_while_something_gathers_whatever_comes_first() {
         let mut timers = Timers::default();
         let key = Slab::default().insert(());

@@ -6,6 +6,8 @@
 )]
 
 use crate::base::Instant;
+use std::sync::OnceLock;
+use std::time::Duration;
 
 /// A moment as the kernel stamps what arrives: `CLOCK_REALTIME`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -83,6 +85,22 @@ impl Clock {
         }
     }
 
+    /// How many ticks a span has, about: found out once, which takes 100 us.
+    pub fn ticks_in(span: Duration) -> u64 {
+        static RATE: OnceLock<f64> = OnceLock::new();
+        let rate = RATE.get_or_init(|| {
+            let (ticks, start) = Self::pair();
+            loop {
+                let (later, now) = Self::pair();
+                let nanos = now.nanos_since(start);
+                if nanos >= 100_000 {
+                    return later.saturating_sub(ticks) as f64 / nanos as f64;
+                }
+            }
+        });
+        (rate * span.as_nanos() as f64) as u64
+    }
+
     /// One moment on both clocks, to tell how long a tick is.
     pub fn pair() -> (u64, Instant) {
         (Self::ticks(), Self::now())
@@ -92,7 +110,6 @@ impl Clock {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::time::Duration;
 
     #[test]
     fn ticks_have_one_length() {
@@ -106,6 +123,9 @@ mod tests {
         let (least, most) =
             lengths.iter().fold((f64::MAX, 0f64), |(a, b), &l| (a.min(l), b.max(l)));
         assert!(most / least < 1.05, "{lengths:?} ns");
+        // Whoever is put off between the two clocks of a pair is wrong by so long.
+        let second = Clock::ticks_in(Duration::from_secs(1)) as f64 * least / 1e9;
+        assert!((0.5..2.0).contains(&second), "{second} s");
     }
 
     #[test]

@@ -35,7 +35,7 @@ const CORE: &[&str] = &["base", "ring", "relay", "reactor", "sys"];
 const CLIENTS: &[&str] = &["src/sys/icmp.rs"];
 /// Lines of those parts that hold code, tests left out: what one person reads
 /// in a day or two.
-pub(crate) const CORE_LINES: usize = 8600;
+pub(crate) const CORE_LINES: usize = 8700;
 /// Lines of a function: what a screen holds.
 pub(crate) const FUNCTION_LINES: usize = 70;
 /// Lines of a file.

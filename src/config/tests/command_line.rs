@@ -246,6 +246,10 @@ const WRONG_COMMAND_LINES: &[(&str, &str)] = &[
     ("--cpus 1", "--cpus: the command comes first, such as nearlight serve --cpus"),
     ("-v serve", "-v: the command comes first, such as nearlight serve -v"),
     ("serve --lsiten http://:1", "unknown flag --lsiten; did you mean 'listen'?"),
+    (
+        "serve --listen tcp://:1?echo --incoming-cpu own",
+        "--listen 'tcp://:1?echo': incoming_cpu=own: shards have no cores of their own: say which with --cpus",
+    ),
     ("demo --second 3", "unknown flag --second; did you mean 'seconds'?"),
     ("serve --colour red", "unknown flag --colour: nearlight serve --help lists them"),
     (

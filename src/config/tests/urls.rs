@@ -78,6 +78,7 @@ const WRONG_LISTENERS: &[(&str, &str)] = &[
         "publish: 'api/x' is reserved for the server's own pages; choose another stream name",
     ),
     ("tcp://:1?publish=a&publish=b", "publish: given twice"),
+    ("udp://:1?echo&incoming_cpu=own", "incoming_cpu=own: is for TCP, and this is UDP"),
     ("tcp://:1?publsh=a", "unknown key 'publsh'; did you mean 'publish'?"),
     ("tcp://:1?echo&no-delay", "unknown key 'no_delay'; did you mean 'nodelay'?"),
     ("tcp://:1?echo&colour=red", "unknown key 'colour': nearlight serve --help lists them"),

@@ -13,7 +13,8 @@ use super::audience::{Audience, Before, Member};
 use super::loop_bounded;
 use crate::base::{Histogram, Instant, Position};
 use crate::limits::{
-    CLOCK_SENDS, DATAGRAM_BATCH, DATAGRAM_BYTES, FLUSH_SLICES, UDP_CALL, UDP_PIECES, UDP_SILENCE,
+    CLOCK_SENDS, DATAGRAM_BATCH, DATAGRAM_BYTES, FLUSH_SLICES, INGEST_READS, UDP_CALL, UDP_PIECES,
+    UDP_SILENCE,
 };
 use crate::protocol::udp_join::{self, Answer, Joiner};
 use crate::protocol::{Name, Refusal};
@@ -111,7 +112,7 @@ impl Egress {
 
     /// Hears who wants to join, stay or leave; answers whether more may wait.
     pub(super) fn listen(&mut self, number: usize, socket: &Udp, turn: &mut Turn) -> bool {
-        loop_bounded(|| match socket.recv(&mut turn.scratch) {
+        loop_bounded(turn, INGEST_READS, |turn| match socket.recv(&mut turn.scratch) {
             Ok(received) => {
                 self.hear(number, received, socket, turn);
                 true

@@ -223,7 +223,7 @@ fn echo(
     incoming: &mut Incoming,
     turn: &mut Turn,
 ) -> bool {
-    for _ in 0..INGEST_CALLS {
+    loop_bounded(turn, 1, |turn| {
         let Ok(count) = incoming.recv(socket, &mut turn.scratch) else {
             return false;
         };
@@ -240,17 +240,25 @@ fn echo(
                 Err(_) => turn.counters.datagrams_dropped.bump(),
             }
         }
-        if count < RECEIVE_BATCH {
+        count == RECEIVE_BATCH
+    })
+}
+
+/// Calls `step` until it says that nothing is left, or the budget is used up, or
+/// the time, at which it looks after so many calls; answers whether it is.
+fn loop_bounded(turn: &mut Turn, every: usize, mut step: impl FnMut(&mut Turn) -> bool) -> bool {
+    for nth in 1..=INGEST_CALLS {
+        if !step(turn) {
             return false;
+        }
+        if nth.is_multiple_of(every) {
+            turn.read_clock();
+            if turn.now > turn.ingest_until {
+                return true;
+            }
         }
     }
     true
-}
-
-/// Calls `step` until it says that nothing is left, or the budget is used up;
-/// answers whether it is.
-fn loop_bounded(mut step: impl FnMut() -> bool) -> bool {
-    (0..INGEST_CALLS).all(|_| step())
 }
 
 /// Which sockets send which stream.

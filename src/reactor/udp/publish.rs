@@ -70,8 +70,8 @@ impl Publish {
         turn: &mut Turn,
         streams: &mut Streams,
     ) -> bool {
-        let (mut has_new, mut is_cut, mut bytes_left) = (false, false, INGEST_BYTES);
-        let has_more = loop_bounded(|| {
+        let (mut has_new, mut bytes_left) = (false, INGEST_BYTES);
+        let has_more = loop_bounded(turn, 1, |turn| {
             if self.early.is_some() {
                 return false;
             }
@@ -101,13 +101,8 @@ impl Publish {
                 ingest.received_datagrams(received.len, received.stride, turn.now);
                 has_new = true;
             }
-            if count < RECEIVE_BATCH {
-                return false;
-            }
-            turn.read_clock();
-            is_cut = bytes_left == 0 || turn.now > turn.ingest_until;
-            !is_cut
-        }) || is_cut;
+            count == RECEIVE_BATCH && bytes_left > 0
+        }) || bytes_left == 0;
         if let Some(stream) = self.stream.filter(|_| has_new) {
             self.last_seen = turn.now;
             turn.hot.saw(Source::Port(number), turn.now);
