@@ -44,7 +44,13 @@ impl Host {
         for cpu in &plan.cpus {
             affinity::check(*cpu).map_err(|why| Usage(why.to_string()))?;
         }
-        let seats = bind::bind(plan)?;
+        let seats = bind::bind(plan).map_err(|why| -> Box<dyn Error> {
+            // Found before the kernel was asked, or an option that it does not take.
+            if why.kind() == io::ErrorKind::InvalidInput {
+                return Usage(why.to_string()).into();
+            }
+            why.into()
+        })?;
         let first = seats.first().ok_or("no shard")?;
         let (sites, peers) = (first.sites().to_vec(), Arc::clone(first.peers()));
         let (over, tells) = io::pipe()?;

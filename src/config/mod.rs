@@ -25,9 +25,10 @@ mod tests;
 pub use flags::parse;
 pub use show::{options_json, options_markdown, options_table, run_options};
 
-use crate::options::SocketOptions;
+use crate::options::{SocketOptions, Transport};
 use crate::protocol::Ask;
 use crate::reactor::plan::{Idle, Plan};
+use crate::sys::affinity;
 use log::LevelFilter;
 use std::fmt;
 use std::path::{Path, PathBuf};
@@ -114,6 +115,7 @@ impl std::error::Error for Usage {}
 pub fn run_check(path: &Path) -> Result<String, Usage> {
     let settings = file::read(path).map_err(Usage)?;
     let plan = settings.settle(settings::Settings::default()).map_err(Usage)?;
+    try_out(&plan).map_err(|why| Usage(format!("{}: {why}", path.display())))?;
     let count = |n: usize, what: &str| format!("{n} {what}{}", if n == 1 { "" } else { "s" });
     let pushes = match plan.pushes.len() {
         0 => "no pushes".to_owned(),
@@ -121,4 +123,19 @@ pub fn run_check(path: &Path) -> Result<String, Usage> {
         n => format!("{n} pushes"),
     };
     Ok(format!("{}: OK: {}, {pushes}", path.display(), count(plan.listeners.len(), "listener")))
+}
+
+/// What this machine refuses of a plan, though it is well written.
+fn try_out(plan: &Plan) -> Result<(), String> {
+    for cpu in &plan.cpus {
+        affinity::check(*cpu).map_err(|why| why.to_string())?;
+    }
+    for listen in &plan.listeners {
+        let own = plan.cpus.first().map(|cpu| listen.socket.on_cpu(*cpu));
+        let transport = if listen.service.is_tcp() { Transport::Tcp } else { Transport::Udp };
+        let tried =
+            own.as_ref().unwrap_or(&listen.socket).try_out(transport, listen.addr.is_ipv6());
+        tried.map_err(|why| format!("{}: {why}", listen.url))?;
+    }
+    Ok(())
 }

@@ -2,7 +2,7 @@
 
 use super::table::{Opt, Place, Row, TABLE};
 use super::value::Value;
-use super::{Granted, OptionError, SocketOptions};
+use super::{Granted, OptionError, SocketOptions, Transport};
 use crate::base::units::format_size;
 use crate::sys::sockopt;
 use libc::c_int;
@@ -37,6 +37,22 @@ impl SocketOptions {
             }
         }
         Ok(granted)
+    }
+
+    /// Sets everything on a socket that is thrown away: what the kernel refuses,
+    /// before anything is bound.
+    ///
+    /// # Errors
+    /// The first option that the kernel refuses.
+    pub fn try_out(&self, transport: Transport, is_ipv6: bool) -> Result<(), OptionError> {
+        let domain = if is_ipv6 { Domain::IPV6 } else { Domain::IPV4 };
+        let kind = if transport == Transport::Tcp { Type::STREAM } else { Type::DGRAM };
+        // No such sockets here: that is told where one is to be bound.
+        let Ok(socket) = socket2::Socket::new(domain, kind, None) else { return Ok(()) };
+        match transport {
+            Transport::Tcp => self.prepare_listener(socket.as_fd()).map(drop),
+            Transport::Udp => self.apply_udp(socket.as_fd()).map(drop),
+        }
     }
 
     /// Reads back, after `listen(2)`, the `backlog` in force; nothing if it was

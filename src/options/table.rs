@@ -154,7 +154,7 @@ pub const TABLE: [Row; 17] = [
         opt: Opt::UserTimeout,
         name: "user_timeout",
         constant: "TCP_USER_TIMEOUT",
-        purpose: "end a connection whose bytes stay unacknowledged this long",
+        purpose: "end a connection whose peer acknowledges, or takes, nothing for this long",
         kind: Kind::Span { unit: 1_000_000 },
         range: (0, 24 * 3_600_000),
         default_tcp: "10s",

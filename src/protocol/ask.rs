@@ -1,8 +1,9 @@
 //! What a listener's URL or a request's query says about a stream: one table
 //! of keys, read in both places.
 
-use crate::base::units::{parse_duration, parse_size};
+use crate::base::units::{format_duration, parse_duration, parse_size};
 use crate::framing::Kind;
+use crate::limits::{COALESCE_MAX, WAIT_MAX};
 use std::time::Duration;
 
 /// Where a subscriber starts.
@@ -101,8 +102,8 @@ impl Ask {
             "max_lag" => self.max_lag = Some(positive(&key, span()?)?),
             "window" => self.window = Some(span()?),
             "timeout" => self.timeout = Some(positive(&key, span()?)?),
-            "wait" => self.wait = Some(span()?),
-            "coalesce" => self.coalesce = Some(span()?),
+            "wait" => self.wait = Some(at_most(WAIT_MAX, &key, span()?)?),
+            "coalesce" => self.coalesce = Some(at_most(COALESCE_MAX, &key, span()?)?),
             "window_bytes" => {
                 self.window_bytes = Some(parse_size(text).map_err(|why| format!("{key}: {why}"))?);
             }
@@ -110,6 +111,13 @@ impl Ask {
         }
         Ok(true)
     }
+}
+
+fn at_most(most: Duration, key: &str, span: Duration) -> Result<Duration, String> {
+    if span > most {
+        return Err(format!("{key}: at most {}", format_duration(most)));
+    }
+    Ok(span)
 }
 
 fn positive(key: &str, span: Duration) -> Result<Duration, String> {

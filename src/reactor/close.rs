@@ -10,6 +10,17 @@ use crate::limits::{CLOSING_MAX, CLOSING_TIME, REAPS};
 use crate::report::Phase;
 use crate::sys::socket::Socket;
 use std::io;
+use std::net::SocketAddr;
+
+/// Says that a connection is broken; aloud if the kernel gave it up, which its
+/// peer may not know why.
+pub(super) fn tell(peer: SocketAddr, why: &io::Error) {
+    if why.kind() == io::ErrorKind::TimedOut {
+        log::info!("{peer} ended: it has acknowledged nothing, or taken none, for user_timeout");
+    } else {
+        log::debug!("connection {peer}: {why}");
+    }
+}
 
 /// Ends a connection at once.
 pub fn drop_now<S>(key: Key, conn: &mut Conn<S>, turn: &mut Turn, streams: &mut Streams) {

@@ -55,7 +55,7 @@ pub fn tcp<S: Socket>(
         };
         conn.is_listed = false;
         let read = read(key, conn, turn, streams, sites).unwrap_or_else(|why| {
-            log::debug!("connection {}: {why}", conn.peer);
+            close::tell(conn.peer, &why);
             Read::Drop
         });
         match read {
@@ -236,7 +236,7 @@ fn is_lost<S>(conn: &Conn<S>, len: usize, turn: &mut Turn, sites: &Sites) -> boo
     let Service::TcpSubscribe { .. } = site.service else { return false };
     let Sniff::Wrong(what) = wrong_protocol(&turn.scratch[..len]) else { return false };
     turn.counters.refuse(Refusal::WrongProtocol);
-    log::warn!("{} refused: {what}; {} sends a raw stream", conn.peer, site.url);
+    log::info!("{} refused: {what}; {} sends a raw stream", conn.peer, site.url);
     true
 }
 

@@ -73,7 +73,7 @@ impl<'a> Pass<'a> {
     ) -> Option<Served> {
         let conn = conns.get_mut(key).filter(|conn| !conn.is_closing)?;
         let served = self.send(key, conn, turn).unwrap_or_else(|why| {
-            log::debug!("subscriber {} of {}: {why}", conn.peer, self.view.name);
+            close::tell(conn.peer, &why);
             Served::Lost
         });
         let Role::Subscriber(subscribed) = &mut conn.role else {

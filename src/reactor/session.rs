@@ -205,7 +205,7 @@ impl Desk<'_> {
             match wrong_protocol(early) {
                 Sniff::Wrong(what) => {
                     self.turn.counters.refuse(Refusal::WrongProtocol);
-                    log::warn!("{} refused: {what}; {} takes a raw stream", conn.peer, site.url);
+                    log::info!("{} refused: {what}; {} takes a raw stream", conn.peer, site.url);
                     return Read::Drop;
                 }
                 // Nothing more came in time: then it is no other protocol.
@@ -318,7 +318,7 @@ impl Desk<'_> {
         text: &str,
     ) -> Read {
         self.turn.counters.refuse(why);
-        log::warn!("{} refused: {text}", conn.peer);
+        log::info!("{} refused: {text}", conn.peer);
         if claiming.body.is_some() {
             conn.queue(&response::refusal(why, text));
         }

@@ -99,6 +99,7 @@ fn subscriber(
         over,
         state: match one.standing {
             Standing::Live => "live",
+            _ if subscriber.is_skipping() => "skipping",
             Standing::Waiting => "waiting",
             Standing::Listed | Standing::Blocked => "behind",
         },

@@ -212,6 +212,11 @@ impl Subscriber {
         matches!(self.place, Place::New | Place::Awaiting { .. })
     }
 
+    /// True while it leaves the stream, or waits to resume: a skip is under way.
+    pub fn is_skipping(&self) -> bool {
+        self.has_left() || matches!(self.place, Place::Leaving(_))
+    }
+
     /// True if everything up to `head` is with the kernel.
     pub fn is_at(&self, head: Position) -> bool {
         matches!(self.place, Place::Sending) && self.cursor.at() >= head && self.prefix.is_none()
@@ -447,8 +452,11 @@ impl Subscriber {
 
     /// For how long the byte `unacked` before the cursor has been due.
     fn age(&self, window: &Window, unacked: usize, now: Instant) -> Duration {
-        let arrived = window.arrival(self.cursor.at() - unacked as u64).unwrap_or(self.since);
-        now.since(arrived.max(self.since))
+        let at = self.cursor.at() - unacked as u64;
+        // What is held for it may have left the window.
+        let held = self.held().iter().flat_map(SegRef::frames).find(|frame| frame.end > at);
+        let arrived = held.map(|frame| frame.arrival).or_else(|| window.arrival(at));
+        now.since(arrived.unwrap_or(self.since).max(self.since))
     }
 
     /// Looks at its lag and acts on it. `held` is what is held for all the

@@ -383,6 +383,25 @@ fn who_is_moved_on_in_the_newest_frame_leaves_at_its_end_or_is_ended() {
 }
 
 #[test]
+fn lag_counts_from_what_is_held_when_the_window_has_lost_it() {
+    let mut ring = Ring::new();
+    ring.key(b"picture-0 ", 0);
+    ring.part(b"its end ", 30, false);
+    ring.frame(b"picture-1 ", 40);
+    let mut subscriber = plain(Join::Auto, at(0));
+    assert!(subscriber.begin(&ring.window, TS, at(0)));
+    ring.flush(&mut subscriber, TS, FRESH.len() + b"picture-0 its".len());
+    assert!(!subscriber.is_skipping());
+    let verdict = subscriber.check(&ring.window, TS, 0, &mut Held::default(), at(135));
+    assert_eq!(verdict, Verdict::Skips { lag: ms(105) });
+    ring.roll();
+    ring.key(b"key ", 140);
+    drop(ring.window.pop().expect("there are two"));
+    assert!(subscriber.is_skipping());
+    assert_eq!(subscriber.lag(&ring.window, 0, at(150)), ms(120));
+}
+
+#[test]
 fn what_is_held_survives_the_window_and_is_bounded() {
     let (mut ring, mut subscriber) = late(None);
     let mut others = Pool::default();

@@ -13,7 +13,8 @@ pub struct SubscriberSnapshot {
     pub peer: SocketAddr,
     /// How it gets the stream: `tcp`, `http`, `websocket`, `udp`.
     pub over: &'static str,
-    /// Where it stands: `live`, `behind`, `waiting` for a join point.
+    /// Where it stands: `live`, `behind`, `skipping` what it has missed, `waiting`
+    /// for a join point.
     pub state: &'static str,
     /// The next byte that it will be sent.
     pub position: Position,

@@ -54,6 +54,7 @@ fn wrong_usage_exits_2_and_says_what_where_and_what_to_do() {
         (&["serve", "--listen", "tcp://127.0.0.1:0?publish=a&rcvbuf=lots"], &["rcvbuf", "lots"]),
         (&["serve", "--listen", "tcp://127.0.0.1:0?publish=../a"], &["..", "publish"]),
         (&["serve", "--listen", "tcp://127.0.0.1:0?subscribe=a&defer_accept=1"], &["defer"]),
+        (&["serve", "--listen", "tcp://127.0.0.1:0?publish=a&cc=warp"], &["cc=warp"]),
         (&["serve", "--max-lag", "soon"], &["max_lag", "soon"]),
         (&["serve", "--cpus", "1000000"], &["1000000", "--cpus"]),
         (&["serve", "--push", "udp://127.0.0.1:9"], &["stream="]),

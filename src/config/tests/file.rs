@@ -152,3 +152,16 @@ fn without_the_feature_a_file_is_refused() {
     assert_eq!(run_check(Path::new("near.toml")).unwrap_err().0, expected);
     assert_eq!(refused("serve --config near.toml"), expected);
 }
+
+#[cfg(feature = "config")]
+#[test]
+fn what_this_machine_refuses_is_told_too() {
+    for (text, expected) in [
+        ("listen = 'tcp://:0?publish=a&cc=warp'", ": tcp://:0?publish=a&cc=warp: cc=warp: no such"),
+        ("cpus = '999'", ": pin cpu 999: cpu 999 is not allowed here; allowed: "),
+    ] {
+        let file = TempFile::new("refused", text);
+        let why = run_check(&file.0).unwrap_err().to_string();
+        assert!(why.contains(expected), "{why}");
+    }
+}

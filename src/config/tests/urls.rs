@@ -78,6 +78,8 @@ const WRONG_LISTENERS: &[(&str, &str)] = &[
         "publish: 'api/x' is reserved for the server's own pages; choose another stream name",
     ),
     ("tcp://:1?publish=a&publish=b", "publish: given twice"),
+    ("tcp://:1?publish=a&coalesce=101ms", "coalesce: at most 100ms"),
+    ("http://:1?wait=61s", "wait: at most 60s"),
     ("udp://:1?echo&incoming_cpu=own", "incoming_cpu=own: is for TCP, and this is UDP"),
     ("tcp://:1?publsh=a", "unknown key 'publsh'; did you mean 'publish'?"),
     ("tcp://:1?echo&no-delay", "unknown key 'no_delay'; did you mean 'nodelay'?"),

@@ -3,9 +3,7 @@
 
 use super::Denied;
 use super::guard::{Authority, strip_scheme};
-use crate::base::units::format_duration;
 use crate::framing::Kind;
-use crate::limits::WAIT_MAX;
 use crate::protocol::{Ask, Policy, Refusal, percent};
 
 /// A target, taken apart.
@@ -96,9 +94,6 @@ fn check_values(ask: &Ask) -> Result<(), String> {
     }
     if ask.framing == Some(Kind::Datagram) {
         return Err("framing: HTTP has no datagrams; use auto, raw, ts, lines or len32".to_owned());
-    }
-    if ask.wait.is_some_and(|wait| wait > WAIT_MAX) {
-        return Err(format!("wait: at most {}", format_duration(WAIT_MAX)));
     }
     Ok(())
 }
