@@ -118,8 +118,8 @@ pub struct Subscriber {
     bound: Micros,
     /// Time of the last join or skip.
     since: Instant,
-    /// When it was last found within its bound.
-    checked: Instant,
+    /// Within its bound until then, about: then its kernel's queue is looked at.
+    due: Instant,
     /// Bytes the kernel took.
     sent_bytes: u64,
     /// What it has not got, once there is any.
@@ -159,7 +159,7 @@ impl Subscriber {
             is_current: false,
             bound: settings.max_lag.into(),
             since: now,
-            checked: now,
+            due: now + settings.max_lag / 4,
             sent_bytes: 0,
             missed: None,
         }
@@ -312,7 +312,7 @@ impl Subscriber {
         .map(|bytes| Box::new(Prefix { bytes, sent: 0 }));
         self.place = Place::Sending;
         self.since = now;
-        self.checked = now;
+        self.due = self.due_after(Duration::ZERO, 1, now);
         self.bound = self.max_lag;
         self.is_current = false;
     }
@@ -425,10 +425,19 @@ impl Subscriber {
     }
 
     /// Whether the kernel's queue must be known before more is put behind it: if
-    /// it has left the stream, and else at most four times per bound, for the
-    /// kernel may take all that is sent and be late with it.
+    /// it has left the stream, and else now and then, for the kernel may take all
+    /// that is sent and be late with it.
     pub fn minds_queue(&self, now: Instant) -> bool {
-        self.has_left() || now.nanos_since(self.checked) > self.max_lag.nanos() / 4
+        self.has_left() || now > self.due
+    }
+
+    /// When to look again at a queue whose oldest byte has been due for `lag`:
+    /// nothing can be past the bound before the rest of that has gone by, and so
+    /// many quarters of it are not waited for; but at most four times per bound.
+    fn due_after(&self, lag: Duration, quarters: u64, now: Instant) -> Instant {
+        let bound = self.max_lag.nanos();
+        let rest = bound.saturating_sub(u64::try_from(lag.as_nanos()).unwrap_or(u64::MAX));
+        now + Duration::from_nanos((rest / 4 * quarters).max(bound / 4))
     }
 
     /// Whether it has left the stream, to resume at a join point ahead.
@@ -476,7 +485,7 @@ impl Subscriber {
             return Verdict::Close { lag };
         }
         if lag <= self.bound.get() || !matches!(self.place, Place::Sending) {
-            self.checked = now;
+            self.due = self.due_after(lag, 3, now);
             return Verdict::Fine;
         }
         if self.closes(cut) {

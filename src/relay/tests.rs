@@ -383,6 +383,24 @@ fn who_is_moved_on_in_the_newest_frame_leaves_at_its_end_or_is_ended() {
 }
 
 #[test]
+fn the_kernels_queue_is_looked_at_before_it_can_be_past_the_bound() {
+    let mut ring = Ring::new();
+    ring.key(b"0123456789", 0);
+    let mut subscriber = plain(Join::Auto, at(0));
+    assert!(subscriber.begin(&ring.window, TS, at(0)));
+    assert!(!subscriber.minds_queue(at(25)) && subscriber.minds_queue(at(26)), "it has begun");
+    ring.flush(&mut subscriber, TS, 1000);
+    let mut look = |unacked, now: u64| {
+        let verdict = subscriber.check(&ring.window, TS, unacked, &mut Held::default(), at(now));
+        assert_eq!(verdict, Verdict::Fine);
+        (1..).find(|later| subscriber.minds_queue(at(now + later))).expect("once")
+    };
+    assert_eq!(look(0, 30), 76, "nothing is on its way");
+    assert_eq!(look(5, 40), 46, "40 of 100 ms are over");
+    assert_eq!(look(5, 90), 26);
+}
+
+#[test]
 fn lag_counts_from_what_is_held_when_the_window_has_lost_it() {
     let mut ring = Ring::new();
     ring.key(b"picture-0 ", 0);
