@@ -58,7 +58,8 @@ impl<'a> Source<'a> {
 }
 
 /// Until when what lies behind `from` may gather for `span`; `None`: it is to be
-/// sent, for its time is up, or as much as `full` is there, or nothing.
+/// sent, for its time is up, or as much as `full` is there, or nothing; or nothing
+/// came before it for so long that nothing more is likely to in time.
 pub fn gathers_until(
     window: &Window,
     from: Position,
@@ -69,8 +70,10 @@ pub fn gathers_until(
     if span.is_zero() || !(1..full as u64).contains(&window.head().since(from)) {
         return None;
     }
-    let due = window.arrival(from)? + span;
-    (due > now).then_some(due)
+    let arrival = window.arrival(from)?;
+    let pause = arrival.since(window.arrival(from - 1)?);
+    let due = arrival + span;
+    (pause <= span && due > now).then_some(due)
 }
 
 /// One frame as a message: header, payload, and where the next frame starts.

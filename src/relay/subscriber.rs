@@ -312,7 +312,7 @@ impl Subscriber {
         .map(|bytes| Box::new(Prefix { bytes, sent: 0 }));
         self.place = Place::Sending;
         self.since = now;
-        self.due = self.due_after(Duration::ZERO, 1, now);
+        self.due = now + self.max_lag.get() / 4;
         self.bound = self.max_lag;
         self.is_current = false;
     }
@@ -424,20 +424,18 @@ impl Subscriber {
         self.is_current
     }
 
-    /// Whether the kernel's queue must be known before more is put behind it: if
-    /// it has left the stream, and else now and then, for the kernel may take all
-    /// that is sent and be late with it.
+    /// Whether the kernel's queue must be known before more is put behind it: the
+    /// kernel may take all that is sent and be late with it.
     pub fn minds_queue(&self, now: Instant) -> bool {
         self.has_left() || now > self.due
     }
 
     /// When to look again at a queue whose oldest byte has been due for `lag`:
-    /// nothing can be past the bound before the rest of that has gone by, and so
-    /// many quarters of it are not waited for; but at most four times per bound.
-    fn due_after(&self, lag: Duration, quarters: u64, now: Instant) -> Instant {
+    /// nothing can be past the bound before the rest of that has gone by.
+    fn due_after(&self, lag: Duration, now: Instant) -> Instant {
         let bound = self.max_lag.nanos();
         let rest = bound.saturating_sub(u64::try_from(lag.as_nanos()).unwrap_or(u64::MAX));
-        now + Duration::from_nanos((rest / 4 * quarters).max(bound / 4))
+        now + Duration::from_nanos((rest / 4 * 3).max(bound / 4))
     }
 
     /// Whether it has left the stream, to resume at a join point ahead.
@@ -485,7 +483,7 @@ impl Subscriber {
             return Verdict::Close { lag };
         }
         if lag <= self.bound.get() || !matches!(self.place, Place::Sending) {
-            self.due = self.due_after(lag, 3, now);
+            self.due = self.due_after(lag, now);
             return Verdict::Fine;
         }
         if self.closes(cut) {
