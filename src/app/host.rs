@@ -46,7 +46,7 @@ impl Host {
         }
         let seats = bind::bind(plan).map_err(|why| -> Box<dyn Error> {
             // Found before the kernel was asked, or an option that it does not take.
-            if why.kind() == io::ErrorKind::InvalidInput {
+            if why.kind() == io::ErrorKind::InvalidInput && why.io().raw_os_error().is_none() {
                 return Usage(why.to_string()).into();
             }
             why.into()

@@ -94,7 +94,8 @@ kernel grants (tried on throw-away sockets) and the privilege it takes
 ";
 
 const CHECK: &str = "\
-nearlight check --config FILE: say what is wrong with a configuration file, with the line
+nearlight check --config FILE: say what is wrong with a configuration file, with the line,
+and what this machine, and your rights on it, would refuse
 
 The file is TOML, with the names of the flags of nearlight serve:
 

@@ -137,5 +137,9 @@ fn try_out(plan: &Plan) -> Result<(), String> {
             own.as_ref().unwrap_or(&listen.socket).try_out(transport, listen.addr.is_ipv6());
         tried.map_err(|why| format!("{}: {why}", listen.url))?;
     }
+    for push in &plan.pushes {
+        let tried = push.socket.try_out(Transport::Udp, push.to.is_ipv6());
+        tried.map_err(|why| format!("{}: {why}", push.url))?;
+    }
     Ok(())
 }

@@ -16,7 +16,9 @@ use std::net::SocketAddr;
 /// peer may not know why.
 pub(super) fn tell(peer: SocketAddr, why: &io::Error) {
     if why.kind() == io::ErrorKind::TimedOut {
-        log::info!("{peer} ended: it has acknowledged nothing, or taken none, for user_timeout");
+        log::info!(
+            "{peer} ended: it has acknowledged or taken nothing for too long (user_timeout, keepalive)"
+        );
     } else {
         log::debug!("connection {peer}: {why}");
     }

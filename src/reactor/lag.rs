@@ -39,9 +39,10 @@ pub(super) fn trim<S: Socket>(
         };
         let cut = fan.view.cut();
         let mut lost = Vec::new();
-        // Where frames gather, everybody may have some of them still to get.
-        let gathers = fan.flush != Instant::NEVER;
-        let left = if gathers { fan.roster.live.len() } else { fan.roster.left };
+        // Where frames gather, everybody may have some of them still to get, and of
+        // another shard's stream what has come since the pass began.
+        let is_apart = fan.flush != Instant::NEVER || matches!(fan.origin, Origin::There { .. });
+        let left = if is_apart { fan.roster.live.len() } else { fan.roster.left };
         let unserved = fan.roster.live.iter().take(left);
         for (nth, &one) in fan.roster.behind.iter().chain(unserved).enumerate() {
             let Some(conn) = conns.get_mut(one).filter(|conn| !conn.is_closing) else {

@@ -461,8 +461,8 @@ impl Subscriber {
     fn age(&self, window: &Window, unacked: usize, now: Instant) -> Duration {
         let at = self.cursor.at() - unacked as u64;
         // What is held for it may have left the window.
-        let held = self.held().iter().flat_map(SegRef::frames).find(|frame| frame.end > at);
-        let arrived = held.map(|frame| frame.arrival).or_else(|| window.arrival(at));
+        let held = || self.held().iter().flat_map(SegRef::frames).find(|frame| frame.end > at);
+        let arrived = window.arrival(at).or_else(|| held().map(|frame| frame.arrival));
         now.since(arrived.unwrap_or(self.since).max(self.since))
     }
 

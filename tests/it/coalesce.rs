@@ -64,8 +64,9 @@ fn lines_that_come_one_by_one_are_sent_together_in_time_and_after_a_pause_at_onc
             assert_eq!(&space[..len], line);
         }
     }
-    // A machine that stands still for so long may part a round.
-    assert!(chunks <= ROUNDS + ROUNDS / 2, "{chunks} sends for {ROUNDS} rounds");
+    // A first line that comes a little late gathers alone, and goes with the second
+    // then: the third is sent by itself.
+    assert!(chunks < 2 * ROUNDS, "{chunks} sends for {ROUNDS} rounds");
     let sent = calls(&server, "sendmmsg") - before;
     assert!(sent <= 3 * ROUNDS as u64, "{sent} calls for {ROUNDS} rounds over UDP");
     let short = waits.iter().filter(|wait| **wait < SPAN).count();
