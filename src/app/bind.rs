@@ -57,8 +57,7 @@ fn bind_site(
     let home = number % seats.len().max(1);
     for seat in seats.iter_mut().filter(|seat| is_shared || seat.id() == home) {
         let at = site.addr;
-        let own = cpus.get(seat.id()).map(|cpu| listen.socket.on_cpu(*cpu));
-        let socket = own.unwrap_or_else(|| listen.socket.clone());
+        let socket = listen.socket.on_cpu(cpus.get(seat.id()).copied());
         let listen = &Listen { socket, ..listen.clone() };
         match site.service {
             Service::Http

@@ -131,10 +131,9 @@ fn try_out(plan: &Plan) -> Result<(), String> {
         affinity::check(*cpu).map_err(|why| why.to_string())?;
     }
     for listen in &plan.listeners {
-        let own = plan.cpus.first().map(|cpu| listen.socket.on_cpu(*cpu));
+        let own = listen.socket.on_cpu(plan.cpus.first().copied());
         let transport = if listen.service.is_tcp() { Transport::Tcp } else { Transport::Udp };
-        let tried =
-            own.as_ref().unwrap_or(&listen.socket).try_out(transport, listen.addr.is_ipv6());
+        let tried = own.try_out(transport, listen.addr.is_ipv6());
         tried.map_err(|why| format!("{}: {why}", listen.url))?;
     }
     for push in &plan.pushes {

@@ -161,11 +161,13 @@ impl SocketOptions {
         matches!(self.get(Opt::IncomingCpu), Some(Value::Text(_)))
     }
 
-    /// The options of the listener of a shard on that core.
+    /// The options of the listener of a shard on that core, if it has one.
     #[must_use]
-    pub fn on_cpu(&self, cpu: usize) -> Self {
+    pub fn on_cpu(&self, cpu: Option<usize>) -> Self {
         let mut own = self.clone();
-        if self.wants_own_cpu() {
+        if let Some(cpu) = cpu
+            && self.wants_own_cpu()
+        {
             let number = u32::try_from(cpu).unwrap_or(u32::MAX);
             own.values[Opt::IncomingCpu as usize] = Some(Value::Number(number));
         }

@@ -280,7 +280,7 @@ fn refused_options_name_value_and_reason() {
     );
     let own = options("incoming_cpu=own");
     assert_eq!(why("incoming_cpu=own"), "incoming_cpu=own: only a shard has a core of its own");
-    let asked: Vec<_> = own.on_cpu(1).asked().map(|(_, value)| value).collect();
+    let asked: Vec<_> = own.on_cpu(Some(1)).asked().map(|(_, value)| value).collect();
     assert_eq!(asked, ["1"]);
     assert_eq!(own.only_for(Transport::Udp).asked().count(), 0);
     let datagrams = Socket::new(Domain::IPV4, Type::DGRAM, None).unwrap();
@@ -404,7 +404,7 @@ fn a_listener_of_a_core_gets_what_arrives_there() {
     let listeners: Vec<_> = cpus
         .iter()
         .map(|cpu| {
-            let own = options("incoming_cpu=own").on_cpu(*cpu);
+            let own = options("incoming_cpu=own").on_cpu(Some(*cpu));
             let prepare = |fd: BorrowedFd<'_>| {
                 own.prepare_listener(fd).expect("it is granted");
                 Ok(())

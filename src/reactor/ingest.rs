@@ -10,7 +10,7 @@ use super::site::Sites;
 use super::slab::{Key, Slab};
 use super::streams::{Ingest, Streams};
 use super::turn::Turn;
-use crate::limits::{INGEST_BYTES, INGEST_CALLS, INGEST_READS, INGEST_TIME, QUEUED_BYTES};
+use crate::limits::{INGEST_BYTES, INGEST_CALLS, QUEUED_BYTES};
 use crate::protocol::websocket::{self, Inbound};
 use crate::protocol::{Refusal, Sniff, response, wrong_protocol};
 use crate::relay::stream::IngestError;
@@ -38,13 +38,9 @@ pub fn tcp<S: Socket>(
     conns: &mut Slab<Conn<S>>,
     sites: &Sites,
 ) {
-    turn.ingest_until = turn.until(INGEST_TIME, INGEST_TIME, INGEST_TIME / 4);
+    turn.begin_ingest();
     for nth in 1..=turn.ready.readable.len() {
-        if nth.is_multiple_of(INGEST_READS) {
-            turn.read_clock();
-        }
-        if turn.now > turn.ingest_until {
-            turn.exhaust(Phase::TcpIngest);
+        if !turn.may_ingest(nth, Phase::TcpIngest) {
             return;
         }
         let Some(key) = turn.ready.readable.pop_front() else {

@@ -132,21 +132,24 @@ impl Stays {
 
     /// Counts that as many subscribers had them at `at`.
     pub(super) fn record(&self, at: Instant, subscribers: u32, into: &mut Histogram) {
-        for (received, count) in &self.0 {
-            let place = Place::of(at.nanos_since(*received));
+        for (place, count) in self.places(at) {
             into.put(place, count.saturating_mul(subscribers));
         }
     }
 
     /// Counts that one subscriber had them at `at`, for its stream and for itself.
     fn record_one(&self, at: Instant, stream: &mut Histogram, mut own: Option<&mut Histogram>) {
-        for (received, count) in &self.0 {
-            let place = Place::of(at.nanos_since(*received));
-            stream.put(place, *count);
+        for (place, count) in self.places(at) {
+            stream.put(place, count);
             if let Some(own) = &mut own {
-                own.put(place, *count);
+                own.put(place, count);
             }
         }
+    }
+
+    /// Where in a histogram what was had at `at` is counted, and how often.
+    fn places(&self, at: Instant) -> impl Iterator<Item = (Place, u32)> {
+        self.0.iter().map(move |(received, count)| (Place::of(at.nanos_since(*received)), *count))
     }
 }
 

@@ -10,7 +10,7 @@ use super::recorder::Recorder;
 use super::residence::{Deliveries, Wall};
 use super::slab::Key;
 use crate::base::Instant;
-use crate::limits::SCRATCH_BYTES;
+use crate::limits::{INGEST_READS, INGEST_TIME, SCRATCH_BYTES};
 use crate::relay::egress::Messages;
 use crate::report::{Counters, Phase};
 use std::cmp::Reverse;
@@ -75,6 +75,24 @@ impl Turn {
     /// however late it is, for `least`.
     pub fn until(&self, span: Duration, limit: Duration, least: Duration) -> Instant {
         (self.now + span).min(self.began + limit).max(self.now + least)
+    }
+
+    /// A phase that receives begins.
+    pub fn begin_ingest(&mut self) {
+        self.ingest_until = self.until(INGEST_TIME, INGEST_TIME, INGEST_TIME / 4);
+    }
+
+    /// Whether it may go on with the `nth` of its list; what is left of that is for
+    /// the next turn, if not.
+    pub fn may_ingest(&mut self, nth: usize, phase: Phase) -> bool {
+        if nth.is_multiple_of(INGEST_READS) {
+            self.read_clock();
+        }
+        if self.now > self.ingest_until {
+            self.exhaust(phase);
+            return false;
+        }
+        true
     }
 
     /// The turn is over; `before` is the traffic as it began.

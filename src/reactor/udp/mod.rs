@@ -10,7 +10,7 @@ use super::site::Site;
 use super::streams::{Fanout, Streams};
 use super::turn::{Alarm, Turn};
 use crate::base::Instant;
-use crate::limits::{INGEST_CALLS, INGEST_READS, INGEST_TIME, RECEIVE_BATCH};
+use crate::limits::{INGEST_CALLS, RECEIVE_BATCH};
 use crate::protocol::Name;
 use crate::protocol::udp_join::Joiner;
 use crate::relay::{Claim, Settings};
@@ -92,13 +92,9 @@ impl Ports {
 
     /// Reads every socket that has something, each within its budget.
     pub fn ingest(&mut self, turn: &mut Turn, streams: &mut Streams) {
-        turn.ingest_until = turn.until(INGEST_TIME, INGEST_TIME, INGEST_TIME / 4);
+        turn.begin_ingest();
         for nth in 1..=turn.ready.udp.len() {
-            if nth.is_multiple_of(INGEST_READS) {
-                turn.read_clock();
-            }
-            if turn.now > turn.ingest_until {
-                turn.exhaust(Phase::UdpIngest);
+            if !turn.may_ingest(nth, Phase::UdpIngest) {
                 return;
             }
             let Some(number) = turn.ready.udp.pop_front() else {
