@@ -296,19 +296,30 @@ pub const PING_INTERVAL_MIN: Duration = Duration::from_micros(10);
 /// The same towards addresses of the public internet: what ping(8) allows
 /// everybody.
 pub const PING_INTERVAL_PUBLIC: Duration = Duration::from_millis(2);
+/// Hosts that are pinged at a time: what a table shows on a screen.
+pub const PING_HOSTS: usize = 32;
 /// Probes of one kind that are remembered, to know their replies and copies
 /// of them: as many as ICMP's 16-bit sequence numbers can tell apart.
 pub const PING_WINDOW: usize = 65_536;
-/// Round-trip times of one kind that are kept for quantiles (8 MiB); longer
-/// runs keep an even choice of them.
-pub const PING_SAMPLES: usize = 1 << 20;
+/// Probes of one kind that are kept one by one (18 MiB); longer runs keep an
+/// even choice of them, and count all.
+pub const PING_RECORDS: usize = 1 << 18;
+/// TCP connections of a ping that are being made at a time: more than a target
+/// that answers ever leaves open; the descriptor limit is often 1,024.
+pub const PING_CONNECTS: usize = 512;
+/// A TCP connection of a ping that was made is ended with a reset, not a
+/// goodbye, if there are more than this many a second: each goodbye keeps a
+/// local port of some 28,000 for a minute.
+pub const PING_GOODBYES: u32 = 200;
+/// Sleeping until a probe is due, hybrid pacing wakes at most so long before.
+pub const PING_MARGIN: Duration = Duration::from_millis(2);
 /// Bytes of one line that the system's `ping` prints; longer ones are cut.
 pub const PING_LINE_BYTES: usize = 1024;
 /// Bytes that a TCP echo port may leave unread before we give it up.
 pub const PING_BACKLOG: usize = 1024 * 1024;
-/// Events of a ping that wait to be fetched; the wire waits for nobody, so
-/// more are dropped, and only the printed lines miss them.
-pub const PING_EVENTS: usize = 1024;
+/// Events of a ping that wait to be fetched, 20 times a second; the wire waits
+/// for nobody, so more are dropped, and only the printed lines miss them.
+pub const PING_EVENTS: usize = 16_384;
 
 // --- process ------------------------------------------------------------
 

@@ -2,7 +2,7 @@
 //! same machine, in the same seconds.
 
 use crate::client::hist::Hist;
-use crate::client::ping::{Event, Family, Kind, Outcome, Pinger, Plan, Series, Target};
+use crate::client::ping::{Event, Family, Kind, Outcome, Pinger, Plan, Series, Target, Way};
 use crate::client::report::Row;
 use crate::sys::clock::Clock;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -13,8 +13,6 @@ use std::time::Duration;
 const INTERVAL: Duration = Duration::from_millis(40);
 /// A probe on loopback that takes longer is lost.
 const WAIT: Duration = Duration::from_secs(1);
-/// Data bytes, as ping's default.
-const SIZE: usize = 56;
 /// How long one look for events takes at most.
 const LOOK: Duration = Duration::from_millis(100);
 
@@ -29,16 +27,11 @@ impl Pings {
     /// Starts them. Before signals are blocked: the system's `ping` is a child
     /// that is stopped by one.
     pub(super) fn start() -> Self {
-        let kinds = vec![Kind::System, Kind::Icmp];
+        let kinds = [Kind::System, Kind::Icmp];
         let seen = kinds.iter().map(|kind| (*kind, Hist::new(), 0)).collect();
-        let plan = Target::resolve("127.0.0.1", Family::V4).map(|target| Plan {
-            target,
-            kinds,
-            count: None,
-            interval: INTERVAL,
-            size: SIZE,
-            wait: WAIT,
-            deadline: None,
+        let plan = Target::resolve("127.0.0.1", Family::V4).map(|target| {
+            let ways = kinds.map(|kind| Way::to(kind, target.clone()));
+            Plan { interval: INTERVAL, wait: WAIT, ..Plan::new(ways.to_vec()) }
         });
         let pinger = plan.ok().map(|plan| Pinger::start(&plan));
         Self { pinger: Mutex::new(pinger), seen: Mutex::new(seen), notes: Mutex::default() }
@@ -61,14 +54,13 @@ impl Pings {
     fn take(&self, event: Event) -> Event {
         let mut seen = lock(&self.seen);
         match &event {
-            Event::Reply(answer) if answer.outcome == Outcome::InTime && answer.sequence > 0 => {
-                let entry = seen.iter_mut().find(|(kind, ..)| *kind == answer.kind);
-                if let (Some((_, hist, _)), Some(rtt)) = (entry, answer.rtt) {
+            Event::Reply(answer) if answer.outcome == Outcome::InTime && !answer.warm_up => {
+                if let (Some((_, hist, _)), Some(rtt)) = (seen.get_mut(answer.way), answer.rtt) {
                     hist.record(rtt);
                 }
             }
-            Event::Lost { kind, .. } | Event::Trouble { kind, .. } => {
-                if let Some((_, _, lost)) = seen.iter_mut().find(|(known, ..)| known == kind) {
+            Event::Lost { way, .. } | Event::Trouble { way, .. } => {
+                if let Some((_, _, lost)) = seen.get_mut(*way) {
                     *lost += 1;
                 }
             }
@@ -90,14 +82,8 @@ impl Pings {
 }
 
 fn row((kind, hist, lost): &(Kind, Hist, u64)) -> Row {
-    let path = match kind {
-        Kind::System => "ping (system)",
-        Kind::Icmp => "ping (icmp)",
-        Kind::Tcp => "echo (tcp)",
-        Kind::Udp => "echo (udp)",
-    };
     Row {
-        path: path.to_owned(),
+        path: format!("ping ({kind})"),
         n: hist.count(),
         p50: hist.quantile(0.5),
         p99: hist.quantile(0.99),
@@ -108,7 +94,7 @@ fn row((kind, hist, lost): &(Kind, Hist, u64)) -> Row {
 
 fn note(series: &Series) -> Option<String> {
     let why = series.failure.as_ref()?;
-    Some(format!("ping ({}): {why}", series.kind.name()))
+    Some(format!("ping ({}): {why}", series.way.kind))
 }
 
 fn lock<T>(what: &Mutex<T>) -> MutexGuard<'_, T> {

@@ -33,6 +33,11 @@ impl Instant {
         Duration::from_nanos(self.nanos_since(earlier))
     }
 
+    /// So long before; zero where there is no such moment.
+    pub fn back(self, span: Duration) -> Self {
+        Self(self.0.saturating_sub(u64::try_from(span.as_nanos()).unwrap_or(u64::MAX)))
+    }
+
     /// The same in nanoseconds, for where a `Duration`'s seconds would be taken
     /// apart again for each frame.
     pub const fn nanos_since(self, earlier: Self) -> u64 {

@@ -41,6 +41,7 @@ mod target;
 #[cfg(test)]
 mod tests;
 mod udp;
+pub mod watch;
 mod websocket;
 
 pub use conn::ClientOptions;

@@ -19,6 +19,17 @@ impl Stamp {
         Self(nanos)
     }
 
+    /// So many nanoseconds after 1970 began.
+    pub const fn as_nanos(self) -> u64 {
+        self.0
+    }
+
+    /// The span from an earlier stamp; `None` if it is the later one, for that
+    /// clock can be set.
+    pub fn since(self, earlier: Self) -> Option<Duration> {
+        self.0.checked_sub(earlier.0).map(Duration::from_nanos)
+    }
+
     /// On the monotonic clock, which that one is `lead` nanoseconds ahead of.
     pub const fn at(self, lead: u64) -> Instant {
         Instant::from_nanos(self.0.saturating_sub(lead))

@@ -2,17 +2,13 @@
 //! "ping socket" where it may not, refused with what to do about it. Packets
 //! are made and read by `client::ping`; this file holds what only the kernel
 //! can do. Sources: icmp(7), raw(7), ip(7), ipv6(7), net/ipv4/ping.c.
-#![expect(
-    unsafe_code,
-    reason = "recvmsg with control messages, and the ICMP type filters that socket2 lacks"
-)]
 
 use std::fmt;
 use std::io;
-use std::mem::size_of;
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::net::SocketAddr;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, RawFd};
 
+use super::stamps;
 use socket2::{Domain, Protocol, SockAddr, SockFilter, Socket, Type};
 
 /// Socket option level of raw IPv4 sockets, linux/socket.h `SOL_RAW`.
@@ -25,12 +21,6 @@ const ICMP6_FILTER: libc::c_int = 1;
 const ECHO_REPLY: u8 = 0;
 /// ICMPv6 type of an echo reply, RFC 4443 section 4.2.
 const ECHO_REPLY_V6: u8 = 129;
-/// linux/errqueue.h: the error came as an ICMP or ICMPv6 message.
-const ORIGIN_ICMP: u8 = 2;
-const ORIGIN_ICMP6: u8 = 3;
-/// Room for an extended error with its sender and a hop limit, several times
-/// over, so that nothing is cut off.
-const CONTROL_BYTES: usize = 512;
 
 /// Which of the kernel's two doors to ICMP an [`IcmpSocket`] came through.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -51,26 +41,6 @@ pub struct IcmpSocket {
     v6: bool,
 }
 
-/// What one receive returned.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct IcmpReceived {
-    /// Bytes of the packet, at the start of the buffer given.
-    pub bytes: usize,
-    /// Time to live, or hop limit, of the packet, where the kernel told it.
-    pub ttl: Option<u8>,
-}
-
-/// An ICMP error that a router or the target sent about one of our requests.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct IcmpTrouble {
-    /// Who sent it, where known.
-    pub from: Option<IpAddr>,
-    /// The sequence number of the request that it quotes.
-    pub sequence: u16,
-    /// The error number that the kernel makes of it, such as `EHOSTUNREACH`.
-    pub errno: i32,
-}
-
 /// Why no socket could be had.
 #[derive(Debug)]
 pub enum IcmpError {
@@ -78,10 +48,11 @@ pub enum IcmpError {
     Refused {
         /// To ICMPv6 rather than ICMP.
         v6: bool,
-        /// What the kernel said to `SOCK_RAW`: `EPERM` as a rule.
-        raw: io::Error,
+        /// What the kernel said to `SOCK_RAW`: `EPERM` as a rule; `None` if it
+        /// was not asked, here and below.
+        raw: Option<io::Error>,
         /// What it said to `SOCK_DGRAM`: `EACCES` as a rule.
-        datagram: io::Error,
+        datagram: Option<io::Error>,
     },
     /// There is no route to the address, or the address family is off.
     Unreachable(io::Error),
@@ -94,21 +65,29 @@ impl IcmpSocket {
     ///
     /// `identifier` is what echo requests will carry on a raw socket; only
     /// replies with it are delivered. On a ping socket the kernel does both.
+    /// With `door` through that one alone.
     ///
     /// # Errors
-    /// [`IcmpError::Refused`] if neither kind may be opened.
-    pub fn open(target: SocketAddr, identifier: u16) -> Result<Self, IcmpError> {
-        let raw = match Self::create(target, IcmpDoor::Raw) {
-            Ok(socket) => return socket.prepare(target, identifier),
-            Err(error) => error,
-        };
-        let datagram = match Self::create(target, IcmpDoor::Datagram) {
-            Ok(socket) => return socket.prepare(target, identifier),
-            Err(error) => error,
-        };
-        if raw.raw_os_error() == Some(libc::EAFNOSUPPORT) {
-            return Err(IcmpError::Unreachable(raw));
+    /// [`IcmpError::Refused`] if no kind that will do may be opened.
+    pub fn open(
+        target: SocketAddr,
+        identifier: u16,
+        door: Option<IcmpDoor>,
+    ) -> Result<Self, IcmpError> {
+        let mut refused = [None, None];
+        for (at, wanted) in [IcmpDoor::Raw, IcmpDoor::Datagram].into_iter().enumerate() {
+            if door.is_some_and(|door| door != wanted) {
+                continue;
+            }
+            match Self::create(target, wanted) {
+                Ok(socket) => return socket.prepare(target, identifier),
+                Err(error) if error.raw_os_error() == Some(libc::EAFNOSUPPORT) => {
+                    return Err(IcmpError::Unreachable(error));
+                }
+                Err(error) => refused[at] = Some(error),
+            }
         }
+        let [raw, datagram] = refused;
         Err(IcmpError::Refused { v6: target.is_ipv6(), raw, datagram })
     }
 
@@ -143,12 +122,11 @@ impl IcmpSocket {
     /// limits and for ICMP errors about our own requests.
     fn filter(&self, identifier: u16) -> io::Result<()> {
         let on: libc::c_int = 1;
+        stamps::tell_errors(self.as_fd(), self.v6)?;
         if self.v6 {
-            self.set_option(libc::IPPROTO_IPV6, libc::IPV6_RECVERR, &on)?;
-            self.set_option(libc::IPPROTO_IPV6, libc::IPV6_RECVHOPLIMIT, &on)?;
+            stamps::set(self.as_fd(), libc::IPPROTO_IPV6, libc::IPV6_RECVHOPLIMIT, &on)?;
         } else {
-            self.set_option(libc::IPPROTO_IP, libc::IP_RECVERR, &on)?;
-            self.set_option(libc::IPPROTO_IP, libc::IP_RECVTTL, &on)?;
+            stamps::set(self.as_fd(), libc::IPPROTO_IP, libc::IP_RECVTTL, &on)?;
         }
         if self.door == IcmpDoor::Datagram {
             return Ok(());
@@ -158,32 +136,12 @@ impl IcmpSocket {
         if self.v6 {
             let mut blocked = [u32::MAX; 8];
             blocked[usize::from(ECHO_REPLY_V6 / 32)] = !(1 << (ECHO_REPLY_V6 % 32));
-            self.set_option(libc::IPPROTO_ICMPV6, ICMP6_FILTER, &blocked)?;
+            stamps::set(self.as_fd(), libc::IPPROTO_ICMPV6, ICMP6_FILTER, &blocked)?;
         } else {
             let blocked: u32 = !(1 << ECHO_REPLY);
-            self.set_option(SOL_RAW, ICMP_FILTER, &blocked)?;
+            stamps::set(self.as_fd(), SOL_RAW, ICMP_FILTER, &blocked)?;
         }
         self.socket.attach_filter(&identifier_filter(self.v6, identifier))
-    }
-
-    fn set_option<T: Copy>(
-        &self,
-        level: libc::c_int,
-        name: libc::c_int,
-        value: &T,
-    ) -> io::Result<()> {
-        // SAFETY: the pointer and length describe `value`, a plain integer or
-        // array of them, which the kernel only reads, during the call.
-        let done = unsafe {
-            libc::setsockopt(
-                self.socket.as_raw_fd(),
-                level,
-                name,
-                std::ptr::from_ref(value).cast(),
-                size_of::<T>() as libc::socklen_t,
-            )
-        };
-        if done == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
     }
 
     /// Which door it came through.
@@ -203,43 +161,6 @@ impl IcmpSocket {
     /// so `EHOSTUNREACH`, `ENETUNREACH` and `ECONNREFUSED` deserve a second try.
     pub fn send(&self, message: &[u8]) -> io::Result<()> {
         self.socket.send(message).map(|_| ())
-    }
-
-    /// Takes one packet, `None` if there is none.
-    ///
-    /// # Errors
-    /// The kernel's, ICMP errors about our requests among them; the details of
-    /// those are in [`Self::trouble`].
-    pub fn receive(&self, buffer: &mut [u8]) -> io::Result<Option<IcmpReceived>> {
-        let mut control = Control::new();
-        let Some(bytes) = control.receive(self.as_fd(), buffer, 0)? else {
-            return Ok(None);
-        };
-        let ttl = control
-            .messages()
-            .find(|m| is_ttl(m.level, m.kind))
-            .and_then(|m| int_at(m.data, 0))
-            .and_then(|ttl| u8::try_from(ttl).ok());
-        Ok(Some(IcmpReceived { bytes, ttl }))
-    }
-
-    /// Takes one ICMP error about one of our requests, `None` if there is none.
-    ///
-    /// # Errors
-    /// The kernel's.
-    pub fn trouble(&self) -> io::Result<Option<IcmpTrouble>> {
-        let mut quoted = [0u8; 64];
-        let mut control = Control::new();
-        loop {
-            let Some(bytes) = control.receive(self.as_fd(), &mut quoted, libc::MSG_ERRQUEUE)?
-            else {
-                return Ok(None);
-            };
-            let quoted = quoted.get(..bytes).unwrap_or_default();
-            if let Some(trouble) = control.messages().find_map(|m| trouble_in(&m, quoted)) {
-                return Ok(Some(trouble));
-            }
-        }
     }
 }
 
@@ -276,131 +197,17 @@ fn identifier_filter(v6: bool, identifier: u16) -> Vec<SockFilter> {
     program
 }
 
-fn is_ttl(level: i32, kind: i32) -> bool {
-    (level == libc::IPPROTO_IP && kind == libc::IP_TTL)
-        || (level == libc::IPPROTO_IPV6 && kind == libc::IPV6_HOPLIMIT)
-}
-
-/// Reads `struct sock_extended_err` (linux/errqueue.h) and the sender's
-/// address that follows it. `quoted` begins with the ICMP header of ours.
-fn trouble_in(message: &ControlMessage<'_>, quoted: &[u8]) -> Option<IcmpTrouble> {
-    let ours = (message.level == libc::IPPROTO_IP && message.kind == libc::IP_RECVERR)
-        || (message.level == libc::IPPROTO_IPV6 && message.kind == libc::IPV6_RECVERR);
-    let origin = *message.data.get(4)?;
-    if !ours || (origin != ORIGIN_ICMP && origin != ORIGIN_ICMP6) {
-        return None;
-    }
-    Some(IcmpTrouble {
-        from: address_at(message.data, 16),
-        sequence: u16::from_be_bytes(quoted.get(6..8)?.try_into().ok()?),
-        errno: int_at(message.data, 0)?,
-    })
-}
-
-/// The address of the `sockaddr` that starts `at` bytes into `data`.
-fn address_at(data: &[u8], at: usize) -> Option<IpAddr> {
-    let bytes = data.get(at..)?;
-    let family = i32::from(u16::from_ne_bytes(bytes.get(..2)?.try_into().ok()?));
-    if family == libc::AF_INET {
-        let octets: [u8; 4] = bytes.get(4..8)?.try_into().ok()?;
-        return Some(IpAddr::V4(Ipv4Addr::from(octets)));
-    }
-    if family == libc::AF_INET6 {
-        let octets: [u8; 16] = bytes.get(8..24)?.try_into().ok()?;
-        return Some(IpAddr::V6(Ipv6Addr::from(octets)));
-    }
-    None
-}
-
-fn int_at(data: &[u8], at: usize) -> Option<i32> {
-    let bytes = data.get(at..at + 4)?;
-    Some(i32::from_ne_bytes(bytes.try_into().ok()?))
-}
-
-/// Control messages of one receive, walked without trusting their lengths.
-#[repr(align(8))]
-struct ControlBytes([u8; CONTROL_BYTES]);
-
-struct Control {
-    bytes: ControlBytes,
-    filled: usize,
-}
-
-struct ControlMessage<'a> {
-    level: i32,
-    kind: i32,
-    data: &'a [u8],
-}
-
-impl Control {
-    const fn new() -> Self {
-        Self { bytes: ControlBytes([0; CONTROL_BYTES]), filled: 0 }
-    }
-
-    /// Receives into `buffer` and here. `None`: nothing to receive.
-    fn receive(
-        &mut self,
-        socket: BorrowedFd<'_>,
-        buffer: &mut [u8],
-        flags: libc::c_int,
-    ) -> io::Result<Option<usize>> {
-        let mut slice = libc::iovec { iov_base: buffer.as_mut_ptr().cast(), iov_len: buffer.len() };
-        // SAFETY: msghdr is plain integers and pointers, for which zero (no
-        // name, no slices, no control) is a valid value.
-        let mut header: libc::msghdr = unsafe { std::mem::zeroed() };
-        header.msg_iov = &raw mut slice;
-        header.msg_iovlen = 1;
-        header.msg_control = self.bytes.0.as_mut_ptr().cast();
-        header.msg_controllen = CONTROL_BYTES as _;
-        let flags = flags | libc::MSG_DONTWAIT;
-        // SAFETY: `header` points to `slice`, which describes `buffer`, and to
-        // our control bytes, with their true lengths; all of them outlive the
-        // call, and nothing else refers to them during it.
-        let bytes = unsafe { libc::recvmsg(socket.as_raw_fd(), &raw mut header, flags) };
-        if bytes < 0 {
-            self.filled = 0;
-            let error = io::Error::last_os_error();
-            let nothing = [io::ErrorKind::WouldBlock, io::ErrorKind::Interrupted];
-            return if nothing.contains(&error.kind()) { Ok(None) } else { Err(error) };
-        }
-        self.filled = (header.msg_controllen as usize).min(CONTROL_BYTES);
-        Ok(Some(usize::try_from(bytes).unwrap_or(0).min(buffer.len())))
-    }
-
-    fn messages(&self) -> Messages<'_> {
-        Messages { rest: self.bytes.0.get(..self.filled).unwrap_or_default() }
-    }
-}
-
-struct Messages<'a> {
-    rest: &'a [u8],
-}
-
-impl<'a> Iterator for Messages<'a> {
-    type Item = ControlMessage<'a>;
-
-    /// cmsg(3): a length of the machine's word, level, kind, then the data,
-    /// each message padded to a whole number of words.
-    fn next(&mut self) -> Option<Self::Item> {
-        const WORD: usize = size_of::<usize>();
-        let head = size_of::<libc::cmsghdr>().next_multiple_of(WORD);
-        let length = usize::from_ne_bytes(self.rest.get(..WORD)?.try_into().ok()?);
-        let message = self.rest.get(..length)?;
-        let found = ControlMessage {
-            level: int_at(message, head - 8)?,
-            kind: int_at(message, head - 4)?,
-            data: message.get(head..)?,
-        };
-        self.rest = self.rest.get(length.next_multiple_of(WORD)..).unwrap_or_default();
-        Some(found)
-    }
-}
-
 impl fmt::Display for IcmpError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Refused { raw, datagram, .. } => {
-                write!(f, "no ICMP socket: raw: {raw}; datagram: {datagram}")
+                f.write_str("no ICMP socket")?;
+                for (door, error) in [("raw", raw), ("datagram", datagram)] {
+                    if let Some(error) = error {
+                        write!(f, "; {door}: {error}")?;
+                    }
+                }
+                Ok(())
             }
             Self::Unreachable(error) => write!(f, "no way to the target: {error}"),
         }
@@ -412,58 +219,6 @@ impl std::error::Error for IcmpError {}
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    fn message(level: i32, kind: i32, data: &[u8]) -> Vec<u8> {
-        let head = size_of::<libc::cmsghdr>();
-        let mut bytes = (head + data.len()).to_ne_bytes().to_vec();
-        bytes.extend(level.to_ne_bytes());
-        bytes.extend(kind.to_ne_bytes());
-        bytes.extend(data);
-        bytes.resize(bytes.len().next_multiple_of(size_of::<usize>()), 0);
-        bytes
-    }
-
-    #[test]
-    fn control_messages_are_walked_one_after_the_other() {
-        let mut bytes = message(libc::IPPROTO_IP, libc::IP_TTL, &64i32.to_ne_bytes());
-        bytes.extend(message(libc::IPPROTO_IP, libc::IP_RECVERR, &[1; 32]));
-        let found: Vec<_> = Messages { rest: &bytes }.map(|m| (m.kind, m.data.len())).collect();
-        assert_eq!(found, [(libc::IP_TTL, 4), (libc::IP_RECVERR, 32)]);
-    }
-
-    #[test]
-    fn control_messages_that_lie_about_their_length_end_the_walk() {
-        for length in [0usize, 1, 15, 17, 4096, usize::MAX] {
-            let mut bytes = message(libc::IPPROTO_IP, libc::IP_TTL, &[64, 0, 0, 0]);
-            bytes[..size_of::<usize>()].copy_from_slice(&length.to_ne_bytes());
-            assert!(Messages { rest: &bytes }.count() <= 1, "length {length}");
-        }
-    }
-
-    #[test]
-    fn an_extended_error_names_the_request_and_who_sent_it() {
-        let mut data = 113i32.to_ne_bytes().to_vec(); // EHOSTUNREACH
-        data.extend([ORIGIN_ICMP, 3, 1, 0]);
-        data.extend([0; 8]);
-        data.extend((libc::AF_INET as u16).to_ne_bytes());
-        data.extend([0, 0, 192, 0, 2, 1, 0, 0, 0, 0, 0, 0, 0, 0]);
-        let quoted = [8, 0, 0, 0, 0x12, 0x34, 0x00, 0x07, 0, 0];
-        let whole = ControlMessage { level: libc::IPPROTO_IP, kind: libc::IP_RECVERR, data: &data };
-        assert_eq!(
-            trouble_in(&whole, &quoted),
-            Some(IcmpTrouble {
-                from: Some(IpAddr::V4(Ipv4Addr::new(192, 0, 2, 1))),
-                sequence: 7,
-                errno: libc::EHOSTUNREACH,
-            })
-        );
-        for cut in 0..16 {
-            let short = ControlMessage { data: &data[..cut], ..whole };
-            let found = trouble_in(&short, &quoted);
-            assert!(found.is_none_or(|t| t.from.is_none()), "cut at {cut}");
-        }
-        assert_eq!(trouble_in(&whole, &quoted[..7]), None);
-    }
 
     #[test]
     fn the_filter_is_four_instructions_of_reading_and_one_verdict() {

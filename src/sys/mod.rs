@@ -14,9 +14,11 @@ pub mod datagram;
 pub mod error;
 pub mod icmp;
 pub mod interfaces;
+pub mod poll;
 pub mod process;
 pub mod socket;
 pub mod sockopt;
+pub mod stamps;
 #[cfg(test)]
 pub(crate) mod testing;
 mod udp_setup;

@@ -13,22 +13,17 @@
 use std::error::Error;
 use std::time::Duration;
 
-use nearlight::client::ping::{Event, Family, Kind, Pinger, Plan, Target, verdict};
+use nearlight::client::ping::{Event, Family, Kind, Pinger, Plan, Quantiles, Target, Way, verdict};
 use nearlight::client::report::format_latency;
 use nearlight::sys::clock::Clock;
 
 fn main() -> Result<(), Box<dyn Error>> {
     let host = std::env::args().nth(1);
     let host = host.unwrap_or_else(|| "127.0.0.1".to_owned());
-    let plan = Plan {
-        target: Target::resolve(&host, Family::Any)?,
-        kinds: vec![Kind::Icmp, Kind::Tcp, Kind::Udp],
-        count: Some(100),
-        interval: Duration::from_millis(20),
-        size: 56,
-        wait: Duration::from_secs(1),
-        deadline: None,
-    };
+    let target = Target::resolve(&host, Family::Any)?;
+    let ways = [Kind::Icmp, Kind::Echo, Kind::Udp].map(|kind| Way::to(kind, target.clone()));
+    let plan =
+        Plan { count: Some(100), interval: Duration::from_millis(20), ..Plan::new(ways.to_vec()) };
 
     let mut pinger = Pinger::start(&plan);
     loop {
@@ -36,8 +31,8 @@ fn main() -> Result<(), Box<dyn Error>> {
         // tell, and after a tenth of a second at the latest.
         match pinger.next(Clock::now() + Duration::from_millis(100)) {
             Event::Done => break,
-            Event::Reply(answer) if answer.sequence == 0 => {
-                eprintln!("{} answers", answer.kind);
+            Event::Reply(answer) if answer.warm_up => {
+                eprintln!("{} answers", plan.ways[answer.way].kind);
             }
             Event::Reply(_) | Event::Lost { .. } | Event::Trouble { .. } => {}
             Event::Failed { .. } | Event::Quiet => {}
@@ -46,10 +41,10 @@ fn main() -> Result<(), Box<dyn Error>> {
 
     let series = pinger.finish();
     for one in &series {
-        let rtt = one.counts.rtt.quantiles();
+        let rtt = Quantiles::of(&one.counts.rtt);
         let p50 = rtt.p50.map_or_else(|| "—".to_owned(), format_latency);
         let max = rtt.max.map_or_else(|| "—".to_owned(), format_latency);
-        println!("{:<6} n {:>3}  p50 {p50}  max {max}", one.kind, rtt.count);
+        println!("{:<6} n {:>3}  p50 {p50}  max {max}", one.way.kind, rtt.count);
         if let Some(why) = &one.failure {
             println!("       {why}");
         }

@@ -5,6 +5,28 @@ use std::time::Duration;
 use lexopt::ValueExt;
 use nearlight::base::units::parse_duration;
 
+/// One argument, apart from the parser that it came from.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Given {
+    /// An option with its dashes.
+    Option(String),
+    /// A name.
+    Name(String),
+}
+
+/// The next argument.
+///
+/// # Errors
+/// One that can't be an argument.
+pub(crate) fn next(parser: &mut lexopt::Parser) -> Result<Option<Given>, String> {
+    let argument = parser.next().map_err(|error| error.to_string())?;
+    Ok(argument.map(|argument| match argument {
+        lexopt::Arg::Short(letter) => Given::Option(format!("-{letter}")),
+        lexopt::Arg::Long(name) => Given::Option(format!("--{name}")),
+        lexopt::Arg::Value(word) => Given::Name(word.to_string_lossy().into_owned()),
+    }))
+}
+
 /// Reads a duration with a unit, or a plain number of seconds as ping(8) takes.
 ///
 /// # Errors
@@ -32,6 +54,24 @@ pub(crate) fn value<T>(
         .and_then(|value| value.string())
         .map_err(|error| format!("{option}: {error}"))?;
     read(&text).map_err(|error| format!("{option}: {error}"))
+}
+
+/// Any text.
+///
+/// # Errors
+/// None; as the others.
+pub(crate) fn text(text: &str) -> Result<String, String> {
+    Ok(text.to_owned())
+}
+
+/// Reads the number of a core that this process may use.
+///
+/// # Errors
+/// It is no number, or names the cores that there are.
+pub(crate) fn cpu(text: &str) -> Result<usize, String> {
+    let cpu = text.parse().map_err(|_| format!("'{text}' is not the number of a core"))?;
+    nearlight::sys::affinity::check(cpu).map_err(|error| error.to_string())?;
+    Ok(cpu)
 }
 
 /// Reads a whole number above zero.

@@ -2,7 +2,10 @@
 //! subcommand; each has a file of its own.
 
 mod args;
+mod host;
+mod live;
 mod out;
+mod output;
 mod ping;
 mod publish;
 mod stop;
@@ -29,6 +32,8 @@ pub(crate) const DONE: u8 = 0;
 pub(crate) const FAILED: u8 = 1;
 /// Wrong usage, no such host, not permitted.
 pub(crate) const USAGE: u8 = 2;
+/// Replies came, and the measurement is not valid.
+pub(crate) const INVALID: u8 = 3;
 
 fn main() -> ExitCode {
     let mut words = std::env::args_os().skip(1);

@@ -17,3 +17,12 @@ pub(crate) fn text(text: impl Display) {
 pub(crate) fn line(line: impl Display) {
     text(format_args!("{line}\n"));
 }
+
+/// A document on one line.
+pub(crate) fn json(document: &impl serde::Serialize) {
+    match serde_json::to_string(document) {
+        Ok(text) => line(text),
+        // Documents have text for keys and finite numbers alone.
+        Err(error) => eprintln!("lightmeter: the document can't be written: {error}"),
+    }
+}

@@ -50,12 +50,24 @@ impl Stop {
     /// Waits for a thread that looks at the flag, which is set at `until` at
     /// the latest. `None`: it panicked.
     pub(crate) fn wait<T>(&self, thread: JoinHandle<T>, until: Option<Instant>) -> Option<T> {
+        self.wait_showing(thread, until, |_| {})
+    }
+
+    /// The same, and calls `show` at each look.
+    pub(crate) fn wait_showing<T>(
+        &self,
+        thread: JoinHandle<T>,
+        until: Option<Instant>,
+        mut show: impl FnMut(Instant),
+    ) -> Option<T> {
         while !thread.is_finished() {
             thread::park_timeout(LOOK);
             self.look();
-            if until.is_some_and(|until| Clock::now() >= until) {
+            let now = Clock::now();
+            if until.is_some_and(|until| now >= until) {
                 self.flag.store(true, Ordering::Relaxed);
             }
+            show(now);
         }
         thread.join().ok()
     }

@@ -38,6 +38,8 @@ pub enum PingError {
     Closed(SocketAddr),
     /// The port sends back something that is not what was sent.
     NotEcho(SocketAddr),
+    /// The server does not take what is published there.
+    NoPublisher(SocketAddr),
     /// The peer takes nothing more: it does not read.
     Stuck(SocketAddr),
     /// There is no `ping` to run.
@@ -67,6 +69,7 @@ impl PingError {
             | Self::Timeout { .. }
             | Self::Closed(_)
             | Self::NotEcho(_)
+            | Self::NoPublisher(_)
             | Self::Stuck(_)
             | Self::Io { .. } => false,
         }
@@ -76,7 +79,7 @@ impl PingError {
     pub(super) fn icmp(error: IcmpError) -> Self {
         match error {
             IcmpError::Refused { v6, raw, datagram } => {
-                Self::Permission(Box::new(Refusal::new(v6, &raw, &datagram)))
+                Self::Permission(Box::new(Refusal::new(v6, raw.as_ref(), datagram.as_ref())))
             }
             IcmpError::Unreachable(error) => Self::Unreachable(error),
         }
@@ -112,6 +115,7 @@ impl PingError {
             Self::Timeout { .. } => "timeout",
             Self::Closed(_) => "closed",
             Self::NotEcho(_) => "not_echo",
+            Self::NoPublisher(_) => "no_publisher",
             Self::Stuck(_) => "stuck",
             Self::NotInstalled => "not_installed",
             Self::System(_) => "system_ping",
@@ -139,11 +143,11 @@ impl PingError {
     /// How to start what a kind of echo needs, as a line of advice.
     pub const fn advice(kind: Kind) -> Option<&'static str> {
         match kind {
-            Kind::Tcp | Kind::Udp => Some(
+            Kind::Tcp | Kind::Udp | Kind::Echo => Some(
                 "to measure echo too, run `nearlight serve` there (echo is on loopback, port \
                  7007), or name a port that echoes: HOST:PORT",
             ),
-            Kind::System | Kind::Icmp => None,
+            Kind::System | Kind::Icmp | Kind::Relay => None,
         }
     }
 }
@@ -168,6 +172,11 @@ impl fmt::Display for PingError {
                 f,
                 "{address} answers, but not with what was sent: it is no echo port (RFC 862)"
             ),
+            Self::NoPublisher(address) => write!(
+                f,
+                "{address} closed the connection that publishes: it takes no stream, or another \
+                 publisher has the name"
+            ),
             Self::Stuck(address) => write!(f, "{address} does not read what is sent to it"),
             Self::NotInstalled => f.write_str(
                 "ping is not installed: apt-get install iputils-ping (dnf install iputils, \
@@ -180,3 +189,12 @@ impl fmt::Display for PingError {
 }
 
 impl std::error::Error for PingError {}
+
+/// The error's words, without "(os error N)".
+pub(super) fn io_text(error: &io::Error) -> String {
+    let text = error.to_string();
+    match text.split_once(" (os error") {
+        Some((words, _)) => words.to_owned(),
+        None => text,
+    }
+}

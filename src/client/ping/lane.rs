@@ -1,33 +1,42 @@
-//! One kind of our own pings: its wire, its schedule, its books.
+//! One way of our own to ping: its wire, its schedule, its books.
 //!
 //! Probe `i` is due at `start + i * interval`, whatever became of those before
 //! it. One that is late is sent at once, none is skipped, and the schedule is
 //! never moved: a stall shows in the numbers instead of hiding them.
 
 use std::collections::VecDeque;
-use std::net::{IpAddr, SocketAddr};
-use std::os::fd::BorrowedFd;
+use std::io;
+use std::net::IpAddr;
 
 use crate::base::Instant;
+use crate::sys::clock::Clock;
+use crate::sys::poll::Poll;
 
-use super::ledger::{Ledger, Verdict};
+use super::error::io_text;
+use super::ledger::{Ledger, Receipt, Verdict};
 use super::payload::{self, Token};
-use super::wire::{Heard, Wire, io_text};
-use super::{Answer, Event, Kind, Outcome, PingError, Plan, Series, echo};
+use super::wire::{HEARD, Heard, Which, Wire};
+use super::{Answer, Event, Kind, Outcome, PingError, Plan, Series, Way, echo};
 
-#[derive(Debug)]
 pub(super) struct Lane {
-    kind: Kind,
+    /// Its place in the plan, and what stands there.
+    place: usize,
+    way: Way,
     wire: Wire,
-    target: SocketAddr,
-    token: Token,
     start: Instant,
     interval_nanos: u64,
+    warm_up: u64,
     /// Probes to send, the warm-up included; `None` is no end.
     end: Option<u64>,
+    /// When it was stopped before its end.
+    stopped: Option<Instant>,
     ledger: Ledger,
     /// An ICMP header's room and the data of the next probe.
     message: Box<[u8]>,
+    heard: VecDeque<Heard>,
+    /// Among what is waited for: its first place, and the one behind its last.
+    watched: (usize, usize),
+    lead: u64,
     how: String,
     trouble: Option<String>,
     failure: Option<PingError>,
@@ -35,24 +44,36 @@ pub(super) struct Lane {
 
 impl Lane {
     /// Opens the wire; nothing is due before [`Self::begin`].
-    pub(super) fn open(kind: Kind, plan: &Plan) -> Result<Self, PingError> {
+    pub(super) fn open(place: usize, plan: &Plan) -> Result<Self, PingError> {
+        let way = plan.ways[place].clone();
         let token = Token::random();
-        let target = plan.target.address;
-        let wire = Wire::open(kind, target, token, plan.size, plan.wait)?;
+        let wire = Wire::open(&way, token, plan)?;
+        let lead = Clock::lead();
+        let mut message: Box<[u8]> = vec![0; echo::HEADER + plan.size].into();
+        payload::prepare(&mut message[echo::HEADER..], token);
         Ok(Self {
-            kind,
+            place,
             how: wire.describe(),
+            way,
             wire,
-            target,
-            token,
             start: Instant::ZERO,
             interval_nanos: u64::try_from(plan.interval.as_nanos()).unwrap_or(u64::MAX),
-            end: plan.count.map(|count| count.saturating_add(1)),
-            ledger: Ledger::new(plan.wait),
-            message: vec![0; echo::HEADER + plan.size].into(),
+            warm_up: plan.warm_up,
+            end: plan.probes(),
+            stopped: None,
+            ledger: Ledger::new(plan.wait, plan.warm_up, plan.probes(), lead),
+            message,
+            heard: VecDeque::with_capacity(HEARD),
+            watched: (0, 0),
+            lead,
             trouble: None,
             failure: None,
         })
+    }
+
+    /// Its place in the plan.
+    pub(super) const fn place(&self) -> usize {
+        self.place
     }
 
     /// Sets the schedule's first moment.
@@ -60,8 +81,18 @@ impl Lane {
         self.start = start;
     }
 
-    pub(super) fn as_fd(&self) -> Option<BorrowedFd<'_>> {
-        self.failure.is_none().then(|| self.wire.as_fd())
+    /// Adds what it waits for.
+    pub(super) fn watch(&mut self, poll: &mut Poll) {
+        let first = poll.len();
+        if self.failure.is_none() {
+            self.wire.watch(poll);
+        }
+        self.watched = (first, poll.len());
+    }
+
+    /// Whether anything it waits for is there.
+    pub(super) fn is_ready(&self, poll: &Poll) -> bool {
+        (self.watched.0..self.watched.1).any(|place| poll.is_ready(place))
     }
 
     /// When the next probe is due, `None` if there is no next.
@@ -74,102 +105,137 @@ impl Lane {
         Some(Instant::from_nanos(self.start.as_nanos().saturating_add(after)))
     }
 
-    /// When something is to be done next: send, or give up a probe.
-    pub(super) fn wake(&mut self) -> Option<Instant> {
-        let expiry = self.ledger.next_expiry();
-        match (self.due(), expiry) {
-            (Some(due), Some(expiry)) => Some(due.min(expiry)),
-            (due, expiry) => due.or(expiry),
-        }
+    /// When the oldest probe out is to be given up.
+    pub(super) fn expiry(&mut self) -> Option<Instant> {
+        self.ledger.next_expiry()
     }
 
-    /// Sends the next probe if it is due.
-    pub(super) fn send(&mut self, now: Instant, events: &mut VecDeque<Event>) {
+    /// Sends the next probe if it is due, and says whether it did.
+    pub(super) fn send(&mut self, now: Instant, events: &mut VecDeque<Event>) -> bool {
         let Some(due) = self.due().filter(|&due| due <= now) else {
-            return;
+            return false;
         };
         let sequence = self.ledger.next_sequence();
-        if let Some(data) = self.message.get_mut(echo::HEADER..) {
-            payload::write(data, self.token, sequence);
-        }
+        payload::number(&mut self.message[echo::HEADER..], sequence);
         let (sent, result) = self.wire.send(&mut self.message, sequence);
         self.ledger.sent(due, sent);
-        let Err(error) = result else {
-            return;
-        };
-        self.ledger.failed(sequence);
-        if self.kind == Kind::Tcp {
-            self.fail(PingError::writing(self.target, &error), events);
-        } else {
-            self.report(sequence, None, io_text(&error), events);
+        if let Err(error) = result {
+            self.ledger.failed(sequence);
+            match self.way.kind {
+                Kind::Echo | Kind::Relay => {
+                    self.fail(PingError::writing(self.way.target.address, &error), events);
+                }
+                Kind::System | Kind::Icmp | Kind::Tcp | Kind::Udp => {
+                    self.report(sequence, None, &error, events);
+                }
+            }
         }
+        true
     }
 
     fn report(
         &mut self,
         sequence: u64,
         from: Option<IpAddr>,
-        what: String,
+        error: &io::Error,
         events: &mut VecDeque<Event>,
     ) {
+        let refused = error.kind() == io::ErrorKind::ConnectionRefused;
+        let what = match self.way.kind {
+            Kind::Tcp | Kind::Udp if refused => {
+                PingError::Refused(self.way.target.address).to_string()
+            }
+            Kind::Tcp | Kind::Udp | Kind::System | Kind::Icmp | Kind::Echo | Kind::Relay => {
+                io_text(error)
+            }
+        };
         self.trouble = Some(what.clone());
-        events.push_back(Event::Trouble { kind: self.kind, sequence, from, what });
+        let record = self.ledger.known(sequence);
+        events.push_back(Event::Trouble { way: self.place, sequence, record, from, what });
     }
 
-    /// Hears one thing, if there is one.
+    /// Hears what there is.
     pub(super) fn hear(&mut self, events: &mut VecDeque<Event>) {
-        match self.wire.hear(self.token) {
-            Ok(Some((now, heard))) => self.book(now, heard, events),
-            Ok(None) => {}
-            Err(error) => self.fail(error, events),
+        if self.failure.is_some() {
+            return;
+        }
+        let mut heard = std::mem::take(&mut self.heard);
+        let outcome = self.wire.hear(&mut heard);
+        for one in heard.drain(..) {
+            self.book(one, events);
+        }
+        self.heard = heard;
+        if let Err(error) = outcome {
+            self.fail(error, events);
         }
     }
 
-    fn book(&mut self, now: Instant, heard: Heard, events: &mut VecDeque<Event>) {
+    fn book(&mut self, heard: Heard, events: &mut VecDeque<Event>) {
         match heard {
-            Heard::Reply { sequence, bytes, ttl } => {
-                let (outcome, rtt) = match self.ledger.reply(sequence, now) {
-                    Verdict::Answer(rtt) => (Outcome::InTime, rtt),
-                    Verdict::Late(rtt) => (Outcome::Late, rtt),
-                    Verdict::Duplicate(rtt) => (Outcome::Duplicate, rtt),
-                    Verdict::Foreign => return,
-                };
-                events.push_back(Event::Reply(Answer {
-                    kind: self.kind,
-                    sequence,
-                    bytes,
-                    ttl,
-                    rtt: Some(rtt),
-                    outcome,
-                }));
+            Heard::Reply { sequence, receipt, bytes, ttl } => {
+                events.extend(self.reply(sequence, receipt, bytes, ttl));
             }
-            Heard::Trouble { low, from, what } => {
-                let sequence = match low {
-                    Some(low) => self.ledger.newest_with(low),
-                    None => self.ledger.oldest_waiting(),
+            Heard::Left { sequence, stamp } => self.ledger.left(sequence, stamp),
+            Heard::Trouble { which, from, errno } => {
+                let sequence = match which {
+                    Which::Probe(sequence) => Some(sequence),
+                    Which::EndsIn(low) => self.ledger.newest_with(low),
+                    Which::Oldest => self.ledger.oldest_waiting(),
                 };
                 if let Some(sequence) = sequence.filter(|&s| self.ledger.failed(s)) {
-                    self.report(sequence, from, what, events);
+                    let error = io::Error::from_raw_os_error(errno);
+                    self.report(sequence, from, &error, events);
                 }
             }
-            Heard::Foreign => self.ledger.foreign(),
+            Heard::Forged => self.ledger.forged(),
+            Heard::Dropped(in_all) => self.ledger.dropped_here(u64::from(in_all)),
         }
+    }
+
+    fn reply(
+        &mut self,
+        sequence: u64,
+        receipt: Receipt,
+        bytes: usize,
+        ttl: Option<u8>,
+    ) -> Option<Event> {
+        let (outcome, record) = match self.ledger.reply(sequence, receipt) {
+            Verdict::Answer(record) => (Outcome::InTime, record),
+            Verdict::Late(record) => (Outcome::Late, record),
+            Verdict::Duplicate(record) => (Outcome::Duplicate, record),
+            Verdict::Forged => return None,
+        };
+        Some(Event::Reply(Answer {
+            way: self.place,
+            sequence,
+            warm_up: sequence < self.warm_up,
+            bytes,
+            ttl,
+            rtt: record.user(),
+            record: Some(record),
+            outcome,
+        }))
     }
 
     /// Gives up the probes that have waited too long.
     pub(super) fn expire(&mut self, now: Instant, events: &mut VecDeque<Event>) {
         while let Some(sequence) = self.ledger.expire(now) {
-            events.push_back(Event::Lost { kind: self.kind, sequence });
+            let record = self.ledger.known(sequence);
+            events.push_back(Event::Lost { way: self.place, sequence, record });
         }
     }
 
     fn fail(&mut self, error: PingError, events: &mut VecDeque<Event>) {
         self.failure = Some(error);
-        events.push_back(Event::Failed { kind: self.kind });
+        self.stopped = self.stopped.or(Some(Clock::now()));
+        events.push_back(Event::Failed { way: self.place });
     }
 
     /// Sends no more.
-    pub(super) fn stop(&mut self) {
+    pub(super) fn stop(&mut self, now: Instant) {
+        if self.end.is_none_or(|end| end > self.ledger.next_sequence()) {
+            self.stopped = self.stopped.or(Some(now));
+        }
         self.end = Some(self.ledger.next_sequence());
     }
 
@@ -178,12 +244,29 @@ impl Lane {
         self.failure.is_some() || (self.due().is_none() && self.ledger.oldest_waiting().is_none())
     }
 
+    /// Counted probes that were due by when it ended.
+    fn scheduled(&self) -> u64 {
+        let due = match self.stopped {
+            None => self.end.unwrap_or(0),
+            Some(stopped) if stopped < self.start => 0,
+            Some(stopped) => stopped.nanos_since(self.start) / self.interval_nanos.max(1) + 1,
+        };
+        due.saturating_sub(self.warm_up)
+    }
+
     /// What became of the probes.
     pub(super) fn finish(self) -> Series {
+        let scheduled = self.scheduled();
+        let (counts, records, stride) = self.ledger.finish();
         Series {
-            kind: self.kind,
+            way: self.way,
             how: self.how,
-            counts: self.ledger.counts().clone(),
+            counts,
+            records,
+            stride,
+            scheduled,
+            start: self.start,
+            clock_stepped: Clock::lead().wrapping_sub(self.lead) as i64,
             trouble: self.trouble,
             failure: self.failure,
         }

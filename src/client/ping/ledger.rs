@@ -1,19 +1,22 @@
-//! The books of one kind of ping: which probes are out, what became of each.
+//! The books of one way to ping: which probes are out, what became of each.
 //! No socket and no clock: the times are given.
 //!
 //! At every moment `sent = received + lost + late + errors + pending`.
+//! Nothing is allocated after [`Ledger::new`].
 
-use std::collections::VecDeque;
 use std::time::Duration;
 
 use crate::base::Instant;
+use crate::client::hist::Hist;
 use crate::limits::PING_WINDOW;
+use crate::sys::clock::Stamp;
 
-use super::samples::Samples;
+use super::jitter::Jitter;
+use super::record::{Fate, Record, Records};
 
-/// What became of the probes of one kind. The warm-up probe, number 0, is in
-/// `first` alone: it pays for ARP, route caches and page faults.
-#[derive(Clone, Debug, Default)]
+/// What became of the probes of one way. Those that warm up are in `first`
+/// alone: they pay for ARP, route caches and page faults.
+#[derive(Clone, Debug)]
 pub struct Counts {
     /// Probes sent.
     pub sent: u64,
@@ -21,166 +24,289 @@ pub struct Counts {
     pub received: u64,
     /// Probes without a reply in time, or at all.
     pub lost: u64,
-    /// Replies after the time to wait: not lost, not in `rtt` either.
+    /// Replies after the time to wait: not lost, and in `late_rtt` alone.
     pub late: u64,
-    /// Second copies of a reply: counted, and left out of `rtt`.
+    /// Second copies of a reply: counted, and left out of all times.
     pub duplicates: u64,
-    /// Replies overtaken by a later probe's; they are in `rtt`.
+    /// Replies overtaken by a later probe's; they are in `rtt`. RFC 4737.
     pub reordered: u64,
+    /// How many probes behind the newest one answered the worst of them came.
+    pub reorder_extent: u64,
     /// Probes that were refused or answered by an ICMP error.
     pub errors: u64,
-    /// Packets on our socket that answer none of our probes.
-    pub foreign: u64,
+    /// Packets on our socket that answer none of our probes: with another
+    /// token, a number that was never sent, or not the bytes that were.
+    pub forged: u64,
+    /// Packets that the kernel dropped for want of room in our own buffer, as
+    /// far as it told: some of what is lost was lost here.
+    pub dropped_here: u64,
     /// Probes that nothing is known about yet, or when we stopped.
     pub pending: u64,
-    /// Round-trip time of the warm-up probe.
+    /// The most probes in a row that were given up.
+    pub loss_run: u64,
+    /// Round-trip time of the first probe.
     pub first: Option<Duration>,
-    /// Round-trip times, from the moment before the send call to the moment
-    /// after the receive call: what a program feels.
-    pub rtt: Samples,
+    /// User RTT: from before the send call to after the receive call.
+    pub rtt: Hist,
+    /// Network RTT: from the kernel's send to the kernel's receipt.
+    pub network: Hist,
+    /// From before the send call to the kernel's receipt: what iputils' ping
+    /// prints.
+    pub as_ping: Hist,
+    /// User RTT less network RTT, probe by probe: host overhead.
+    pub overhead: Hist,
+    /// Response time: as user RTT, but from the moment that was intended.
+    pub response: Hist,
     /// How long after its time on the schedule each probe was sent.
-    pub lateness: Samples,
+    pub lateness: Hist,
+    /// User RTT of late replies.
+    pub late_rtt: Hist,
+    /// Variation of user RTT.
+    pub jitter: Jitter,
+    /// Replies in time whose probe the kernel stamped when it left.
+    pub stamped_sent: u64,
+    /// Replies in time that the kernel stamped when they came.
+    pub stamped_received: u64,
 }
 
-/// What a reply turned out to be.
+impl Default for Counts {
+    fn default() -> Self {
+        Self {
+            sent: 0,
+            received: 0,
+            lost: 0,
+            late: 0,
+            duplicates: 0,
+            reordered: 0,
+            reorder_extent: 0,
+            errors: 0,
+            forged: 0,
+            dropped_here: 0,
+            pending: 0,
+            loss_run: 0,
+            first: None,
+            rtt: Hist::fine(),
+            network: Hist::fine(),
+            as_ping: Hist::fine(),
+            overhead: Hist::fine(),
+            response: Hist::fine(),
+            lateness: Hist::fine(),
+            late_rtt: Hist::fine(),
+            jitter: Jitter::default(),
+            stamped_sent: 0,
+            stamped_received: 0,
+        }
+    }
+}
+
+/// What a reply turned out to be, and the probe's record.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Verdict {
     /// The answer to a probe, in time.
-    Answer(Duration),
+    Answer(Record),
     /// The answer to a probe that was given up.
-    Late(Duration),
-    /// A copy of an answer already counted.
-    Duplicate(Duration),
+    Late(Record),
+    /// A copy of an answer already counted, with its own receipt.
+    Duplicate(Record),
     /// The answer to nothing that we remember.
-    Foreign,
+    Forged,
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum State {
-    Waiting,
-    Answered,
-    Lost,
-    Late,
-    Failed,
-}
-
+/// A reply as a wire heard it.
 #[derive(Clone, Copy, Debug)]
-struct Probe {
-    sent: Instant,
-    state: State,
+pub(super) struct Receipt {
+    /// Just after the receive call.
+    pub(super) at: Instant,
+    /// When the kernel had it.
+    pub(super) came: Option<Stamp>,
+    /// Time on the network, where the wire knows it otherwise.
+    pub(super) told: Option<Duration>,
 }
 
 /// The probes of the last [`PING_WINDOW`] sequence numbers, and the counts.
-#[derive(Debug)]
 pub(super) struct Ledger {
     wait: Duration,
-    window: VecDeque<Probe>,
-    /// Sequence number of `window[0]`.
-    oldest: u64,
+    warm_up: u64,
+    /// How far the clock of the kernel's stamps is ahead, nanoseconds.
+    lead: u64,
+    /// A ring, by sequence number; a power of two of them.
+    window: Box<[Record]>,
+    /// The sequence number of the next probe.
+    next: u64,
     /// No probe before this sequence number is waiting.
     settled: u64,
     highest: Option<u64>,
+    /// Sequence number and length of the latest run of lost probes.
+    run: (u64, u64),
     counts: Counts,
+    records: Records,
 }
 
 impl Ledger {
-    /// Books with nothing in them; replies after `wait` are late.
-    pub(super) fn new(wait: Duration) -> Self {
+    /// Books with nothing in them; replies after `wait` are late, the first
+    /// `warm_up` probes are not counted, and `probes` are expected in all; the
+    /// clock of stamps is `lead` nanoseconds ahead.
+    pub(super) fn new(wait: Duration, warm_up: u64, probes: Option<u64>, lead: u64) -> Self {
+        let most = PING_WINDOW as u64;
+        let room = probes.unwrap_or(most).clamp(1, most).next_power_of_two() as usize;
+        let nothing = Record::new(u64::MAX, Instant::ZERO, Instant::ZERO);
         Self {
             wait,
-            window: VecDeque::new(),
-            oldest: 0,
+            warm_up,
+            lead,
+            window: vec![nothing; room].into(),
+            next: 0,
             settled: 0,
             highest: None,
+            run: (0, 0),
             counts: Counts::default(),
+            records: Records::with_room(probes),
         }
     }
 
     /// The sequence number of the next probe.
-    pub(super) fn next_sequence(&self) -> u64 {
-        self.oldest + self.window.len() as u64
+    pub(super) const fn next_sequence(&self) -> u64 {
+        self.next
     }
 
     /// Books the next probe as sent `now`, planned for `intended`.
     pub(super) fn sent(&mut self, intended: Instant, now: Instant) {
-        if self.window.len() == PING_WINDOW {
+        let room = self.window.len() as u64;
+        if let Some(oldest) = self.next.checked_sub(room) {
             // Its wait is far longer than what the window holds of time; it
             // is given up early rather than forgotten while out.
-            if self.settled == self.oldest {
-                self.settle(State::Lost);
+            if self.known(oldest).is_some_and(|record| record.fate == Fate::Waiting) {
+                self.settled = oldest;
+                self.give_up();
             }
-            self.window.pop_front();
-            self.oldest += 1;
+            let record = self.window[self.place(oldest)];
+            self.records.push(record);
+            self.settled = self.settled.max(oldest + 1);
         }
-        if self.next_sequence() > 0 {
+        if self.is_counted(self.next) {
             self.counts.sent += 1;
             self.counts.pending += 1;
             self.counts.lateness.record(now.since(intended));
         }
-        self.window.push_back(Probe { sent: now, state: State::Waiting });
+        let place = self.place(self.next);
+        self.window[place] = Record::new(self.next, intended, now);
+        self.next += 1;
+    }
+
+    /// Books when the kernel let probe `sequence` go.
+    pub(super) fn left(&mut self, sequence: u64, stamp: Stamp) {
+        let Some(record) = self.record(sequence) else {
+            return;
+        };
+        if record.left.is_some() {
+            return;
+        }
+        record.left = Some(stamp);
+        let record = *record;
+        // The stamp of a send may be slower than the reply.
+        if record.fate == Fate::Answered && self.is_counted(sequence) {
+            self.counts.stamped_sent += 1;
+            self.on_network(record);
+        }
     }
 
     /// Books a reply to probe `sequence`.
-    pub(super) fn reply(&mut self, sequence: u64, now: Instant) -> Verdict {
-        let Some(probe) = self.probe(sequence) else {
-            self.counts.foreign += 1;
-            return Verdict::Foreign;
+    pub(super) fn reply(&mut self, sequence: u64, receipt: Receipt) -> Verdict {
+        let wait = self.wait;
+        let Some(record) = self.record(sequence) else {
+            self.counts.forged += 1;
+            return Verdict::Forged;
         };
-        let rtt = now.since(probe.sent);
-        match probe.state {
-            State::Waiting if rtt <= self.wait => {
-                self.mark(sequence, State::Answered);
-                self.answer(sequence, rtt);
-                Verdict::Answer(rtt)
-            }
-            State::Waiting | State::Lost => {
-                if sequence > 0 {
-                    if probe.state == State::Waiting {
-                        self.counts.pending -= 1;
-                    } else {
-                        self.counts.lost -= 1;
-                    }
-                    self.counts.late += 1;
-                }
-                self.mark(sequence, State::Late);
-                Verdict::Late(rtt)
-            }
-            State::Answered | State::Late | State::Failed => {
-                self.counts.duplicates += 1;
-                Verdict::Duplicate(rtt)
+        let before = record.fate;
+        let heard = Record {
+            received: Some(receipt.at),
+            came: receipt.came,
+            told: receipt.told,
+            ..*record
+        };
+        match before {
+            Fate::Waiting | Fate::Lost => {}
+            Fate::Answered | Fate::Late | Fate::Failed => {
+                self.counts.duplicates += u64::from(self.is_counted(sequence));
+                return Verdict::Duplicate(heard);
             }
         }
+        let in_time = before == Fate::Waiting && receipt.at.since(record.sent) <= wait;
+        let fate = if in_time { Fate::Answered } else { Fate::Late };
+        *record = Record { fate, ..heard };
+        let record = *record;
+        if in_time {
+            self.answered(record);
+            return Verdict::Answer(record);
+        }
+        if self.is_counted(sequence) {
+            let from = if before == Fate::Waiting {
+                &mut self.counts.pending
+            } else {
+                &mut self.counts.lost
+            };
+            *from -= 1;
+            self.counts.late += 1;
+            self.counts.late_rtt.record(record.user().unwrap_or_default());
+        }
+        Verdict::Late(record)
     }
 
-    fn answer(&mut self, sequence: u64, rtt: Duration) {
-        if self.highest.is_some_and(|highest| sequence < highest) {
-            self.counts.reordered += 1;
-        }
+    fn answered(&mut self, record: Record) {
+        let sequence = record.sequence;
+        let user = record.user().unwrap_or_default();
+        let overtaken = self.highest.and_then(|highest| highest.checked_sub(sequence));
         self.highest = self.highest.max(Some(sequence));
         if sequence == 0 {
-            self.counts.first = Some(rtt);
+            self.counts.first = Some(user);
+        }
+        if !self.is_counted(sequence) {
             return;
         }
-        self.counts.pending -= 1;
-        self.counts.received += 1;
-        self.counts.rtt.record(rtt);
+        let counts = &mut self.counts;
+        if let Some(extent) = overtaken.filter(|extent| *extent > 0) {
+            counts.reordered += 1;
+            counts.reorder_extent = counts.reorder_extent.max(extent);
+        }
+        counts.pending -= 1;
+        counts.received += 1;
+        counts.rtt.record(user);
+        counts.response.record(record.response().unwrap_or_default());
+        counts.jitter.record(sequence, user);
+        if let Some(span) = record.as_ping(self.lead) {
+            counts.as_ping.record(span);
+        }
+        counts.stamped_sent += u64::from(record.left.is_some());
+        counts.stamped_received += u64::from(record.came.is_some());
+        self.on_network(record);
+    }
+
+    fn on_network(&mut self, record: Record) {
+        if let (Some(network), Some(overhead)) = (record.network(), record.overhead()) {
+            self.counts.network.record(network);
+            self.counts.overhead.record(overhead);
+        }
     }
 
     /// Books that probe `sequence` was refused, even if it was given up: now
     /// it is known what became of it. `false` if it was answered or refused
     /// before, or is not remembered.
     pub(super) fn failed(&mut self, sequence: u64) -> bool {
-        let Some(probe) = self.probe(sequence) else {
+        let counted = u64::from(self.is_counted(sequence));
+        let Some(record) = self.record(sequence) else {
             return false;
         };
-        let counted = sequence > 0;
-        match probe.state {
-            State::Waiting => self.counts.pending -= u64::from(counted),
-            State::Lost => self.counts.lost -= u64::from(counted),
-            State::Answered | State::Late | State::Failed => return false,
+        let before = record.fate;
+        match before {
+            Fate::Waiting | Fate::Lost => record.fate = Fate::Failed,
+            Fate::Answered | Fate::Late | Fate::Failed => return false,
         }
-        self.mark(sequence, State::Failed);
-        self.counts.errors += u64::from(counted);
+        if before == Fate::Waiting {
+            self.counts.pending -= counted;
+        } else {
+            self.counts.lost -= counted;
+        }
+        self.counts.errors += counted;
         true
     }
 
@@ -191,25 +317,26 @@ impl Ledger {
             return None;
         }
         let sequence = self.settled;
-        self.settle(State::Lost);
+        self.give_up();
         Some(sequence)
     }
 
     /// When the oldest waiting probe has waited too long.
     pub(super) fn next_expiry(&mut self) -> Option<Instant> {
-        while let Some(probe) = self.probe(self.settled) {
-            if probe.state == State::Waiting {
-                return Some(probe.sent + self.wait);
+        while self.settled < self.next {
+            let record = self.window[self.place(self.settled)];
+            if record.fate == Fate::Waiting {
+                return Some(record.sent + self.wait);
             }
             self.settled += 1;
         }
         None
     }
 
-    /// The newest probe whose low 16 bits are `low`: ICMP errors quote no more
-    /// than those.
+    /// The newest probe whose low 16 bits are `low`: some ICMP errors quote no
+    /// more than those.
     pub(super) fn newest_with(&self, low: u16) -> Option<u64> {
-        let newest = self.next_sequence().checked_sub(1)?;
+        let newest = self.next.checked_sub(1)?;
         newest.checked_sub(u64::from((newest as u16).wrapping_sub(low)))
     }
 
@@ -219,141 +346,68 @@ impl Ledger {
     }
 
     /// Books a packet that is not for us.
-    pub(super) fn foreign(&mut self) {
-        self.counts.foreign += 1;
+    pub(super) fn forged(&mut self) {
+        self.counts.forged += 1;
     }
 
-    /// What became of the probes so far.
-    pub(super) const fn counts(&self) -> &Counts {
+    /// Books how many packets the kernel has dropped on our socket in all.
+    pub(super) fn dropped_here(&mut self, in_all: u64) {
+        self.counts.dropped_here = self.counts.dropped_here.max(in_all);
+    }
+
+    #[cfg(test)]
+    const fn counts(&self) -> &Counts {
         &self.counts
     }
 
-    fn settle(&mut self, state: State) {
-        if self.settled > 0 {
+    /// The counts, the records in order, and which of them were kept: one in
+    /// so many.
+    pub(super) fn finish(mut self) -> (Counts, Vec<Record>, u64) {
+        let oldest = self.next.saturating_sub(self.window.len() as u64);
+        for sequence in oldest..self.next {
+            let record = self.window[self.place(sequence)];
+            self.records.push(record);
+        }
+        let (records, stride) = self.records.into_parts();
+        (self.counts, records, stride)
+    }
+
+    /// The oldest waiting probe, `settled`, is lost.
+    fn give_up(&mut self) {
+        let sequence = self.settled;
+        if let Some(record) = self.record(sequence) {
+            record.fate = Fate::Lost;
+        }
+        self.settled += 1;
+        if self.is_counted(sequence) {
             self.counts.pending -= 1;
             self.counts.lost += 1;
+            let (last, length) = self.run;
+            self.run = (sequence, if last + 1 == sequence { length + 1 } else { 1 });
+            self.counts.loss_run = self.counts.loss_run.max(self.run.1);
         }
-        self.mark(self.settled, state);
-        self.settled += 1;
     }
 
-    fn probe(&self, sequence: u64) -> Option<Probe> {
-        let index = usize::try_from(sequence.checked_sub(self.oldest)?).ok()?;
-        self.window.get(index).copied()
+    /// What is remembered of a probe.
+    pub(super) fn known(&self, sequence: u64) -> Option<Record> {
+        let record = self.window.get(self.place(sequence)).copied();
+        record.filter(|record| record.sequence == sequence)
     }
 
-    fn mark(&mut self, sequence: u64, state: State) {
-        let index = sequence.checked_sub(self.oldest);
-        let index = index.and_then(|index| usize::try_from(index).ok());
-        if let Some(probe) = index.and_then(|index| self.window.get_mut(index)) {
-            probe.state = state;
-        }
+    const fn is_counted(&self, sequence: u64) -> bool {
+        sequence >= self.warm_up
+    }
+
+    const fn place(&self, sequence: u64) -> usize {
+        (sequence & (self.window.len() as u64 - 1)) as usize
+    }
+
+    fn record(&mut self, sequence: u64) -> Option<&mut Record> {
+        let place = self.place(sequence);
+        self.window.get_mut(place).filter(|r| r.sequence == sequence && sequence < self.next)
     }
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    const WAIT: Duration = Duration::from_millis(100);
-
-    fn at(ms: u64) -> Instant {
-        Instant::from_nanos(ms * 1_000_000)
-    }
-
-    fn balanced(ledger: &Ledger) {
-        let c = ledger.counts();
-        assert_eq!(c.sent, c.received + c.lost + c.late + c.errors + c.pending, "{c:?}");
-        assert_eq!(c.rtt.count(), c.received);
-    }
-
-    #[test]
-    fn the_warm_up_probe_is_told_apart() {
-        let mut ledger = Ledger::new(WAIT);
-        ledger.sent(at(0), at(0));
-        assert_eq!(ledger.reply(0, at(7)), Verdict::Answer(Duration::from_millis(7)));
-        assert_eq!(ledger.counts().first, Some(Duration::from_millis(7)));
-        assert_eq!(ledger.counts().sent + ledger.counts().received, 0);
-        ledger.sent(at(10), at(12));
-        ledger.reply(1, at(13));
-        assert_eq!(ledger.counts().sent, 1);
-        assert_eq!(ledger.counts().lateness.quantiles().max, Some(Duration::from_millis(2)));
-        balanced(&ledger);
-    }
-
-    #[test]
-    fn late_duplicate_reordered_and_foreign_are_told_apart() {
-        let mut ledger = Ledger::new(WAIT);
-        for i in 0..5 {
-            ledger.sent(at(i), at(i));
-        }
-        ledger.reply(0, at(5));
-        ledger.reply(3, at(6));
-        ledger.reply(2, at(7));
-        assert_eq!(ledger.counts().reordered, 1);
-        assert!(matches!(ledger.reply(2, at(8)), Verdict::Duplicate(_)));
-        assert_eq!(ledger.reply(99, at(8)), Verdict::Foreign);
-        assert_eq!(ledger.expire(at(101)), None);
-        assert_eq!(ledger.expire(at(200)), Some(1));
-        assert_eq!(ledger.expire(at(200)), Some(4));
-        assert_eq!(ledger.expire(at(200)), None);
-        assert_eq!(ledger.counts().lost, 2);
-        assert!(matches!(ledger.reply(1, at(201)), Verdict::Late(_)));
-        assert!(matches!(ledger.reply(1, at(202)), Verdict::Duplicate(_)));
-        assert_eq!((ledger.counts().lost, ledger.counts().late), (1, 1));
-        balanced(&ledger);
-    }
-
-    #[test]
-    fn an_icmp_error_is_no_loss() {
-        let mut ledger = Ledger::new(WAIT);
-        for i in 0..3 {
-            ledger.sent(at(i), at(i));
-        }
-        assert!(ledger.failed(1));
-        assert!(!ledger.failed(1));
-        assert!(!ledger.failed(7));
-        assert_eq!(ledger.counts().errors, 1);
-        while ledger.expire(at(500)).is_some() {}
-        assert_eq!(ledger.counts().lost, 1);
-        assert!(ledger.failed(2), "the error came after we gave it up");
-        assert_eq!((ledger.counts().lost, ledger.counts().errors), (0, 2));
-        balanced(&ledger);
-    }
-
-    #[test]
-    fn sixteen_bits_find_the_newest_probe_across_their_wrap() {
-        let mut ledger = Ledger::new(WAIT);
-        for i in 0..70_000 {
-            ledger.sent(at(i), at(i));
-        }
-        assert_eq!(ledger.newest_with((69_999 % 65_536) as u16), Some(69_999));
-        assert_eq!(ledger.newest_with(65_535), Some(65_535));
-        // Only the last 65,536 are remembered, so none is ever mistaken.
-        assert_eq!(ledger.counts().pending, PING_WINDOW as u64);
-        balanced(&ledger);
-    }
-
-    #[test]
-    fn the_books_balance_whatever_comes() {
-        let mut x = 0x2545_f491_4f6c_dd1du64;
-        for _ in 0..200 {
-            let mut ledger = Ledger::new(WAIT);
-            let mut now = 0;
-            for _ in 0..300 {
-                x ^= x << 13;
-                x ^= x >> 7;
-                x ^= x << 17;
-                now += x % 9;
-                let sequence = (x >> 16) % (ledger.next_sequence() + 2);
-                match (x >> 8) % 8 {
-                    0..=2 => ledger.sent(at(now), at(now)),
-                    3..=5 => drop(ledger.reply(sequence, at(now))),
-                    6 => drop(ledger.failed(sequence)),
-                    _ => while ledger.expire(at(now)).is_some() {},
-                }
-                balanced(&ledger);
-            }
-        }
-    }
-}
+#[path = "ledger_tests.rs"]
+mod tests;

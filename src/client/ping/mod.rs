@@ -1,5 +1,6 @@
-//! The ping engine: ICMP, TCP echo, UDP echo and the system's own `ping`, each
-//! alone or all interleaved from one thread, to one address.
+//! The measuring engine: ICMP, TCP connections, TCP and UDP echo, a stream
+//! through the server, and the system's own `ping`, each alone or all
+//! interleaved from one thread, to one host or several.
 //!
 //! ```text
 //! Plan ──▶ Pinger ──next()──▶ Event, Event, ...      what happened, as it happens
@@ -12,54 +13,82 @@
 //! `dialect` (what it prints).
 //!
 //! What is measured: open loop, probe `i` due at `start + i * interval`, late
-//! ones sent at once and none skipped. A round-trip time runs from just before
-//! the send call to just after the receive call, by clock readings that are
-//! kept here under the probe's number; replies carry a random token and that
-//! number back, and no time that could be believed.
+//! ones sent at once and none skipped. For each probe:
+//!
+//! ```text
+//! intended    sent        left ─── network ─── came     received
+//!    ├─lateness─┤           ├──────────────────────┤        │
+//!    │          ├─────────────────── user RTT ───────────────┤
+//!    ├──────────────────────── response time ───────────────┤
+//! ```
+//!
+//! `sent` and `received` are readings of `CLOCK_MONOTONIC` just before the send
+//! call and just after the receive call; `left` and `came` are the kernel's own
+//! stamps, of `CLOCK_REALTIME`: the two are never subtracted from each other.
+//! User RTT less network RTT is host overhead. All are kept here under the
+//! probe's number; replies carry a random token, that number and a pattern back,
+//! and no time that could be believed. After the start nothing is allocated, but
+//! for the text of an error.
 
 mod dialect;
 mod echo;
 mod error;
+mod jitter;
 mod lane;
 mod ledger;
+mod pace;
 mod payload;
 mod pinger;
+mod quantiles;
+mod record;
 mod refusal;
-mod samples;
 mod system;
 mod target;
+mod validity;
 mod verdict;
 mod wire;
 
 use std::fmt;
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
+use crate::base::Instant;
+
+pub use crate::sys::icmp::IcmpDoor;
 pub use dialect::{Dialect, Line, read_line};
 pub use error::PingError;
+pub use jitter::Jitter;
 pub use ledger::Counts;
+pub use pace::Pace;
 pub use pinger::Pinger;
+pub use quantiles::Quantiles;
+pub use record::{Fate, Record};
 pub use refusal::Refusal;
-pub use samples::{Quantiles, Samples};
 pub use target::{ECHO_PORT, Family, Target};
-pub use verdict::{Verdict, verdict};
+pub use validity::{Validity, validity};
+pub use verdict::{Other, Verdict, meaning, verdict};
 
-/// One way to ping.
+/// What a probe goes by.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Kind {
     /// The system's `ping`, as a child.
     System,
     /// ICMP echo on a socket of ours.
     Icmp,
-    /// Echo on one TCP connection.
+    /// Making a TCP connection: from its first packet to the answer.
     Tcp,
-    /// Echo of UDP datagrams.
+    /// Echo of UDP datagrams, RFC 862.
     Udp,
+    /// Echo on one TCP connection, RFC 862.
+    Echo,
+    /// A stream: what is published by TCP, until it is heard as a subscriber.
+    Relay,
 }
 
 impl Kind {
-    /// All of them, in the order of the report: nearest the network first.
-    pub const ALL: [Self; 4] = [Self::System, Self::Icmp, Self::Tcp, Self::Udp];
+    /// Those that need nothing but a host, in the order of the report: nearest
+    /// the network first.
+    pub const OF_HOST: [Self; 5] = [Self::System, Self::Icmp, Self::Tcp, Self::Udp, Self::Echo];
 
     /// Its name on the command line and in reports.
     pub const fn name(self) -> &'static str {
@@ -68,7 +97,14 @@ impl Kind {
             Self::Icmp => "icmp",
             Self::Tcp => "tcp",
             Self::Udp => "udp",
+            Self::Echo => "echo",
+            Self::Relay => "relay",
         }
+    }
+
+    /// The one of that name.
+    pub fn named(name: &str) -> Option<Self> {
+        Self::OF_HOST.into_iter().chain([Self::Relay]).find(|kind| kind.name() == name)
     }
 }
 
@@ -78,17 +114,35 @@ impl fmt::Display for Kind {
     }
 }
 
+/// One way to ping one host: a row of the report.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Way {
+    /// By what.
+    pub kind: Kind,
+    /// Whom, and at which port. Of a relay: where its stream is subscribed to.
+    pub target: Target,
+    /// Where a relay's stream is published.
+    pub publish: Option<SocketAddr>,
+}
+
+impl Way {
+    /// A way that needs nothing but a host.
+    pub const fn to(kind: Kind, target: Target) -> Self {
+        Self { kind, target, publish: None }
+    }
+}
+
 /// What to measure.
 #[derive(Clone, Debug)]
 pub struct Plan {
-    /// Whom, and at which port of TCP and UDP.
-    pub target: Target,
     /// In which ways; each gets its own place within the interval.
-    pub kinds: Vec<Kind>,
-    /// Probes of each kind, not counting the one that warms up; `None` until
+    pub ways: Vec<Way>,
+    /// Probes of each way, not counting those that warm up; `None` until
     /// stopped.
     pub count: Option<u64>,
-    /// Time between two probes of one kind.
+    /// Probes that warm up, before those that count.
+    pub warm_up: u64,
+    /// Time between two probes of one way.
     pub interval: Duration,
     /// Bytes of data in a probe, at least [`crate::limits::PROBE_BYTES`].
     pub size: usize,
@@ -96,6 +150,37 @@ pub struct Plan {
     pub wait: Duration,
     /// Stop after this long, whatever is still out.
     pub deadline: Option<Duration>,
+    /// How the sender waits for the next probe's time, and for replies.
+    pub pace: Pace,
+    /// Whether the kernel is asked for its stamps.
+    pub stamps: bool,
+    /// Which kind of ICMP socket; `None`: raw, or datagram where raw is
+    /// refused.
+    pub door: Option<IcmpDoor>,
+}
+
+impl Plan {
+    /// Probes of 56 bytes once a second until stopped, one to warm up, lost
+    /// after two seconds; asleep in between, with the kernel's stamps.
+    pub const fn new(ways: Vec<Way>) -> Self {
+        Self {
+            ways,
+            count: None,
+            warm_up: 1,
+            interval: Duration::from_secs(1),
+            size: 56,
+            wait: Duration::from_secs(2),
+            deadline: None,
+            pace: Pace::Sleep,
+            stamps: true,
+            door: None,
+        }
+    }
+
+    /// All probes of one way; `None` until stopped.
+    pub fn probes(&self) -> Option<u64> {
+        self.count.map(|count| count.saturating_add(self.warm_up))
+    }
 }
 
 /// What happened.
@@ -105,26 +190,30 @@ pub enum Event {
     Reply(Answer),
     /// A probe was given up.
     Lost {
-        /// Its kind.
-        kind: Kind,
-        /// Its number; 0 is the warm-up.
+        /// The place of its way in the plan, here and below.
+        way: usize,
+        /// Its number, from 0.
         sequence: u64,
+        /// All that is known of it, here and below; nothing of the system's.
+        record: Option<Record>,
     },
     /// A probe was refused, here or on its way.
     Trouble {
-        /// Its kind.
-        kind: Kind,
-        /// Its number; 0 is the warm-up.
+        /// Whose.
+        way: usize,
+        /// Its number, from 0.
         sequence: u64,
+        /// Its record.
+        record: Option<Record>,
         /// Who refused it, if not this machine.
         from: Option<IpAddr>,
         /// Why.
         what: String,
     },
-    /// A kind ended early; [`Series::failure`] will say why.
+    /// A way ended early; [`Series::failure`] will say why.
     Failed {
         /// Which.
-        kind: Kind,
+        way: usize,
     },
     /// Nothing, until the moment that was given.
     Quiet,
@@ -135,16 +224,20 @@ pub enum Event {
 /// A reply.
 #[derive(Clone, Copy, Debug)]
 pub struct Answer {
-    /// The kind of its probe.
-    pub kind: Kind,
-    /// The number of its probe; 0 is the warm-up.
+    /// The place of its way in the plan.
+    pub way: usize,
+    /// The number of its probe, from 0.
     pub sequence: u64,
+    /// Its probe was one to warm up, and is not counted.
+    pub warm_up: bool,
     /// Its bytes: of the ICMP message, of the datagram, of the echoed record.
     pub bytes: usize,
     /// Its time to live or hop limit, where known.
     pub ttl: Option<u8>,
     /// Its round-trip time; the system's `ping` may print none.
     pub rtt: Option<Duration>,
+    /// All that is known of its probe, if it was ours.
+    pub record: Option<Record>,
     /// Whether it counts.
     pub outcome: Outcome,
 }
@@ -160,19 +253,55 @@ pub enum Outcome {
     Duplicate,
 }
 
-/// What became of the probes of one kind.
+/// What became of the probes of one way.
 #[derive(Debug)]
 pub struct Series {
-    /// The kind.
-    pub kind: Kind,
+    /// The way.
+    pub way: Way,
     /// By what means: the kind of socket, the port, the dialect of `ping`.
     pub how: String,
     /// The counts and the times.
     pub counts: Counts,
+    /// Its probes in order, those that warmed up among them, or an even choice
+    /// of them; none of the system's ping.
+    pub records: Vec<Record>,
+    /// Of how many probes one is in `records`.
+    pub stride: u64,
+    /// Probes that should have been sent by when it ended, all counted ones;
+    /// the same as [`Counts::sent`], or the schedule was broken.
+    pub scheduled: u64,
+    /// When its first probe was due.
+    pub start: Instant,
+    /// By how many nanoseconds the clock of the kernel's stamps was set while
+    /// it ran, forward or back.
+    pub clock_stepped: i64,
     /// Why a probe was refused, the last one that was.
     pub trouble: Option<String>,
     /// Why it could not be had, or ended early.
     pub failure: Option<PingError>,
+}
+
+impl Series {
+    /// Of a way that could not be had.
+    fn failed(way: Way, failure: PingError) -> Self {
+        Self {
+            way,
+            how: String::new(),
+            counts: Counts::default(),
+            records: Vec::new(),
+            stride: 1,
+            scheduled: 0,
+            start: Instant::ZERO,
+            clock_stepped: 0,
+            trouble: None,
+            failure: Some(failure),
+        }
+    }
+
+    /// By what its probes went.
+    pub const fn kind(&self) -> Kind {
+        self.way.kind
+    }
 }
 
 #[cfg(test)]

@@ -1,39 +1,48 @@
-//! The loop: one thread, one `ppoll`, every kind of ping in its own place
-//! within the interval.
+//! The loop: one thread, one `ppoll`, every way in its own place within the
+//! interval.
 
 use std::collections::VecDeque;
-use std::os::fd::BorrowedFd;
+use std::time::Duration;
 
 use crate::base::Instant;
+use crate::limits::PING_CONNECTS;
 use crate::sys::clock::Clock;
-use crate::sys::wait::{wait_readable, wake_exactly};
+use crate::sys::poll::Poll;
+use crate::sys::wait::wake_exactly;
 
 use super::lane::Lane;
-use super::ledger::Counts;
 use super::system::SystemPing;
-use super::{Event, Kind, PingError, Plan, Series};
+use super::{Event, Kind, PingError, Plan, Series, Way};
 
-/// Kinds with a wire of ours: ICMP, TCP, UDP.
-const LANES: usize = 3;
-/// Those, and the two pipes of the system's ping.
-const SOURCES: usize = LANES + 2;
+/// Descriptors that a way waits for, but for connections being made.
+const SOURCES: usize = 2;
+/// Events that one pass may cause before they are fetched.
+const EVENTS: usize = 1024;
+/// This long before a probe is due, a spinning pinger looks at the clock alone.
+const FINISH: Duration = Duration::from_micros(3);
+/// A spinning pinger looks at the system's ping this often.
+const SYSTEM_LOOK: Duration = Duration::from_millis(5);
 
 /// A measurement under way.
-#[derive(Debug)]
 pub struct Pinger {
-    kinds: Vec<Kind>,
+    ways: Vec<Way>,
     lanes: Vec<Lane>,
-    system: Option<SystemPing>,
-    /// Kinds that could not be had.
-    failed: Vec<(Kind, PingError)>,
+    systems: Vec<SystemPing>,
+    /// Ways that could not be had, by their places.
+    failed: Vec<(usize, PingError)>,
     events: VecDeque<Event>,
+    poll: Poll,
     deadline: Option<Instant>,
     stopped: bool,
+    /// A probe has just been sent: its reply may be here already.
+    sent: bool,
+    margin: Duration,
+    next_system_look: Instant,
 }
 
 impl Pinger {
     /// Opens the sockets (connecting by TCP may block for `plan.wait`), starts
-    /// the system's ping if it is wanted, and begins the schedule. A kind that
+    /// the system's ping if it is wanted, and begins the schedule. A way that
     /// can't be had doesn't stop the others: its [`Series`] says why.
     ///
     /// The thread's timers are made exact, and those of threads that it starts
@@ -46,36 +55,39 @@ impl Pinger {
 
     pub(super) fn start_with(plan: &Plan, system_ping: &str) -> Self {
         let mut pinger = Self {
-            kinds: plan.kinds.clone(),
-            lanes: Vec::with_capacity(LANES),
-            system: None,
+            ways: plan.ways.clone(),
+            lanes: Vec::with_capacity(plan.ways.len()),
+            systems: Vec::new(),
             failed: Vec::new(),
-            events: VecDeque::new(),
+            events: VecDeque::with_capacity(EVENTS),
+            poll: Poll::with_room(SOURCES * plan.ways.len() + PING_CONNECTS),
             deadline: None,
             stopped: false,
+            sent: false,
+            margin: Duration::ZERO,
+            next_system_look: Instant::ZERO,
         };
-        for &kind in Kind::ALL.iter().filter(|kind| plan.kinds.contains(kind)) {
-            if kind == Kind::System {
-                continue;
-            }
-            match Lane::open(kind, plan) {
+        let is_system = |way: &Way| way.kind == Kind::System;
+        for place in (0..plan.ways.len()).filter(|place| !is_system(&plan.ways[*place])) {
+            match Lane::open(place, plan) {
                 Ok(lane) => pinger.lanes.push(lane),
-                Err(error) => pinger.refuse(kind, error),
+                Err(error) => pinger.refuse(place, error),
             }
         }
         // The system's ping keeps its own time and sends as soon as it can, so
         // it begins the interval and ours follow, evenly.
-        if plan.kinds.contains(&Kind::System) {
-            match SystemPing::start(system_ping, plan) {
-                Ok(system) => pinger.system = Some(system),
-                Err(error) => pinger.refuse(Kind::System, error),
+        for place in (0..plan.ways.len()).filter(|place| is_system(&plan.ways[*place])) {
+            match SystemPing::start(system_ping, place, plan) {
+                Ok(system) => pinger.systems.push(system),
+                Err(error) => pinger.refuse(place, error),
             }
         }
         // Not before, for a child would inherit it.
         wake_exactly();
+        pinger.margin = plan.pace.margin();
         let now = Clock::now();
-        let places = pinger.lanes.len() + usize::from(pinger.system.is_some());
-        let first = usize::from(pinger.system.is_some());
+        let first = pinger.systems.len();
+        let places = pinger.lanes.len() + first;
         for (place, lane) in (first..).zip(&mut pinger.lanes) {
             let within = plan.interval * place as u32 / places.max(1) as u32;
             lane.begin(now + within);
@@ -84,9 +96,9 @@ impl Pinger {
         pinger
     }
 
-    fn refuse(&mut self, kind: Kind, error: PingError) {
-        self.failed.push((kind, error));
-        self.events.push_back(Event::Failed { kind });
+    fn refuse(&mut self, way: usize, error: PingError) {
+        self.failed.push((way, error));
+        self.events.push_back(Event::Failed { way });
     }
 
     /// Sends and hears until there is something to tell, or until `until`.
@@ -101,12 +113,10 @@ impl Pinger {
                 self.stop();
             }
             for lane in &mut self.lanes {
-                lane.send(now, &mut self.events);
+                self.sent |= lane.send(now, &mut self.events);
                 lane.expire(now, &mut self.events);
             }
-            if let Some(system) = &mut self.system {
-                system.expire(now);
-            }
+            self.systems.iter_mut().for_each(|system| system.expire(now));
             if !self.events.is_empty() {
                 continue;
             }
@@ -127,82 +137,86 @@ impl Pinger {
             return;
         }
         self.stopped = true;
-        self.lanes.iter_mut().for_each(Lane::stop);
-        if let Some(system) = &mut self.system {
-            system.stop();
-        }
+        let now = Clock::now();
+        self.lanes.iter_mut().for_each(|lane| lane.stop(now));
+        self.systems.iter_mut().for_each(SystemPing::stop);
     }
 
     fn is_done(&mut self) -> bool {
         let stopped = self.stopped;
         self.lanes.iter_mut().all(|lane| stopped || lane.is_done())
-            && self.system.as_ref().is_none_or(SystemPing::is_done)
+            && self.systems.iter().all(SystemPing::is_done)
     }
 
-    /// Sleeps until something is to be sent, given up or heard; hears at most
-    /// one thing of each source, so that none keeps the others waiting.
+    /// Hears what there is; if that is nothing, waits until something is to be
+    /// sent, given up or heard.
     fn hear(&mut self, now: Instant, until: Instant) {
-        let wakes = self
-            .lanes
-            .iter_mut()
-            .filter_map(Lane::wake)
-            .chain(self.system.as_ref().and_then(SystemPing::wake))
-            .chain(self.deadline.filter(|_| !self.stopped));
-        let wake = wakes.fold(until, Instant::min);
-        let ready = match wait_readable(self.sources(), wake.since(now)) {
-            Ok(ready) => ready,
-            Err(error) => {
-                let kind = self.kinds.first().copied().unwrap_or(Kind::Icmp);
-                self.refuse(kind, PingError::Io { what: "poll", error });
-                self.stop();
+        if std::mem::take(&mut self.sent) {
+            // As one that blocks in its receive would: without asking first.
+            self.lanes.iter_mut().for_each(|lane| lane.hear(&mut self.events));
+            if !self.events.is_empty() {
                 return;
             }
-        };
-        for (lane, _) in self.lanes.iter_mut().zip(ready).filter(|(_, ready)| *ready) {
+        }
+        let due = self.lanes.iter().filter_map(Lane::due).min().unwrap_or(Instant::NEVER);
+        if due.since(now) <= self.margin {
+            return self.spin(now, due);
+        }
+        let others = self
+            .lanes
+            .iter_mut()
+            .filter_map(Lane::expiry)
+            .chain(self.systems.iter().filter_map(SystemPing::wake))
+            .chain(self.deadline.filter(|_| !self.stopped));
+        let wake = others.fold(until, Instant::min);
+        let wake = wake.min(due.back(self.margin));
+        self.sleep(wake.since(now));
+    }
+
+    /// Looks for replies without waiting, or at the clock alone if a probe is
+    /// about to be due.
+    fn spin(&mut self, now: Instant, due: Instant) {
+        if due.since(now) > FINISH {
+            self.lanes.iter_mut().for_each(|lane| lane.hear(&mut self.events));
+        }
+        if !self.systems.is_empty() && self.next_system_look <= now {
+            self.next_system_look = now + SYSTEM_LOOK;
+            self.sleep(Duration::ZERO);
+        }
+    }
+
+    /// Waits for as long, and hears what has come.
+    fn sleep(&mut self, span: Duration) {
+        self.poll.clear();
+        self.lanes.iter_mut().for_each(|lane| lane.watch(&mut self.poll));
+        self.systems.iter_mut().for_each(|system| system.watch(&mut self.poll));
+        if let Err(error) = self.poll.wait(span) {
+            self.refuse(0, PingError::Io { what: "poll", error });
+            return self.stop();
+        }
+        let poll = &self.poll;
+        for lane in self.lanes.iter_mut().filter(|lane| lane.is_ready(poll)) {
             lane.hear(&mut self.events);
         }
-        if let Some(system) = &mut self.system {
-            let [.., output, complaints] = ready;
-            if output || complaints {
-                system.hear([output, complaints], &mut self.events);
-            }
+        for system in &mut self.systems {
+            system.hear(poll, &mut self.events);
         }
     }
 
-    fn sources(&self) -> [Option<BorrowedFd<'_>>; SOURCES] {
-        let mut sources = [None; SOURCES];
-        for (source, lane) in sources.iter_mut().zip(&self.lanes) {
-            *source = lane.as_fd();
-        }
-        if let Some(system) = &self.system {
-            let [output, complaints] = system.sources();
-            sources[LANES] = output;
-            sources[LANES + 1] = complaints;
-        }
-        sources
-    }
-
-    /// What became of the probes, in the order of [`Kind::ALL`].
+    /// What became of the probes, in the order of the plan.
     pub fn finish(self) -> Vec<Series> {
-        let mut series: Vec<Series> = self
-            .lanes
-            .into_iter()
-            .map(Lane::finish)
-            .chain(self.system.map(SystemPing::finish))
-            .collect();
-        for (kind, error) in self.failed {
-            match series.iter_mut().find(|series| series.kind == kind) {
+        let mut all: Vec<Option<Series>> = self.ways.iter().map(|_| None).collect();
+        let found = self.lanes.into_iter().map(|lane| (lane.place(), lane.finish()));
+        let systems = self.systems.into_iter().map(|system| (system.place(), system.finish()));
+        for (place, series) in found.chain(systems) {
+            all[place] = Some(series);
+        }
+        for (place, error) in self.failed {
+            match &mut all[place] {
                 Some(series) => series.failure = Some(error),
-                None => series.push(Series {
-                    kind,
-                    how: String::new(),
-                    counts: Counts::default(),
-                    trouble: None,
-                    failure: Some(error),
-                }),
+                none => *none = Some(Series::failed(self.ways[place].clone(), error)),
             }
         }
-        series.sort_by_key(|series| Kind::ALL.iter().position(|&kind| kind == series.kind));
-        series
+        all.into_iter().flatten().collect()
     }
 }

@@ -9,15 +9,16 @@ use std::io;
 #[derive(Debug)]
 pub struct Refusal {
     v6: bool,
-    raw: String,
-    datagram: String,
+    raw: Option<String>,
+    datagram: Option<String>,
     who: Credentials,
 }
 
 impl Refusal {
     /// The answers that `SOCK_RAW` and `SOCK_DGRAM` got, in this process.
-    pub(super) fn new(v6: bool, raw: &io::Error, datagram: &io::Error) -> Self {
-        Self { v6, raw: errno_name(raw), datagram: errno_name(datagram), who: Credentials::read() }
+    pub(super) fn new(v6: bool, raw: Option<&io::Error>, datagram: Option<&io::Error>) -> Self {
+        let (raw, datagram) = (raw.map(errno_name), datagram.map(errno_name));
+        Self { v6, raw, datagram, who: Credentials::read() }
     }
 }
 
@@ -76,24 +77,32 @@ impl fmt::Display for Refusal {
         let who = &self.who;
         let version = if self.v6 { "ICMPv6" } else { "ICMP" };
         writeln!(f, "{version} not permitted for uid {} gid {}", who.uid, who.gid)?;
-        writeln!(
-            f,
-            "  SOCK_RAW:   {}  CAP_NET_RAW is not among the effective capabilities (CapEff={}{})",
-            self.raw,
-            who.effective,
-            if who.no_new_privs {
+        if let Some(raw) = &self.raw {
+            let no_new_privs = if who.no_new_privs {
                 ", and no_new_privs keeps file capabilities from counting"
             } else {
                 ""
-            }
-        )?;
-        let groups =
-            if who.groups.is_empty() { String::new() } else { format!(" (nor {})", who.groups) };
-        writeln!(
-            f,
-            "  SOCK_DGRAM: {}  net.ipv4.ping_group_range = \"{}\" does not include gid {}{groups}",
-            self.datagram, who.group_range, who.gid
-        )?;
+            };
+            writeln!(
+                f,
+                "  SOCK_RAW:   {raw}  CAP_NET_RAW is not among the effective capabilities \
+                 (CapEff={}{no_new_privs})",
+                who.effective,
+            )?;
+        }
+        if let Some(datagram) = &self.datagram {
+            let groups = if who.groups.is_empty() {
+                String::new()
+            } else {
+                format!(" (nor {})", who.groups)
+            };
+            writeln!(
+                f,
+                "  SOCK_DGRAM: {datagram}  net.ipv4.ping_group_range = \"{}\" does not include gid \
+                 {}{groups}",
+                who.group_range, who.gid
+            )?;
+        }
         writeln!(f, "  fix one of:  sudo sysctl -w net.ipv4.ping_group_range=\"0 2147483647\"")?;
         writeln!(f, "               sudo setcap cap_net_raw+ep {}", who.program)?;
         writeln!(f, "               in a container: --cap-add NET_RAW")?;
@@ -109,8 +118,8 @@ mod tests {
     fn a_refusal_says_what_to_do() {
         let text = Refusal {
             v6: false,
-            raw: "EPERM".to_owned(),
-            datagram: "EACCES".to_owned(),
+            raw: Some("EPERM".to_owned()),
+            datagram: Some("EACCES".to_owned()),
             who: Credentials {
                 uid: "1000".to_owned(),
                 gid: "1000".to_owned(),

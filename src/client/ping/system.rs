@@ -6,18 +6,19 @@
 
 use std::collections::VecDeque;
 use std::io::{self, Read};
-use std::os::fd::{AsFd, BorrowedFd};
+use std::os::fd::AsFd;
 use std::process::{Child, ChildStderr, ChildStdout, Command, Stdio};
 use std::time::Duration;
 
 use crate::base::Instant;
 use crate::base::units::format_duration;
 use crate::sys::clock::Clock;
+use crate::sys::poll::Poll;
 use crate::sys::wait::interrupt;
 
 use super::dialect::{Dialect, Line, Lines, read_line};
 use super::ledger::Counts;
-use super::{Answer, Event, Kind, Outcome, PingError, Plan, Series};
+use super::{Answer, Event, Outcome, PingError, Plan, Series, Way};
 
 /// A child that was asked to end prints its totals within this, or is killed.
 const GOODBYE: Duration = Duration::from_millis(500);
@@ -27,6 +28,12 @@ const SHORTEST_INTERVAL_MS: u128 = 2;
 
 #[derive(Debug)]
 pub(super) struct SystemPing {
+    /// Its place in the plan, and what stands there.
+    place: usize,
+    way: Way,
+    /// Where its two pipes are among what is waited for.
+    watched: [Option<usize>; 2],
+    warm_up: u64,
     child: Child,
     stdout: Option<ChildStdout>,
     stderr: Option<ChildStderr>,
@@ -36,7 +43,7 @@ pub(super) struct SystemPing {
     interval_ms: u128,
     wait: Duration,
     counts: Counts,
-    /// The largest sequence number seen, from 0, the warm-up's.
+    /// The largest sequence number seen, from 0, the first to warm up.
     highest: Option<u64>,
     summary_sent: Option<u64>,
     complaint: String,
@@ -48,7 +55,8 @@ pub(super) struct SystemPing {
 
 impl SystemPing {
     /// Starts `program` (`ping` but for tests).
-    pub(super) fn start(program: &str, plan: &Plan) -> Result<Self, PingError> {
+    pub(super) fn start(program: &str, place: usize, plan: &Plan) -> Result<Self, PingError> {
+        let way = plan.ways[place].clone();
         let interval_ms = plan.interval.as_nanos().div_ceil(1_000_000).max(SHORTEST_INTERVAL_MS);
         let mut command = Command::new(program);
         command
@@ -57,12 +65,12 @@ impl SystemPing {
             .args(["-s", &plan.size.to_string()])
             // busybox takes whole seconds.
             .args(["-W", &plan.wait.as_nanos().div_ceil(1_000_000_000).to_string()]);
-        if let Some(count) = plan.count {
-            // One more, to warm up, as in our own kinds.
-            command.args(["-c", &count.saturating_add(1).to_string()]);
+        if let Some(probes) = plan.probes() {
+            // Those to warm up included, as in our own kinds.
+            command.args(["-c", &probes.to_string()]);
         }
         let mut child = command
-            .arg(plan.target.host())
+            .arg(way.target.host())
             .env("LC_ALL", "C")
             .env("LANG", "C")
             .env_remove("LANGUAGE")
@@ -72,6 +80,10 @@ impl SystemPing {
             .spawn()
             .map_err(PingError::spawning)?;
         Ok(Self {
+            place,
+            way,
+            watched: [None; 2],
+            warm_up: plan.warm_up,
             stdout: child.stdout.take(),
             stderr: child.stderr.take(),
             child,
@@ -91,14 +103,25 @@ impl SystemPing {
         })
     }
 
-    /// Its output and its complaints, while they are open.
-    pub(super) fn sources(&self) -> [Option<BorrowedFd<'_>>; 2] {
-        [self.stdout.as_ref().map(AsFd::as_fd), self.stderr.as_ref().map(AsFd::as_fd)]
+    /// Its place in the plan.
+    pub(super) const fn place(&self) -> usize {
+        self.place
     }
 
-    /// Reads what is there to read, one call each; `ready` as in
-    /// [`Self::sources`].
-    pub(super) fn hear(&mut self, ready: [bool; 2], events: &mut VecDeque<Event>) {
+    /// Adds its output and its complaints, while they are open.
+    pub(super) fn watch(&mut self, poll: &mut Poll) {
+        self.watched = [
+            self.stdout.as_ref().map(|pipe| poll.read(pipe.as_fd())),
+            self.stderr.as_ref().map(|pipe| poll.read(pipe.as_fd())),
+        ];
+    }
+
+    /// Reads what is there to read, one call each.
+    pub(super) fn hear(&mut self, poll: &Poll, events: &mut VecDeque<Event>) {
+        let ready = self.watched.map(|place| place.is_some_and(|place| poll.is_ready(place)));
+        if ready == [false; 2] {
+            return;
+        }
         if ready[0] && !fill(self.stdout.as_mut(), &mut self.lines) {
             self.stdout = None;
         }
@@ -132,22 +155,25 @@ impl SystemPing {
                 };
                 self.count(sequence, time, outcome);
                 events.push_back(Event::Reply(Answer {
-                    kind: Kind::System,
+                    way: self.place,
                     sequence,
+                    warm_up: sequence < self.warm_up,
                     bytes: usize::try_from(bytes).unwrap_or(usize::MAX),
                     ttl,
                     rtt: time,
+                    record: None,
                     outcome,
                 }));
             }
             Line::Trouble { sequence, from, what } => {
                 let sequence = self.since_zero(sequence);
                 self.highest = self.highest.max(Some(sequence));
-                self.counts.errors += u64::from(sequence > 0);
+                self.counts.errors += u64::from(sequence >= self.warm_up);
                 self.trouble = Some(what.to_owned());
                 events.push_back(Event::Trouble {
-                    kind: Kind::System,
+                    way: self.place,
                     sequence,
+                    record: None,
                     from: from.parse().ok(),
                     what: what.to_owned(),
                 });
@@ -169,16 +195,21 @@ impl SystemPing {
     fn count(&mut self, sequence: u64, time: Option<Duration>, outcome: Outcome) {
         let overtaken = self.highest.is_some_and(|highest| sequence < highest);
         self.highest = self.highest.max(Some(sequence));
-        match (outcome, sequence) {
-            (Outcome::Duplicate, _) => self.counts.duplicates += 1,
-            (Outcome::InTime, 0) => self.counts.first = time,
-            (Outcome::Late, 0) => {}
-            (Outcome::Late, _) => self.counts.late += 1,
-            (Outcome::InTime, _) => {
+        if (sequence, outcome) == (0, Outcome::InTime) {
+            self.counts.first = time;
+        }
+        if sequence < self.warm_up {
+            return;
+        }
+        match outcome {
+            Outcome::Duplicate => self.counts.duplicates += 1,
+            Outcome::Late => self.counts.late += 1,
+            Outcome::InTime => {
                 self.counts.received += 1;
                 self.counts.reordered += u64::from(overtaken);
                 if let Some(rtt) = time {
                     self.counts.rtt.record(rtt);
+                    self.counts.jitter.record(sequence, rtt);
                 }
             }
         }
@@ -197,7 +228,7 @@ impl SystemPing {
         let failed = status.is_ok_and(|status| !status.success());
         if failed && self.counts.received == 0 && !self.complaint.is_empty() {
             self.failure = Some(PingError::System(std::mem::take(&mut self.complaint)));
-            events.push_back(Event::Failed { kind: Kind::System });
+            events.push_back(Event::Failed { way: self.place });
         }
     }
 
@@ -231,9 +262,9 @@ impl SystemPing {
         let mut counts = std::mem::take(&mut self.counts);
         // Its totals count the warm-up; without totals, what answered shows
         // how many were sent.
-        let sent = self.summary_sent.map(|sent| sent.saturating_sub(1));
+        let sent = self.summary_sent.or(self.highest.map(|highest| highest + 1)).unwrap_or(0);
         counts.sent =
-            sent.or(self.highest).unwrap_or(0).max(counts.received + counts.late + counts.errors);
+            sent.saturating_sub(self.warm_up).max(counts.received + counts.late + counts.errors);
         counts.lost = counts.sent - counts.received - counts.late - counts.errors;
         let name = match self.dialect {
             Some(Dialect::Iputils) => "iputils",
@@ -243,9 +274,14 @@ impl SystemPing {
         let interval = u64::try_from(self.interval_ms).unwrap_or(u64::MAX);
         let interval = format_duration(Duration::from_millis(interval));
         Series {
-            kind: Kind::System,
+            way: self.way.clone(),
             how: format!("{name}, every {interval}"),
+            scheduled: counts.sent,
             counts,
+            records: Vec::new(),
+            stride: 1,
+            start: Instant::ZERO,
+            clock_stepped: 0,
             trouble: self.trouble.take(),
             failure: self.failure.take(),
         }

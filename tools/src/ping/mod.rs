@@ -1,110 +1,128 @@
 //! `lightmeter ping`: one kind of ping alone, or all of them side by side.
 //!
 //! The probes have a thread to themselves, which never prints. What happens
-//! goes to the main thread through a bounded queue; when that is full, lines
-//! are dropped and counted, and the measurement goes on.
+//! goes to the main thread through a bounded queue that wakes nobody; when that
+//! is full, lines are dropped and counted, and the measurement goes on.
 
-mod json;
+pub(crate) mod doc;
+pub(crate) mod lines;
 mod options;
-mod text;
+mod save;
+mod show;
+mod stream;
+pub(crate) mod text;
 
 use std::ffi::OsString;
-use std::io::IsTerminal;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
+use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::thread;
+use std::time::Duration;
 
-use nearlight::client::ping::{Event, PingError, Pinger, Plan, Series, Target, verdict};
+use nearlight::client::ping::{Event, PingError, Pinger, Plan, Series};
 use nearlight::limits::PING_EVENTS;
+use nearlight::sys::affinity::pin_to;
 use nearlight::sys::clock::Clock;
 
+use crate::host::Before;
+use crate::live::Live;
 use crate::stop::{LOOK, Stop};
-use crate::{DONE, FAILED, USAGE, out};
+use crate::{DONE, FAILED, INVALID, USAGE, out};
 use options::{Asked, Options};
+use show::{Lines, Show};
 
 /// Runs it with the words after `ping`; returns the exit code.
 pub(crate) fn main(words: Vec<OsString>) -> u8 {
-    let wants_json = words.iter().any(|word| word == "--json");
+    let wants_json = words.iter().any(|word| word == "--json" || word == "--json-lines");
     let options = match options::parse(words) {
         Ok(Asked::Help) => {
             out::text(options::HELP);
             return DONE;
         }
+        Ok(Asked::Stream(words)) => return stream::main(words),
         Ok(Asked::Ping(options)) => options,
-        Err(error) => {
-            if wants_json {
-                out::line(json::failure("usage", &error));
-            }
-            eprintln!("lightmeter ping: {error}");
-            return USAGE;
-        }
+        Err(error) => return refuse(wants_json, "usage", &error),
     };
-    match plan(&options) {
-        Ok(plan) => measure(&options, &plan),
-        Err((word, error)) => {
-            if wants_json {
-                out::line(json::failure(word, &error));
-            }
-            eprintln!("lightmeter ping: {error}");
-            USAGE
-        }
+    let before = Clock::now();
+    match options.plan() {
+        Ok(plan) => measure(&options, &plan, Clock::now().since(before)),
+        Err((word, error)) => refuse(wants_json, word, &error),
     }
 }
 
-/// What to measure; or what is wrong, in a word and in full.
-fn plan(options: &Options) -> Result<Plan, (&'static str, String)> {
-    let target = Target::resolve(&options.host, options.family)
-        .map_err(|error| (error.word(), error.to_string()))?;
-    options.polite(&target).map_err(|error| ("usage", error))?;
-    Ok(Plan {
-        target,
-        kinds: options.kinds(),
-        count: options.count,
-        interval: options.interval,
-        size: options.size,
-        wait: options.wait,
-        deadline: options.deadline,
-    })
+fn refuse(wants_json: bool, word: &str, error: &str) -> u8 {
+    if wants_json {
+        out::json(&doc::of_failure(word, error));
+    }
+    eprintln!("lightmeter ping: {error}");
+    USAGE
 }
 
-fn measure(options: &Options, plan: &Plan) -> u8 {
-    if !options.json {
-        out::line(text::header(plan));
+fn measure(options: &Options, plan: &Plan, lookup: Duration) -> u8 {
+    let text = !options.json && !options.json_lines;
+    if text {
+        let nothing = doc::of_run(options, plan, &[], crate::host::Host::default(), lookup);
+        out::line(text::header(&nothing));
     }
+    let before = Before::look();
     // Started here, for the system's ping must not inherit blocked signals.
     let pinger = Pinger::start(plan);
     let stop = Stop::new();
-    let lines = !options.json && !options.quiet && plan.kinds.len() == 1;
-    let live =
-        !options.json && !options.quiet && plan.kinds.len() > 1 && std::io::stdout().is_terminal();
+    let lines = match (options.json_lines, text && !options.quiet && options.kind.is_some()) {
+        (true, _) => Lines::Json,
+        (false, true) => Lines::Text,
+        (false, false) => Lines::None,
+    };
+    let live = Live::new(!options.quiet && lines == Lines::None);
     let (sender, receiver) = sync_channel(PING_EVENTS);
     let dropped = Arc::new(AtomicU64::new(0));
+    let cpu = options.cpu;
     let probes = {
         let (flag, dropped) = (stop.flag(), Arc::clone(&dropped));
-        let sender = (lines || live).then_some(sender);
-        thread::spawn(move || run(pinger, sender, &flag, &dropped))
+        thread::spawn(move || {
+            let pinned = cpu.map(pin_to);
+            if let Some(Err(error)) = pinned {
+                // It was checked: somebody has just taken the core away.
+                eprintln!("lightmeter ping: {error}");
+            }
+            run(pinger, &sender, &flag, &dropped)
+        })
     };
-    let mut show = text::Show::new(plan, lines, live);
+    let mut show = Show::new(plan, lines, live, Clock::now());
     follow(&receiver, &stop, &mut show, || probes.is_finished());
     let Ok(series) = probes.join() else {
         eprintln!("lightmeter ping: the measuring thread panicked; please report it");
         return FAILED;
     };
-    show.end(dropped.load(Ordering::Relaxed));
-    let verdict = verdict(&series);
-    if options.json {
-        out::line(json::report(options, plan, &series, &verdict));
-    } else {
-        out::text(text::summary(plan, &series, &verdict));
+    show.end();
+    let mut doc = doc::of_run(options, plan, &series, before.after(), lookup);
+    doc.lines_dropped = dropped.load(Ordering::Relaxed);
+    tell(options, &doc);
+    let probes = save::probes(plan, &series);
+    if let Some(path) = &options.save
+        && let Err(error) = save::write(path, &probes, &doc)
+    {
+        eprintln!("lightmeter ping: {error}");
+        return FAILED;
     }
-    exit_code(plan, &series)
+    exit_code(plan, &series, &doc)
+}
+
+fn tell(options: &Options, doc: &doc::Doc) {
+    if options.json || options.json_lines {
+        return out::json(doc);
+    }
+    if doc.lines_dropped > 0 && options.kind.is_some() && !options.quiet {
+        let dropped = doc.lines_dropped;
+        out::line(format_args!("({dropped} lines more than there was time to print)"));
+    }
+    out::text(text::summary(doc));
 }
 
 /// The measuring thread.
 fn run(
     mut pinger: Pinger,
-    sender: Option<SyncSender<Event>>,
+    sender: &SyncSender<Event>,
     stop: &AtomicBool,
     dropped: &AtomicU64,
 ) -> Vec<Series> {
@@ -113,43 +131,47 @@ fn run(
             pinger.stop();
         }
         let event = pinger.next(Clock::now() + LOOK);
-        if matches!(event, Event::Done) {
-            return pinger.finish();
-        }
-        if matches!(event, Event::Quiet) {
-            continue;
-        }
-        if sender.as_ref().is_some_and(|s| s.try_send(event).is_err()) {
-            dropped.fetch_add(1, Ordering::Relaxed);
+        match event {
+            Event::Done => return pinger.finish(),
+            Event::Quiet => {}
+            Event::Reply(_) | Event::Lost { .. } | Event::Trouble { .. } | Event::Failed { .. } => {
+                if sender.try_send(event).is_err() {
+                    dropped.fetch_add(1, Ordering::Relaxed);
+                }
+            }
         }
     }
 }
 
-/// Shows what happens until the measuring thread has ended.
+/// Shows what happens until the measuring thread has ended. It looks, and is
+/// not woken: a sender that wakes somebody makes a system call.
 fn follow(
     receiver: &Receiver<Event>,
     stop: &Stop,
-    show: &mut text::Show<'_>,
+    show: &mut Show<'_>,
     is_finished: impl Fn() -> bool,
 ) {
     loop {
-        match receiver.recv_timeout(LOOK) {
-            Ok(event) => show.event(&event),
-            Err(RecvTimeoutError::Timeout) => {}
-            // Nothing is to be shown, or all has been.
-            Err(RecvTimeoutError::Disconnected) if is_finished() => return,
-            Err(RecvTimeoutError::Disconnected) => thread::park_timeout(LOOK),
+        // Asked first: what it sent before it ended is taken after.
+        let finished = is_finished();
+        while let Ok(event) = receiver.try_recv() {
+            show.event(&event);
+        }
+        if finished {
+            return;
         }
         stop.look();
         show.refresh(Clock::now());
+        thread::park_timeout(LOOK);
     }
 }
 
 /// 0 if there were replies (enough of them, if both a count and a deadline were
-/// given); 2 if nothing could be tried for want of something to set right.
-fn exit_code(plan: &Plan, series: &[Series]) -> u8 {
+/// given); 2 if nothing could be tried for want of something to set right; 3 if
+/// there were and the measurement is not valid.
+fn exit_code(plan: &Plan, series: &[Series], doc: &doc::Doc) -> u8 {
     let received: u64 = series.iter().map(|series| series.counts.received).sum();
-    let wanted = match (plan.count, plan.deadline, plan.kinds.len()) {
+    let wanted = match (plan.count, plan.deadline, plan.ways.len()) {
         (Some(count), Some(_), 1) => count,
         _ => 1,
     };
@@ -157,8 +179,9 @@ fn exit_code(plan: &Plan, series: &[Series]) -> u8 {
         let failure = series.failure.as_ref();
         failure.is_some_and(PingError::is_setup)
     };
+    let invalid = doc.validity.as_ref().is_some_and(|validity| !validity.invalid.is_empty());
     if received >= wanted {
-        DONE
+        if invalid { INVALID } else { DONE }
     } else if received == 0 && series.iter().all(untried) {
         USAGE
     } else {

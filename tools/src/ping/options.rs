@@ -4,60 +4,119 @@ use std::ffi::OsString;
 use std::net::{IpAddr, Ipv6Addr};
 use std::time::Duration;
 
-use lexopt::prelude::{Long, Short, Value};
 use nearlight::base::units::{format_duration, parse_size};
-use nearlight::client::ping::{Family, Kind, Target};
-use nearlight::limits::{PING_INTERVAL_MIN, PING_INTERVAL_PUBLIC, PING_SIZE_MAX, PROBE_BYTES};
+use nearlight::client::ping::{Family, IcmpDoor, Kind, Pace, Plan, Target, Way};
+use nearlight::limits::{
+    PING_HOSTS, PING_INTERVAL_MIN, PING_INTERVAL_PUBLIC, PING_SIZE_MAX, PROBE_BYTES,
+};
 
-use crate::args;
+use crate::args::{self, Given};
+use crate::output::Output;
 
 pub(crate) const HELP: &str = "\
-lightmeter ping [system|icmp|tcp|udp] HOST[:PORT] [options]
+lightmeter ping [system|icmp|tcp|udp|echo] HOST[:PORT]... [options]
+lightmeter ping relay tcp://PUBLISH tcp://SUBSCRIBE [options]
+lightmeter ping stream URL [options]
 
-Without a kind: all four, interleaved, to the same address, compared in one
-sentence at the end. PORT is that of TCP and UDP echo (RFC 862), by default
-7007, where `nearlight serve` echoes.
+Without a kind: the first five, interleaved, to the same address, compared in
+one sentence at the end. PORT is by default 7007, where `nearlight serve`
+echoes. With a kind: one host or several, interleaved.
 
   system   the installed ping, its output read
   icmp     our own echo requests, on a raw socket, or a datagram socket where
            raw is refused
-  tcp      echo on one connection
-  udp      echo of datagrams
+  tcp      making a connection, once for each probe
+  udp      echo of datagrams (RFC 862)
+  echo     echo on one TCP connection (RFC 862)
+  relay    through a server: published by TCP, until it is heard as a subscriber
+  stream   a live stream as it comes: time to first byte, gaps, stalls, and the
+           one-way latency of its probe stamps (lightmeter ping stream --help)
 
-  -c N     probes, after one that warms up and is reported apart
-           (50 of each kind; one kind alone: until Ctrl-C)
-  -i DUR   time between probes of one kind (200ms; one kind alone: 1s)
-  -w DUR   end after this long, whatever is still out
-  -W DUR   a probe without reply for this long is lost (2s)
-  -s SIZE  bytes of data in a probe, from 16 (56)
-  -4, -6   IPv4 or IPv6 alone
-  -q       no line per reply, the summary alone
-  --json   one object instead of text; times are integers of nanoseconds
+Each probe is timed twice: user RTT, from before the send call to after the
+receive call, and network RTT, between the kernel's own stamps. Their difference
+is this host's: waking up, system calls. Response time counts from when a probe
+was due, late or not.
+
+  -c N        probes, after those that warm up (400 of each kind; one kind alone:
+              until Ctrl-C)
+  -i DUR      time between probes of one way (30ms; one kind alone: 1s)
+  -w DUR      end after this long, whatever is still out
+  -W DUR      a probe without reply for this long is lost (2s)
+  -s SIZE     bytes of data in a probe, from 16 (56)
+  -4, -6      IPv4 or IPv6 alone
+  --warm-up N probes that are not counted (1, or those of the first 100 ms)
+  --pace P    sleep (asleep between probes, as most programs), hybrid (awake in
+              time to send), spin (never asleep; a whole core)
+  --cpu N     pin the probes to this core
+  --timestamp kernel|user   user: do without the kernel's stamps
+  --icmp-socket auto|raw|dgram
+  -q          no line per reply, the summary alone
+  -v          all times of all kinds in the summary
+  --json      one object instead of text; times are integers of nanoseconds
+  --json-lines   an object for each probe as it is known, then that one
+  --plot, --svg FILE, --png FILE   a picture of the run
+  --csv FILE, --hgrm FILE, --hlog FILE   every probe; user RTT as HdrHistogram's text and log
+  --save FILE    the run as JSON lines, for `lightmeter report FILE`
 
 Durations: 500us, 20ms, 2s; a plain number is seconds. Exit codes: 0 replies
-came, 1 none (or fewer than -c within -w), 2 usage, no such host, not permitted.
+came, 1 none (or fewer than -c within -w), 2 usage, no such host, not permitted,
+3 replies came and the measurement is not valid: it says why.
 ";
 
 /// What the words ask for.
 pub(crate) enum Asked {
     Help,
     Ping(Options),
+    /// The words behind `stream`.
+    Stream(Vec<OsString>),
 }
 
 /// The options, defaults filled in.
 #[derive(Debug)]
 pub(crate) struct Options {
-    /// `None`: all.
+    /// `None`: all that need no more than a host.
     pub(crate) kind: Option<Kind>,
-    pub(crate) host: String,
+    pub(crate) hosts: Vec<String>,
     pub(crate) count: Option<u64>,
     pub(crate) interval: Duration,
     pub(crate) deadline: Option<Duration>,
     pub(crate) wait: Duration,
     pub(crate) size: usize,
     pub(crate) family: Family,
+    pub(crate) warm_up: u64,
+    pub(crate) pace: Pace,
+    pub(crate) cpu: Option<usize>,
+    pub(crate) stamps: bool,
+    pub(crate) door: Option<IcmpDoor>,
     pub(crate) quiet: bool,
+    pub(crate) verbose: bool,
     pub(crate) json: bool,
+    pub(crate) json_lines: bool,
+    pub(crate) save: Option<String>,
+    pub(crate) output: Output,
+}
+
+/// As they are given.
+#[derive(Default)]
+struct Words {
+    names: Vec<String>,
+    count: Option<u64>,
+    interval: Option<Duration>,
+    deadline: Option<Duration>,
+    wait: Option<Duration>,
+    size: Option<usize>,
+    family: Family,
+    warm_up: Option<u64>,
+    pace: Pace,
+    cpu: Option<usize>,
+    user: bool,
+    door: Option<IcmpDoor>,
+    quiet: bool,
+    verbose: bool,
+    json: bool,
+    json_lines: bool,
+    save: Option<String>,
+    output: Output,
 }
 
 /// Reads the words after `ping`.
@@ -65,68 +124,144 @@ pub(crate) struct Options {
 /// # Errors
 /// Says which is wrong, and what was expected.
 pub(crate) fn parse(words: Vec<OsString>) -> Result<Asked, String> {
+    if words.first().is_some_and(|word| word == "stream") {
+        return Ok(Asked::Stream(words.into_iter().skip(1).collect()));
+    }
     let mut parser = lexopt::Parser::from_args(words);
-    let (mut names, mut count, mut interval) = (Vec::new(), None, None);
-    let (mut deadline, mut wait, mut size) = (None, Duration::from_secs(2), 56);
-    let (mut family, mut quiet, mut json) = (Family::Any, false, false);
-    while let Some(argument) = parser.next().map_err(|error| error.to_string())? {
+    let mut given = Words::default();
+    while let Some(argument) = args::next(&mut parser)? {
         match argument {
-            Short('h') | Long("help") => return Ok(Asked::Help),
-            Short('c') | Long("count") => {
-                count = Some(args::value(&mut parser, "-c", args::count)?)
+            Given::Option(option) if option == "-h" || option == "--help" => {
+                return Ok(Asked::Help);
             }
-            Short('i') | Long("interval") => {
-                interval = Some(args::value(&mut parser, "-i", read_interval)?);
-            }
-            Short('w') | Long("deadline") => {
-                deadline = Some(args::value(&mut parser, "-w", some_time)?);
-            }
-            Short('W') | Long("wait") => wait = args::value(&mut parser, "-W", some_time)?,
-            Short('s') | Long("size") => size = args::value(&mut parser, "-s", read_size)?,
-            Short('4') => family = Family::V4,
-            Short('6') => family = Family::V6,
-            Short('q') | Long("quiet") => quiet = true,
-            // ping's "numeric": nothing here looks names up backwards.
-            Short('n') => {}
-            Long("json") => json = true,
-            Value(word) => names.push(word.to_string_lossy().into_owned()),
-            Short(_) | Long(_) => {
-                let error = argument.unexpected();
-                return Err(format!("{error}; lightmeter ping --help lists the options"));
-            }
+            Given::Option(option) => given.take(&option, &mut parser)?,
+            Given::Name(name) => given.names.push(name),
         }
     }
-    let (kind, host) = kind_and_host(names)?;
-    let alone = kind.is_some();
-    Ok(Asked::Ping(Options {
-        kind,
-        host,
-        count: count.or((!alone).then_some(50)),
-        interval: interval.unwrap_or(Duration::from_millis(if alone { 1000 } else { 200 })),
-        deadline,
-        wait,
-        size,
-        family,
-        quiet,
-        json,
-    }))
+    given.options().map(Asked::Ping)
 }
 
-fn kind_and_host(names: Vec<String>) -> Result<(Option<Kind>, String), String> {
-    let named = |name: &str| Kind::ALL.into_iter().find(|kind| kind.name() == name);
-    match names.as_slice() {
-        [] => Err("whom? lightmeter ping HOST, or --help".to_owned()),
-        [host] if named(host).is_some() => {
-            Err(format!("whom? lightmeter ping {host} HOST, or --help"))
-        }
-        [host] => Ok((None, host.clone())),
-        [kind, host] => match named(kind) {
-            Some(kind) => Ok((Some(kind), host.clone())),
-            None => {
-                Err(format!("'{kind}' is not a kind of ping: there are system, icmp, tcp and udp"))
+impl Words {
+    fn take(&mut self, option: &str, parser: &mut lexopt::Parser) -> Result<(), String> {
+        match option {
+            "-c" | "--count" => self.count = Some(args::value(parser, "-c", args::count)?),
+            "-i" | "--interval" => self.interval = Some(args::value(parser, "-i", read_interval)?),
+            "-w" | "--deadline" => self.deadline = Some(args::value(parser, "-w", some_time)?),
+            "-W" | "--wait" => self.wait = Some(args::value(parser, "-W", some_time)?),
+            "-s" | "--size" => self.size = Some(args::value(parser, "-s", read_size)?),
+            "-4" => self.family = Family::V4,
+            "-6" => self.family = Family::V6,
+            "-q" | "--quiet" => self.quiet = true,
+            "-v" | "--verbose" => self.verbose = true,
+            // ping's "numeric": nothing here looks names up backwards.
+            "-n" => {}
+            "--warm-up" | "--warmup" => {
+                self.warm_up = Some(args::value(parser, "--warm-up", read_warm_up)?);
             }
-        },
-        [_, _, extra, ..] => Err(format!("'{extra}' is one name too many: one host at a time")),
+            "--pace" => self.pace = args::value(parser, option, read_pace)?,
+            "--cpu" => self.cpu = Some(args::value(parser, option, args::cpu)?),
+            "--timestamp" => self.user = args::value(parser, option, read_stamp)?,
+            "--icmp-socket" => self.door = args::value(parser, option, read_door)?,
+            "--json" => self.json = true,
+            "--json-lines" => self.json_lines = true,
+            "--save" => self.save = Some(args::value(parser, option, args::text)?),
+            _ if Output::knows(option) => self.output.take(option, parser)?,
+            _ => {
+                return Err(format!(
+                    "there is no option '{option}'; lightmeter ping --help lists them"
+                ));
+            }
+        }
+        Ok(())
+    }
+
+    fn options(self) -> Result<Options, String> {
+        let (kind, hosts) = kind_and_hosts(self.names)?;
+        let alone = kind.is_some();
+        let interval =
+            self.interval.unwrap_or(Duration::from_millis(if alone { 1000 } else { 30 }));
+        if self.json && self.json_lines {
+            return Err("either --json or --json-lines".to_owned());
+        }
+        Ok(Options {
+            kind,
+            hosts,
+            count: self.count.or((!alone).then_some(ALL_COUNT)),
+            interval,
+            deadline: self.deadline,
+            wait: self.wait.unwrap_or(Duration::from_secs(2)),
+            size: self.size.unwrap_or(56),
+            family: self.family,
+            warm_up: self.warm_up.unwrap_or_else(|| warm_up(interval)),
+            pace: self.pace,
+            cpu: self.cpu,
+            stamps: !self.user,
+            door: self.door,
+            quiet: self.quiet,
+            verbose: self.verbose,
+            json: self.json,
+            json_lines: self.json_lines,
+            save: self.save,
+            output: self.output,
+        })
+    }
+}
+
+/// As many as a p99 with its interval takes (368), and a few for loss.
+const ALL_COUNT: u64 = 400;
+
+/// Probes of the first 100 ms, one at least and a hundred at most.
+fn warm_up(interval: Duration) -> u64 {
+    let tenth = Duration::from_millis(100).as_nanos();
+    u64::try_from(tenth / interval.as_nanos().max(1)).unwrap_or(1).clamp(1, 100)
+}
+
+fn kind_and_hosts(names: Vec<String>) -> Result<(Option<Kind>, Vec<String>), String> {
+    let mut names = names.into_iter();
+    let first = names.next().ok_or("whom? lightmeter ping HOST, or --help")?;
+    let rest: Vec<String> = names.collect();
+    match (Kind::named(&first), rest.as_slice()) {
+        (Some(Kind::Relay), [_, _]) => Ok((Some(Kind::Relay), rest)),
+        (Some(Kind::Relay), _) => {
+            Err("where? lightmeter ping relay tcp://PUBLISH tcp://SUBSCRIBE, \
+             of `nearlight serve` tcp://HOST:9000 tcp://HOST:9001"
+                .to_owned())
+        }
+        (Some(kind), []) => Err(format!("whom? lightmeter ping {kind} HOST, or --help")),
+        (Some(_), many) if many.len() > PING_HOSTS => {
+            Err(format!("{} hosts are too many: {PING_HOSTS} at most", many.len()))
+        }
+        (Some(kind), _) => Ok((Some(kind), rest)),
+        (None, []) => Ok((None, vec![first])),
+        (None, _) => Err(format!(
+            "'{first}' is not a kind of ping: there are system, icmp, tcp, udp, echo, relay and \
+             stream; several hosts need one"
+        )),
+    }
+}
+
+fn read_warm_up(text: &str) -> Result<u64, String> {
+    text.parse().map_err(|_| format!("'{text}' is not a whole number"))
+}
+
+fn read_pace(text: &str) -> Result<Pace, String> {
+    Pace::named(text).ok_or_else(|| format!("'{text}' is none of sleep, hybrid and spin"))
+}
+
+fn read_stamp(text: &str) -> Result<bool, String> {
+    match text {
+        "kernel" | "auto" => Ok(false),
+        "user" => Ok(true),
+        _ => Err(format!("'{text}' is none of kernel and user")),
+    }
+}
+
+fn read_door(text: &str) -> Result<Option<IcmpDoor>, String> {
+    match text {
+        "auto" => Ok(None),
+        "raw" => Ok(Some(IcmpDoor::Raw)),
+        "dgram" | "datagram" => Ok(Some(IcmpDoor::Datagram)),
+        _ => Err(format!("'{text}' is none of auto, raw and dgram")),
     }
 }
 
@@ -161,9 +296,56 @@ fn read_size(text: &str) -> Result<usize, String> {
 }
 
 impl Options {
-    /// The kinds to run.
-    pub(crate) fn kinds(&self) -> Vec<Kind> {
-        self.kind.map_or_else(|| Kind::ALL.to_vec(), |kind| vec![kind])
+    /// What to measure; names are looked up, which takes as long as the
+    /// resolver takes.
+    ///
+    /// # Errors
+    /// What is wrong, in a word and in full.
+    pub(crate) fn plan(&self) -> Result<Plan, (&'static str, String)> {
+        let ways = match self.kind {
+            Some(Kind::Relay) => vec![self.relay().map_err(|error| ("usage", error))?],
+            kind => {
+                let mut ways = Vec::new();
+                for host in &self.hosts {
+                    let target = Target::resolve(host, self.family)
+                        .map_err(|error| (error.word(), error.to_string()))?;
+                    self.polite(&target).map_err(|error| ("usage", error))?;
+                    let kinds = kind.map_or_else(|| Kind::OF_HOST.to_vec(), |kind| vec![kind]);
+                    ways.extend(kinds.into_iter().map(|kind| Way::to(kind, target.clone())));
+                }
+                ways
+            }
+        };
+        Ok(Plan {
+            ways,
+            count: self.count,
+            warm_up: self.warm_up,
+            interval: self.interval,
+            size: self.size,
+            wait: self.wait,
+            deadline: self.deadline,
+            pace: self.pace,
+            stamps: self.stamps,
+            door: self.door,
+        })
+    }
+
+    fn relay(&self) -> Result<Way, String> {
+        let [publish, subscribe] = self.hosts.as_slice() else {
+            return Err("two addresses are needed".to_owned());
+        };
+        let address = |url: &String| {
+            let bare = url.strip_prefix("tcp://").ok_or_else(|| {
+                format!("'{url}' is not tcp://HOST:PORT, and a relay is measured over TCP")
+            })?;
+            if !bare.contains(':') {
+                return Err(format!("'{url}' has no port: write tcp://HOST:PORT"));
+            }
+            Target::resolve(bare, self.family).map_err(|error| error.to_string())
+        };
+        let publish = address(publish)?;
+        let target = address(subscribe)?;
+        Ok(Way { kind: Kind::Relay, target, publish: Some(publish.address) })
     }
 
     /// Refuses to send faster to strangers than ping(8) lets everybody.
@@ -215,22 +397,24 @@ mod tests {
     fn options(words: &str) -> Result<Options, String> {
         match parse(words.split_whitespace().map(OsString::from).collect())? {
             Asked::Ping(options) => Ok(options),
-            Asked::Help => Err("help".to_owned()),
+            Asked::Help | Asked::Stream(_) => Err("no ping".to_owned()),
         }
     }
 
     #[test]
     fn all_kinds_end_by_themselves_and_one_does_not() {
         let all = options("example.org").expect("right");
-        assert_eq!((all.kind, all.count), (None, Some(50)));
-        assert_eq!(all.interval, Duration::from_millis(200));
+        assert_eq!((all.kind, all.count), (None, Some(400)));
+        assert_eq!((all.interval, all.warm_up), (Duration::from_millis(30), 3));
         let one = options("udp [::1]:9 -i 500us -c9 -s 1316 -w 3 -q").expect("right");
         assert_eq!((one.kind, one.count), (Some(Kind::Udp), Some(9)));
-        assert_eq!(one.host, "[::1]:9");
-        assert_eq!(one.interval, Duration::from_micros(500));
+        assert_eq!(one.hosts, ["[::1]:9"]);
+        assert_eq!((one.interval, one.warm_up), (Duration::from_micros(500), 100));
         assert_eq!(one.deadline, Some(Duration::from_secs(3)));
         assert!(one.quiet && !one.json && one.size == 1316);
         assert_eq!(options("tcp host").expect("right").count, None);
+        let hosts = options("icmp a b c --pace spin --timestamp user").expect("right");
+        assert_eq!((hosts.hosts.len(), hosts.pace, hosts.stamps), (3, Pace::Spin, false));
     }
 
     #[test]
@@ -238,8 +422,12 @@ mod tests {
         for (words, part) in [
             ("", "whom?"),
             ("tcp", "lightmeter ping tcp HOST"),
-            ("sctp host", "there are system, icmp, tcp and udp"),
-            ("tcp a b", "'b' is one name too many"),
+            ("sctp host", "there are system, icmp, tcp, udp, echo"),
+            ("relay a", "tcp://PUBLISH tcp://SUBSCRIBE"),
+            ("host --pace run", "--pace: 'run' is none of"),
+            ("host --cpu 60000", "--cpu: "),
+            ("host --icmp-socket stream", "none of auto, raw and dgram"),
+            ("host --json --json-lines", "either --json or"),
             ("host -c 0", "-c: '0' is not"),
             ("host -i 1us", "10us is the least"),
             ("host -i soon", "-i: 'soon' is not a duration"),

@@ -1,224 +1,295 @@
-//! What `lightmeter ping` shows to people: a line per reply or a status line
-//! while it runs, then a table and a sentence.
+//! What `lightmeter ping` says to people when it is done: a table, what else is
+//! worth a line, a sentence. All of it from the document, so that a saved run
+//! says the same again.
 
-use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::time::Duration;
 
-use nearlight::base::Instant;
 use nearlight::base::units::format_duration;
-use nearlight::client::ping::{Answer, Event, Kind, Outcome, PingError, Plan, Series, Verdict};
 use nearlight::client::report::format_latency;
 
-use crate::out;
+use super::doc::{Config, Doc, SeriesDoc, Times};
 
-/// A status line is redrawn at most this often.
-const REDRAW: Duration = Duration::from_millis(250);
 /// Printed where there are too few samples for a quantile.
 const NOTHING: &str = "—";
+/// Columns of the kind and the counts.
+const KIND: usize = 9;
 
 /// The first line.
-pub(super) fn header(plan: &Plan) -> String {
-    let kinds: Vec<_> = plan.kinds.iter().map(|kind| kind.name()).collect();
-    let count = match plan.count {
+pub(crate) fn header(doc: &Doc) -> String {
+    let Some(config) = &doc.config else {
+        return String::new();
+    };
+    let count = match config.count {
         Some(1) => "1 probe".to_owned(),
         Some(count) => format!("{count} probes"),
         None => "probes until Ctrl-C".to_owned(),
     };
-    let each = if kinds.len() > 1 { " of each kind" } else { "" };
-    let host = plan.target.host();
-    let name = if plan.target.name.starts_with(&host) {
-        plan.target.name.clone()
-    } else {
-        format!("{} ({host})", plan.target.name)
-    };
+    let each = if config.kinds.len() * config.hosts.len() > 1 { " of each" } else { "" };
+    let lookup =
+        if doc.target.as_ref().is_some_and(|target| is_named(&target.name, &target.address)) {
+            format!(", looked up in {}", latency(config.lookup_ns))
+        } else {
+            String::new()
+        };
     format!(
-        "ping {} {name}: {count}{each}, every {}, {} bytes",
-        kinds.join(" "),
-        format_duration(plan.interval),
-        plan.size,
+        "ping {} {}: {count}{each}, every {}, {} bytes, {}{lookup}",
+        config.kinds.join(" "),
+        hosts(doc, config),
+        format_duration(Duration::from_nanos(config.interval_ns)),
+        config.size,
+        waiting(config),
     )
 }
 
-/// Shows events as they come.
-pub(super) struct Show<'a> {
-    plan: &'a Plan,
-    lines: bool,
-    live: bool,
-    next_draw: Instant,
-    /// Replies so far and the last round-trip time, by the kind's name.
-    seen: BTreeMap<&'static str, (u64, Option<Duration>)>,
-}
-
-impl<'a> Show<'a> {
-    /// One line for each event if `lines`, a status line if `live`.
-    pub(super) fn new(plan: &'a Plan, lines: bool, live: bool) -> Self {
-        Self { plan, lines, live, next_draw: Instant::ZERO, seen: BTreeMap::new() }
-    }
-
-    pub(super) fn event(&mut self, event: &Event) {
-        if let Event::Reply(answer) = event {
-            let seen = self.seen.entry(answer.kind.name()).or_default();
-            *seen = (seen.0 + 1, answer.rtt);
+fn hosts(doc: &Doc, config: &Config) -> String {
+    match (config.hosts.as_slice(), &doc.target) {
+        ([one], Some(target)) if is_named(one, &target.address) => {
+            format!("{one} ({})", target.address)
         }
-        if let Some(line) = line(self.plan, event).filter(|_| self.lines) {
-            out::line(line);
-        }
-    }
-
-    /// Redraws the status line if it is time to.
-    pub(super) fn refresh(&mut self, now: Instant) {
-        if !self.live || now < self.next_draw {
-            return;
-        }
-        self.next_draw = now + REDRAW;
-        let mut line = String::new();
-        for kind in &self.plan.kinds {
-            let (replies, last) = self.seen.get(kind.name()).copied().unwrap_or_default();
-            let last = last.map_or_else(|| NOTHING.to_owned(), format_latency);
-            let _ = write!(line, "  {kind} {replies} {last}");
-        }
-        // Cut rather than wrapped at the right edge, then wiped to its end.
-        out::text(format_args!("\r\x1b[?7l{line}\x1b[K\x1b[?7h"));
-    }
-
-    /// Wipes the status line; says how many lines there was no time to print.
-    pub(super) fn end(&self, dropped: u64) {
-        if self.live {
-            out::text("\r\x1b[K");
-        } else if dropped > 0 {
-            out::line(format_args!("({dropped} lines more than there was time to print)"));
-        }
+        (all, _) => all.join(" "),
     }
 }
 
-/// One event as ping(8) would have it.
-fn line(plan: &Plan, event: &Event) -> Option<String> {
-    match event {
-        Event::Reply(answer) => Some(reply_line(plan, answer)),
-        Event::Lost { sequence, .. } => {
-            Some(format!("no reply to seq={sequence} within {}", format_duration(plan.wait)))
-        }
-        Event::Trouble { sequence, from, what, .. } => {
-            let from = from.map_or_else(|| "here".to_owned(), |from| from.to_string());
-            Some(format!("from {from}: seq={sequence} {what}"))
-        }
-        Event::Failed { .. } | Event::Quiet | Event::Done => None,
-    }
+fn is_named(name: &str, address: &str) -> bool {
+    !name.trim_start_matches('[').starts_with(address)
 }
 
-fn reply_line(plan: &Plan, answer: &Answer) -> String {
-    let from = match answer.kind {
-        Kind::System | Kind::Icmp => plan.target.host(),
-        Kind::Tcp | Kind::Udp => plan.target.address.to_string(),
+fn waiting(config: &Config) -> String {
+    let how = match config.pace.as_str() {
+        "sleep" => "asleep in between",
+        "hybrid" => "awake to send",
+        _ => "spinning",
     };
-    let mut line = format!("{} bytes from {from}: seq={}", answer.bytes, answer.sequence);
-    if let Some(ttl) = answer.ttl {
-        let _ = write!(line, " ttl={ttl}");
-    }
-    if let Some(rtt) = answer.rtt {
-        let _ = write!(line, " time={}", format_latency(rtt));
-    }
-    line.push_str(match (answer.sequence, answer.outcome) {
-        (0, Outcome::InTime) => " (warm-up)",
-        (_, Outcome::InTime) => "",
-        (_, Outcome::Late) => " (late)",
-        (_, Outcome::Duplicate) => " (duplicate)",
-    });
-    line
+    config.cpu.map_or_else(|| how.to_owned(), |cpu| format!("{how}, on core {cpu}"))
 }
 
-/// The table, what else is worth a line, and the sentence.
-pub(super) fn summary(plan: &Plan, series: &[Series], verdict: &Verdict) -> String {
+/// Everything after the run.
+pub(crate) fn summary(doc: &Doc) -> String {
     let mut text = String::new();
-    table(&mut text, series);
-    notes(&mut text, plan, series);
-    if plan.kinds.len() > 1 {
+    let Some(config) = &doc.config else {
+        return doc.error.as_ref().map_or(text, |error| format!("{}\n", error.message));
+    };
+    let full = config.verbose || doc.series.len() == 1;
+    table(&mut text, doc, config, full);
+    for series in &doc.series {
+        notes(&mut text, series, doc, full);
+    }
+    if let Some(validity) = &doc.validity {
+        for reason in &validity.degraded {
+            let _ = writeln!(text, "note: {reason}");
+        }
+    }
+    busy(&mut text, doc);
+    words(&mut text, doc);
+    text
+}
+
+/// A port where nothing listens has no row, whether TCP or UDP found out.
+fn is_heard(series: &&SeriesDoc) -> bool {
+    series.sent > series.errors || series.received > 0
+}
+
+fn table(text: &mut String, doc: &Doc, config: &Config, full: bool) {
+    let tried: Vec<_> = doc.series.iter().filter(is_heard).collect();
+    if tried.is_empty() {
+        return;
+    }
+    let far = tried.iter().any(|series| series.rtt.p999_ns.is_some());
+    let several = config.hosts.len() > 1 && config.kinds.iter().all(|kind| kind != "relay");
+    let _ = write!(text, "{:KIND$}{:>6}{:>10}{:>6}", "kind", "sent", "received", "lost");
+    let names = ["min", "p50", "p90", "p99"].into_iter().chain(far.then_some("p99.9"));
+    for name in names.chain(["max"]) {
+        let _ = write!(text, "{name:>9}");
+    }
+    text.push_str("  by\n");
+    for series in tried {
+        let _ = write!(
+            text,
+            "{:KIND$}{:>6}{:>10}{:>6}",
+            series.kind, series.sent, series.received, series.lost
+        );
+        cells(text, &series.rtt, far);
+        let host = if several { format!("{}, ", series.host) } else { String::new() };
+        let _ = writeln!(text, "  {host}{}", series.how);
+        for (name, times, by) in [
+            ("network", &series.network_rtt, source(series)),
+            ("as ping", &series.ping_rtt, "from the send call to the kernel's receipt"),
+            ("host", &series.host_overhead, "what this host adds"),
+            ("response", &series.response_time, "from when it was due"),
+        ] {
+            let spared = match name {
+                "as ping" => series.kind != "icmp",
+                "response" => !full,
+                _ => false,
+            };
+            if times.n == 0 || spared {
+                continue;
+            }
+            let _ = write!(text, "  {name:<width$}", width = KIND + 20);
+            cells(text, times, far);
+            let _ = writeln!(text, "  {by}");
+        }
+    }
+}
+
+fn source(series: &SeriesDoc) -> &'static str {
+    match series.stamps.source.as_deref() {
+        Some("tcp_info") => "the kernel's handshake time",
+        _ => "between the kernel's stamps",
+    }
+}
+
+fn cells(text: &mut String, times: &Times, far: bool) {
+    let quantiles = [times.min_ns, times.p50_ns, times.p90_ns, times.p99_ns];
+    let more = far.then_some(times.p999_ns);
+    for value in quantiles.into_iter().chain(more).chain([times.max_ns]) {
+        let cell = value.map_or_else(|| NOTHING.to_owned(), latency);
+        let _ = write!(text, "{cell:>9}");
+    }
+}
+
+fn latency(nanos: u64) -> String {
+    format_latency(Duration::from_nanos(nanos))
+}
+
+fn notes(text: &mut String, series: &SeriesDoc, doc: &Doc, full: bool) {
+    let name = if doc.series.iter().filter(|s| s.kind == series.kind).count() > 1 {
+        format!("{} {}", series.kind, series.host)
+    } else {
+        series.kind.clone()
+    };
+    let rare: Vec<_> = [
+        (series.late, "late"),
+        (series.duplicates, "duplicate"),
+        (series.reordered, "reordered"),
+        (series.forged, "forged or foreign"),
+        (series.dropped_here, "dropped here"),
+        (series.pending, "still out at the end"),
+    ]
+    .into_iter()
+    .filter(|(count, _)| *count > 0)
+    .map(|(count, name)| format!("{count} {name}"))
+    .collect();
+    if !rare.is_empty() {
+        let _ = writeln!(text, "{name}: {}", rare.join(", "));
+    }
+    if series.lost > 1 {
+        let _ = writeln!(text, "{name}: the longest run of lost probes is {}", series.loss_run);
+    }
+    if full && series.received > 0 {
+        details(text, &name, series);
+    }
+    if let Some(trouble) = &series.last_refusal {
+        let _ = writeln!(text, "{name}: {} refused: {trouble}", series.errors);
+    }
+    if let Some(failure) = &series.error {
+        let _ = writeln!(text, "{name}: {}", failure.message);
+    }
+}
+
+fn details(text: &mut String, name: &str, series: &SeriesDoc) {
+    let ci = &series.rtt.ci95;
+    let sure: Vec<_> = [("p50", ci.p50_ns), ("p99", ci.p99_ns), ("p99.9", ci.p999_ns)]
+        .into_iter()
+        .filter_map(|(name, ends)| {
+            let (low, high) = ends?;
+            Some(format!("{name} {} to {}", latency(low), latency(high)))
+        })
+        .collect();
+    if !sure.is_empty() {
+        let _ = writeln!(text, "{name}: 95 % sure: {}", sure.join(", "));
+    }
+    let jitter = &series.jitter;
+    let varies: Vec<_> = [
+        ("|ipdv|", jitter.ipdv_ns),
+        ("pdv p99", jitter.pdv_p99_ns),
+        ("rfc3550", jitter.rfc3550_ns),
+        ("mdev", jitter.mdev_ns),
+    ]
+    .into_iter()
+    .filter_map(|(name, value)| Some(format!("{name} {}", latency(value?))))
+    .collect();
+    if !varies.is_empty() {
+        let _ = writeln!(text, "{name}: variation: {}", varies.join(", "));
+    }
+    let late = &series.send_lateness;
+    if let (Some(p50), Some(max)) = (late.p50_ns, late.max_ns) {
+        let p99 = late.p99_ns.map_or_else(String::new, |p99| format!(", p99 {}", latency(p99)));
+        let _ = writeln!(
+            text,
+            "{name}: sent after its time: p50 {}{p99}, max {}",
+            latency(p50),
+            latency(max)
+        );
+    }
+    if let Some(first) = series.first_ns {
+        let _ = writeln!(text, "{name}: the first reply, not counted: {}", latency(first));
+    }
+}
+
+/// What else the host did, where it may have mattered.
+fn busy(text: &mut String, doc: &Doc) {
+    let Some(host) = &doc.host else {
+        return;
+    };
+    if let Some(steal) = host.steal_percent.filter(|steal| *steal >= 1.0) {
+        let _ = writeln!(
+            text,
+            "note: the hypervisor gave {steal} % of the cores' time to others meanwhile"
+        );
+    }
+    if let Some(source) = host.clock_source.as_deref().filter(|source| *source != "tsc") {
+        let _ = writeln!(
+            text,
+            "note: the clock source is {source}: reading it takes {} ns; `lightmeter doctor` \
+             says more",
+            host.clock_ns
+        );
+    }
+}
+
+fn words(text: &mut String, doc: &Doc) {
+    let Some(verdict) = &doc.verdict else {
+        return;
+    };
+    let answered = doc.series.iter().any(|series| series.received > 0);
+    if doc.series.len() > 1 {
         let _ = writeln!(text, "\n{}", verdict.sentence);
-        if verdict.network.is_some_and(|(kind, _)| kind == Kind::System)
-            && !verdict.echoes.is_empty()
-        {
+        let by_system = verdict.network_kind.as_deref() == Some("system");
+        if by_system && !verdict.echoes.is_empty() {
             let _ = writeln!(
                 text,
                 "(ping stops its clock when the kernel has the reply; an echo's includes waking \
                  this program up)"
             );
         }
-        if verdict.echoes.is_empty() {
-            let advice = PingError::advice(Kind::Tcp).unwrap_or_default();
-            let _ = writeln!(text, "{advice}");
+        let alone = doc.series.iter().any(|series| series.kind == "echo");
+        if alone && !verdict.echoes.iter().any(|echo| echo.kind != "tcp") {
+            let advice =
+                nearlight::client::ping::PingError::advice(nearlight::client::ping::Kind::Echo);
+            let _ = writeln!(text, "{}", advice.unwrap_or_default());
         }
-    }
-    text
-}
-
-fn table(text: &mut String, series: &[Series]) {
-    // A port where nothing listens has no row, whether TCP or UDP found out.
-    let heard = |s: &&Series| s.counts.sent > s.counts.errors || s.counts.received > 0;
-    let tried: Vec<_> = series.iter().filter(heard).collect();
-    if tried.is_empty() {
-        return;
-    }
-    let _ = write!(text, "{:<7}{:>6}{:>10}{:>6}", "kind", "sent", "received", "lost");
-    for name in ["min", "p50", "p90", "p99", "max"] {
-        let _ = write!(text, "{name:>9}");
-    }
-    text.push_str("  by\n");
-    for series in tried {
-        let counts = &series.counts;
-        let _ = write!(
-            text,
-            "{:<7}{:>6}{:>10}{:>6}",
-            series.kind, counts.sent, counts.received, counts.lost
-        );
-        let q = counts.rtt.quantiles();
-        for value in [q.min, q.p50, q.p90, q.p99, q.max] {
-            let cell = value.map_or_else(|| NOTHING.to_owned(), format_latency);
-            let _ = write!(text, "{cell:>9}");
+    } else if answered {
+        if let Some(meaning) = &verdict.meaning {
+            let _ = writeln!(text, "\n{meaning}");
         }
-        let _ = writeln!(text, "  {}", series.how);
-    }
-}
-
-fn notes(text: &mut String, plan: &Plan, series: &[Series]) {
-    let firsts: Vec<_> = series
-        .iter()
-        .filter_map(|s| Some(format!("{} {}", s.kind, format_latency(s.counts.first?))))
-        .collect();
-    if !firsts.is_empty() {
-        let _ = writeln!(text, "first, not counted: {}", firsts.join(", "));
-    }
-    for series in series {
-        let counts = &series.counts;
-        let rare: Vec<_> = [
-            (counts.late, "late"),
-            (counts.duplicates, "duplicate"),
-            (counts.reordered, "reordered"),
-            (counts.foreign, "foreign"),
-            (counts.pending, "still out at the end"),
-        ]
-        .into_iter()
-        .filter(|(count, _)| *count > 0)
-        .map(|(count, name)| format!("{count} {name}"))
-        .collect();
-        if !rare.is_empty() {
-            let _ = writeln!(text, "{}: {}", series.kind, rare.join(", "));
-        }
-        let lateness = counts.lateness.quantiles().max.unwrap_or_default();
-        if lateness > plan.interval {
+        if let (Some(network), Some(host)) = (main_network(doc), verdict.host_ns) {
             let _ = writeln!(
                 text,
-                "{}: this machine fell behind: probes were sent up to {} late",
-                series.kind,
-                format_latency(lateness)
+                "of the median the network took {}, and this host {}",
+                latency(network),
+                latency(host)
             );
         }
-        if let Some(trouble) = &series.trouble {
-            let refused = counts.errors;
-            let _ = writeln!(text, "{}: {refused} refused: {trouble}", series.kind);
-        }
-        if let Some(failure) = &series.failure {
-            let _ = writeln!(text, "{}: {failure}", series.kind);
+    }
+    if let Some(validity) = &doc.validity {
+        for reason in &validity.invalid {
+            let _ = writeln!(text, "NOT VALID: {reason}");
         }
     }
+}
+
+fn main_network(doc: &Doc) -> Option<u64> {
+    doc.series.first().and_then(|series| series.network_rtt.p50_ns)
 }

@@ -1,0 +1,255 @@
+//! What carries our own probes. Each wire sends one probe, hears what there is
+//! to hear without waiting, and reads the clock next to the calls, before
+//! looking at what came.
+
+mod bytes;
+mod connect;
+mod icmp;
+mod udp;
+
+use std::collections::VecDeque;
+use std::io;
+use std::net::IpAddr;
+use std::os::fd::BorrowedFd;
+
+use crate::base::Instant;
+use crate::sys::clock::{Clock, Stamp};
+use crate::sys::poll::Poll;
+use crate::sys::stamps::{self, Told};
+
+use super::ledger::Receipt;
+use super::payload::Token;
+use super::{Kind, PingError, Plan, Way};
+use bytes::Bytes;
+use connect::Connect;
+use icmp::Icmp;
+use udp::Udp;
+
+/// How far back a stamp or an error may reach, in probes.
+const REACH: u64 = 64;
+/// Things that one look may hear: a reply, the stamps and errors before it.
+pub(super) const HEARD: usize = 256;
+
+/// What was heard.
+#[derive(Debug)]
+pub(super) enum Heard {
+    /// An answer to probe `sequence`.
+    Reply { sequence: u64, receipt: Receipt, bytes: usize, ttl: Option<u8> },
+    /// The kernel has let probe `sequence` go.
+    Left { sequence: u64, stamp: Stamp },
+    /// An error in answer to a probe.
+    Trouble { which: Which, from: Option<IpAddr>, errno: i32 },
+    /// Something that is not for us.
+    Forged,
+    /// So many packets have been dropped for want of room here, in all.
+    Dropped(u32),
+}
+
+/// Which probe an error is about.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Which {
+    /// This one.
+    Probe(u64),
+    /// The newest whose number ends in these 16 bits.
+    EndsIn(u16),
+    /// The oldest that waits.
+    Oldest,
+}
+
+/// A non-blocking way to the target and back.
+#[derive(Debug)]
+pub(super) enum Wire {
+    Icmp(Icmp),
+    Udp(Udp),
+    Bytes(Bytes),
+    Connect(Connect),
+}
+
+impl Wire {
+    /// Opens a wire; connecting by TCP blocks for at most `plan.wait`.
+    pub(super) fn open(way: &Way, token: Token, plan: &Plan) -> Result<Self, PingError> {
+        let target = way.target.address;
+        match way.kind {
+            Kind::Icmp => Icmp::open(target, token, plan).map(Self::Icmp),
+            Kind::Udp => Udp::open(target, token, plan).map(Self::Udp),
+            Kind::Tcp => Ok(Self::Connect(Connect::new(target, plan))),
+            Kind::Echo => Bytes::echo(target, token, plan).map(Self::Bytes),
+            Kind::Relay | Kind::System => {
+                let publish = way.publish.unwrap_or(target);
+                Bytes::relay(publish, target, token, plan).map(Self::Bytes)
+            }
+        }
+    }
+
+    /// What about it the reader of a report should know.
+    pub(super) fn describe(&self) -> String {
+        match self {
+            Self::Icmp(icmp) => icmp.describe(),
+            Self::Udp(udp) => udp.describe(),
+            Self::Bytes(bytes) => bytes.describe(),
+            Self::Connect(connect) => connect.describe(),
+        }
+    }
+
+    /// Adds what is to be waited for.
+    pub(super) fn watch(&self, poll: &mut Poll) {
+        match self {
+            Self::Icmp(icmp) => drop(poll.read(icmp.as_fd())),
+            Self::Udp(udp) => drop(poll.read(udp.as_fd())),
+            Self::Bytes(bytes) => bytes.watch(poll),
+            Self::Connect(connect) => connect.watch(poll),
+        }
+    }
+
+    /// Sends probe `sequence`; `message` has room for an ICMP header, then its
+    /// data. Returns the clock's time just before the call, and how it went.
+    pub(super) fn send(&mut self, message: &mut [u8], sequence: u64) -> (Instant, io::Result<()>) {
+        match self {
+            Self::Icmp(icmp) => icmp.send(message, sequence),
+            Self::Udp(udp) => udp.send(message, sequence),
+            Self::Bytes(bytes) => bytes.send(message, sequence),
+            Self::Connect(connect) => connect.send(sequence),
+        }
+    }
+
+    /// Hears what is there: at most one packet, and what was told about those
+    /// that were sent before it.
+    pub(super) fn hear(&mut self, heard: &mut VecDeque<Heard>) -> Result<(), PingError> {
+        match self {
+            Self::Icmp(icmp) => icmp.hear(heard),
+            Self::Udp(udp) => udp.hear(heard),
+            Self::Bytes(bytes) => bytes.hear(heard),
+            Self::Connect(connect) => {
+                connect.hear(heard);
+                Ok(())
+            }
+        }
+    }
+}
+
+/// Which probe is which for the kernel, which counts sends in 32 bits: of
+/// datagrams by one, of a connection by bytes.
+#[derive(Debug)]
+pub(super) struct Numbers {
+    /// The probe that has number 0, or begins with byte 0.
+    base: u64,
+    /// How far the numbers of two probes are apart.
+    step: u64,
+    /// The newest probe sent.
+    newest: u64,
+    stamped: bool,
+}
+
+impl Numbers {
+    /// Asks for stamps, if they are wanted; goes without where there are none.
+    pub(super) fn start(socket: BorrowedFd<'_>, step: usize, wanted: bool) -> Self {
+        let stamped = wanted && stamps::stamp(socket).is_ok();
+        Self { base: 0, step: step as u64, newest: 0, stamped }
+    }
+
+    pub(super) fn sent(&mut self, sequence: u64) {
+        self.newest = sequence;
+    }
+
+    /// Has counting begin again with probe `sequence`, for nobody knows whether
+    /// a send that failed was counted.
+    pub(super) fn restart(&mut self, socket: BorrowedFd<'_>, sequence: u64) {
+        if self.stamped {
+            self.stamped = stamps::stamp(socket).is_ok();
+            self.base = sequence;
+        }
+    }
+
+    /// The probe of a number.
+    fn probe(&self, number: u32) -> Option<u64> {
+        let last = |sequence: u64| {
+            let before = sequence.checked_sub(self.base)?;
+            Some((before.wrapping_add(1).wrapping_mul(self.step).wrapping_sub(1)) as u32)
+        };
+        let oldest = self.newest.saturating_sub(REACH).max(self.base);
+        (oldest..=self.newest).rev().find(|sequence| last(*sequence) == Some(number))
+    }
+
+    /// Takes all that the error queue has to tell; `which` knows a probe by
+    /// what an ICMP error quotes of it.
+    pub(super) fn told(
+        &self,
+        socket: BorrowedFd<'_>,
+        which: impl Fn(&[u8]) -> Which,
+        heard: &mut VecDeque<Heard>,
+    ) -> io::Result<()> {
+        while heard.len() + 1 < HEARD {
+            match stamps::told(socket)? {
+                Some(Told::Sent { number, stamp }) => {
+                    let left = |sequence| Heard::Left { sequence, stamp };
+                    heard.extend(self.probe(number).map(left));
+                }
+                Some(Told::Trouble(trouble)) => heard.push_back(Heard::Trouble {
+                    which: which(trouble.quoted()),
+                    from: trouble.from,
+                    errno: trouble.errno,
+                }),
+                None => break,
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Makes a send call, and once more if it failed: an ICMP error about an
+/// earlier probe comes out of the next call on its socket. `renew` is called
+/// before each that follows a failed one.
+fn twice(
+    mut send: impl FnMut() -> io::Result<()>,
+    mut renew: impl FnMut(u64),
+    sequence: u64,
+) -> (Instant, io::Result<()>) {
+    let now = Clock::now();
+    if send().is_ok() {
+        return (now, Ok(()));
+    }
+    renew(sequence);
+    let now = Clock::now();
+    let result = send();
+    if result.is_err() {
+        renew(sequence + 1);
+    }
+    (now, result)
+}
+
+/// Errors after which the socket is as good as before: nothing there, or an
+/// ICMP error about a probe.
+fn is_passing(error: &io::Error) -> bool {
+    matches!(
+        error.kind(),
+        io::ErrorKind::WouldBlock
+            | io::ErrorKind::Interrupted
+            | io::ErrorKind::ConnectionRefused
+            | io::ErrorKind::HostUnreachable
+            | io::ErrorKind::NetworkUnreachable
+            | io::ErrorKind::PermissionDenied
+    ) || matches!(error.raw_os_error(), Some(libc::EMSGSIZE | libc::EPROTO | libc::EOPNOTSUPP))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers_of_the_kernel_lead_to_probes_across_their_wrap() {
+        let of = |base, step, newest| Numbers { base, step, newest, stamped: true };
+        assert_eq!(of(0, 1, 9).probe(7), Some(7));
+        assert_eq!(of(5, 1, 9).probe(2), Some(7));
+        assert_eq!(of(0, 1, 9).probe(10), None);
+        assert_eq!(of(0, 1, 1 << 33).probe(u32::MAX), Some((1 << 33) - 1));
+        assert_eq!(of(0, 1, 1 << 33).probe(0), Some(1 << 33));
+        // Bytes: probe n of 56 ends with byte 56 n + 55.
+        assert_eq!(of(0, 56, 9).probe(55), Some(0));
+        assert_eq!(of(0, 56, 9).probe(56 * 9 + 55), Some(9));
+        assert_eq!(of(0, 56, 9).probe(56 * 9 + 54), None);
+        let far = 1 << 40;
+        let number = ((far + 1) * 56 - 1) as u32;
+        assert_eq!(of(0, 56, far + 3).probe(number), Some(far));
+        assert_eq!(of(0, 1, 1000).probe(1000 - REACH as u32 - 1), None, "too long ago");
+    }
+}
