@@ -11,6 +11,7 @@ pub mod calls;
 pub mod clock;
 mod control;
 pub mod datagram;
+pub mod doctor;
 pub mod error;
 pub mod icmp;
 pub mod interfaces;

@@ -2,6 +2,7 @@
 //! subcommand; each has a file of its own.
 
 mod args;
+mod doctor;
 mod host;
 mod live;
 mod out;
@@ -21,6 +22,7 @@ lightmeter: measures latency, side by side and honestly
   lightmeter publish URL [FILE | - | --demo]
                                a stream to a server, paced
   lightmeter subscribe URL     a stream from a server: one-way latency, loss
+  lightmeter doctor            what limits measuring on this host, and the fix
 
 lightmeter COMMAND --help says more. Exit codes: 0 done, 1 no reply or failed
 while running, 2 wrong usage, no such host or not permitted.
@@ -42,6 +44,7 @@ fn main() -> ExitCode {
         Some("ping") => ping::main(words.collect()),
         Some("publish") => publish::main(words.collect()),
         Some("subscribe") => subscribe::main(words.collect()),
+        Some("doctor") => doctor::main(words.collect()),
         Some("-h" | "--help" | "help") => {
             out::text(HELP);
             DONE
@@ -57,7 +60,7 @@ fn main() -> ExitCode {
         _ => {
             let command = command.display();
             eprintln!(
-                "lightmeter: there is no command '{command}'; there are ping, publish, subscribe"
+                "lightmeter: there is no command '{command}'; there are ping, publish, subscribe, doctor"
             );
             USAGE
         }
