@@ -13,10 +13,11 @@ const README_LINES: usize = 200;
 const DOCUMENTS: [&str; 5] =
     ["README.md", "ARCHITECTURE.md", "CONTRIBUTING.md", "SECURITY.md", "CHANGELOG.md"];
 /// Where lightmeter's commands say in their help what they take.
-const TOOLS: [(&str, &str); 3] = [
+const TOOLS: [(&str, &str); 4] = [
     ("ping", "tools/src/ping/options.rs"),
     ("publish", "tools/src/publish.rs"),
     ("subscribe", "tools/src/subscribe.rs"),
+    ("doctor", "tools/src/doctor/mod.rs"),
 ];
 
 fn root() -> &'static Path {

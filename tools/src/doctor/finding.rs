@@ -53,6 +53,8 @@ pub(super) enum Seal {
 pub(super) struct Place {
     pub(super) root: bool,
     pub(super) seal: Seal,
+    /// The network namespace takes settings from us, whatever else is sealed.
+    pub(super) owns_network: bool,
 }
 
 impl Fix {
@@ -62,6 +64,7 @@ impl Fix {
             if place.root { command.replace("sudo ", "") } else { command.to_owned() }
         };
         match (self, place.seal) {
+            (Self::Network(key, value), _) if place.owns_network => here(&sysctl(key, value)),
             (Self::Here(command), _) | (Self::Machine(command), Seal::Open) => here(command),
             (Self::Machine(command), Seal::Container) => format!("on the host: {command}"),
             (Self::Machine(command), Seal::Users) => {
@@ -161,8 +164,9 @@ mod tests {
     fn advice_fits_the_place() {
         let user = Place::default();
         let root = Place { root: true, ..user };
-        let container = Place { root: true, seal: Seal::Container };
-        let users = Place { root: true, seal: Seal::Users };
+        let container = Place { seal: Seal::Container, ..root };
+        let users = Place { seal: Seal::Users, ..root };
+        let own = Place { owns_network: true, ..users };
         let network = Fix::Network("net.ipv4.ping_group_range", "0 2147483647");
         let machine = Fix::Machine("echo tsc | sudo tee /sys/x".to_owned());
         let here = Fix::Here("sudo ip link set lo up".to_owned());
@@ -180,6 +184,8 @@ mod tests {
                 "outside this user namespace: sudo sysctl -w \
                  net.ipv4.ping_group_range=\"0 2147483647\"",
             ),
+            (&network, own, "sysctl -w net.ipv4.ping_group_range=\"0 2147483647\""),
+            (&machine, own, "outside this user namespace: echo tsc | sudo tee /sys/x"),
             (&machine, user, "echo tsc | sudo tee /sys/x"),
             (&machine, root, "echo tsc | tee /sys/x"),
             (&machine, container, "on the host: echo tsc | sudo tee /sys/x"),

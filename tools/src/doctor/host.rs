@@ -15,6 +15,13 @@ pub(super) fn read(path: &str) -> Option<String> {
     fs::read_to_string(path).ok().map(|text| text.trim_end().to_owned())
 }
 
+/// Whether settings of the network namespace can be changed by this process:
+/// the file is opened for writing, and nothing is written.
+pub(super) fn owns_network() -> bool {
+    let path = "/proc/sys/net/ipv4/ping_group_range";
+    fs::OpenOptions::new().write(true).open(path).is_ok()
+}
+
 /// Who this process is, by `/proc/self/status`.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct Who {
@@ -54,7 +61,7 @@ impl Who {
         } else {
             Seal::Users
         };
-        Place { root: self.uid == 0, seal }
+        Place { root: self.uid == 0, seal, owns_network: false }
     }
 }
 
@@ -111,7 +118,7 @@ pub(super) mod tests {
                       500 602 0:55 /sys /proc/sys ro,nosuid,nodev,noexec,relatime - proc proc rw\n";
         let root = Who { uid: 0, ..Who::default() };
         let all = "         0          0 4294967295\n";
-        assert_eq!(root.place(all, open), Place { root: true, seal: Seal::Open });
+        assert_eq!(root.place(all, open), Place { root: true, ..Place::default() });
         assert_eq!(root.place(all, docker).seal, Seal::Container);
         assert_eq!(root.place("0 1000 1\n", open).seal, Seal::Users);
         assert!(!Who::read(USER).place(all, open).root);

@@ -104,7 +104,7 @@ fn load(loadavg: Option<&str>, cores: usize) -> Finding {
     let Some(recent) = recent else {
         return Finding::unknown(TOPIC);
     };
-    let value = format!("{recent:.2} on {cores} cores");
+    let value = format!("{recent:.2} on {cores} {}", if cores == 1 { "core" } else { "cores" });
     let who = Fix::Here("ps -eo pcpu,pid,args --sort=-pcpu | head".to_owned());
     let share = recent / cores.max(1) as f64;
     if share >= 1.0 {
@@ -130,15 +130,15 @@ fn nofile(limits: &str) -> Finding {
     };
     let value = format!("{soft}, may be raised to {hard}");
     let wanted = CONNECTIONS as u64;
+    let raise = format!("sudo prlimit --pid $$ --nofile={wanted}:{wanted}");
     if soft < DESCRIPTORS {
-        let line = format!("ulimit -n {}", hard.min(wanted));
+        let line = if hard > soft { format!("ulimit -n {}", hard.min(wanted)) } else { raise };
         return Finding::limit(TOPIC, value, "too few for more than a few connections")
             .fix(Fix::Here(line));
     }
     if hard < wanted {
-        let line = format!("sudo prlimit --pid $$ --nofile={wanted}:{wanted}");
         return Finding::note(TOPIC, value, "no load of more connections than that")
-            .fix(Fix::Here(line));
+            .fix(Fix::Here(raise));
     }
     Finding::ok(TOPIC, value, "room for every connection of a load test")
 }
@@ -251,8 +251,9 @@ mod tests {
         assert_eq!(limits("1024", "unlimited").verdict, Verdict::Ok);
         let low = limits("20000", "20000");
         assert_eq!(low.verdict, Verdict::Note);
-        let line = "sudo prlimit --pid $$ --nofile=65536:65536".to_owned();
-        assert_eq!(low.fix, Some(Fix::Here(line)));
+        let raise = Some(Fix::Here("sudo prlimit --pid $$ --nofile=65536:65536".to_owned()));
+        assert_eq!(low.fix, raise);
+        assert_eq!(limits("64", "64").fix, raise);
         let least = limits("64", "4096");
         assert_eq!(least.fix, Some(Fix::Here("ulimit -n 4096".to_owned())));
         assert_eq!(nofile("").value, "unknown");

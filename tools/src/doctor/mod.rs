@@ -114,6 +114,7 @@ fn examine() -> Report {
     let text = |path: &str| read(path).unwrap_or_default();
     let who = Who::read(&text("/proc/self/status"));
     let place = who.place(&text("/proc/self/uid_map"), &text("/proc/self/mountinfo"));
+    let place = Place { owns_network: host::owns_network(), ..place };
     let cores = allowed_cpus().map_or(1, |allowed| allowed.len());
     // Before we make some ourselves.
     let mut machine = machine::look();

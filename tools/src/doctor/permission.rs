@@ -174,10 +174,11 @@ fn system_ping(ran: &io::Result<Output>, release: &str, place: Place) -> Finding
         let Line::Header(dialect) = line else { return None };
         Some(format!("{dialect:?}").to_lowercase())
     });
-    let whose = whose.unwrap_or_else(|| "unknown make".to_owned());
+    let named =
+        |what: &str| whose.as_ref().map_or(what.to_owned(), |name| format!("{name}, {what}"));
     if output.status.success() {
         let meaning = "a second opinion, timed in its own way";
-        return Finding::ok(TOPIC, format!("{whose}, works"), meaning);
+        return Finding::ok(TOPIC, named("works"), meaning);
     }
     // It may take several lines to say so; the one about permission counts.
     let mut complaints: Vec<PingError> = lines()
@@ -188,13 +189,11 @@ fn system_ping(ran: &io::Result<Output>, release: &str, place: Place) -> Finding
         .collect();
     complaints.sort_by_key(|error| !error.is_setup());
     match complaints.first() {
-        None => Finding::note(TOPIC, format!("{whose}, no reply"), "loopback did not answer it"),
-        Some(error) if error.is_setup() => {
-            cannot(&format!("{whose}, not permitted"), &error.to_string())
-                .prevents("system")
-                .fix(Fix::Network(RANGE, EVERYBODY))
-        }
-        Some(error) => Finding::note(TOPIC, format!("{whose}, failed"), error),
+        None => Finding::note(TOPIC, named("no reply"), "loopback did not answer it"),
+        Some(error) if error.is_setup() => cannot(&named("not permitted"), &error.to_string())
+            .prevents("system")
+            .fix(Fix::Network(RANGE, EVERYBODY)),
+        Some(error) => Finding::note(TOPIC, named("failed"), error),
     }
 }
 

@@ -8,12 +8,16 @@ use super::super::finding::Verdict;
 use super::super::host::tests::USER;
 use super::*;
 
-const HOST: Place = Place { root: false, seal: Seal::Open };
-const ROOT: Place = Place { root: true, seal: Seal::Open };
-const CONTAINER: Place = Place { root: false, seal: Seal::Container };
-const CONTAINER_ROOT: Place = Place { root: true, seal: Seal::Container };
-const USERS: Place = Place { root: true, seal: Seal::Users };
+const HOST: Place = place(false, Seal::Open);
+const ROOT: Place = place(true, Seal::Open);
+const CONTAINER: Place = place(false, Seal::Container);
+const CONTAINER_ROOT: Place = place(true, Seal::Container);
+const USERS: Place = place(true, Seal::Users);
 const SYSCTL: &str = "sudo sysctl -w net.ipv4.ping_group_range=\"0 2147483647\"";
+
+const fn place(root: bool, seal: Seal) -> Place {
+    Place { root, seal, owns_network: false }
+}
 
 fn errno(number: i32) -> io::Result<()> {
     Err(io::Error::from_raw_os_error(number))
