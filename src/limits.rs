@@ -298,6 +298,8 @@ pub const PING_INTERVAL_MIN: Duration = Duration::from_micros(10);
 pub const PING_INTERVAL_PUBLIC: Duration = Duration::from_millis(2);
 /// Hosts that are pinged at a time: what a table shows on a screen.
 pub const PING_HOSTS: usize = 32;
+/// Subscribers that `lightmeter load` makes: one thread reads for all of them.
+pub const LOAD_SUBSCRIBERS: usize = 5_000;
 /// Probes of one kind that are remembered, to know their replies and copies
 /// of them: as many as ICMP's 16-bit sequence numbers can tell apart.
 pub const PING_WINDOW: usize = 65_536;

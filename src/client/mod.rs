@@ -30,6 +30,7 @@ mod error;
 mod feed;
 pub mod hist;
 mod http;
+pub mod load;
 pub mod pace;
 pub mod picture;
 pub mod ping;

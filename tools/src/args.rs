@@ -1,9 +1,12 @@
 //! What the subcommands' arguments have in common.
 
+use std::net::{IpAddr, Ipv6Addr};
 use std::time::Duration;
 
 use lexopt::ValueExt;
-use nearlight::base::units::parse_duration;
+use nearlight::base::units::{format_duration, parse_duration, parse_size};
+use nearlight::client::ping::Pace;
+use nearlight::limits::{PING_INTERVAL_MIN, PING_SIZE_MAX, PROBE_BYTES};
 
 /// One argument, apart from the parser that it came from.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -82,6 +85,82 @@ pub(crate) fn count(text: &str) -> Result<u64, String> {
     match text.parse() {
         Ok(0) | Err(_) => Err(format!("'{text}' is not a whole number above 0")),
         Ok(number) => Ok(number),
+    }
+}
+
+/// How to wait for the next probe.
+///
+/// # Errors
+/// Says what was expected.
+pub(crate) fn pace(text: &str) -> Result<Pace, String> {
+    Pace::named(text).ok_or_else(|| format!("'{text}' is none of sleep, hybrid and spin"))
+}
+
+/// Time between two probes.
+///
+/// # Errors
+/// Says what was expected.
+pub(crate) fn interval(text: &str) -> Result<Duration, String> {
+    let interval = duration(text)?;
+    if interval < PING_INTERVAL_MIN {
+        let least = format_duration(PING_INTERVAL_MIN);
+        return Err(format!("{text} is too short: {least} is the least"));
+    }
+    Ok(interval)
+}
+
+/// A duration that is not nothing.
+///
+/// # Errors
+/// Says what was expected.
+pub(crate) fn span(text: &str) -> Result<Duration, String> {
+    let span = duration(text)?;
+    if span.is_zero() {
+        return Err("it must be longer than 0".to_owned());
+    }
+    Ok(span)
+}
+
+/// Bytes of data in a probe.
+///
+/// # Errors
+/// Says what was expected.
+pub(crate) fn probe_size(text: &str) -> Result<usize, String> {
+    let size = usize::try_from(parse_size(text)?).unwrap_or(usize::MAX);
+    if size < PROBE_BYTES {
+        return Err(format!(
+            "{size} is too small: the first {PROBE_BYTES} bytes are what a reply is known by"
+        ));
+    }
+    if size > PING_SIZE_MAX {
+        return Err(format!("{size} is too large: {PING_SIZE_MAX} is what a datagram holds"));
+    }
+    Ok(size)
+}
+
+/// Loopback, link-local and the ranges of RFC 1918 and RFC 4193, and those for
+/// documentation and benchmarks, which lead nowhere else.
+pub(crate) fn is_own_network(address: IpAddr) -> bool {
+    match address {
+        IpAddr::V4(v4) => {
+            let [first, second, ..] = v4.octets();
+            v4.is_loopback()
+                || v4.is_private()
+                || v4.is_link_local()
+                || v4.is_unspecified()
+                || v4.is_documentation()
+                || (first == 198 && (18..20).contains(&second))
+                || (first == 100 && (64..128).contains(&second))
+        }
+        IpAddr::V6(v6) => v6.to_ipv4_mapped().map_or_else(
+            || {
+                v6 == Ipv6Addr::LOCALHOST
+                    || v6.is_unspecified()
+                    || v6.is_unique_local()
+                    || v6.is_unicast_link_local()
+            },
+            |v4| is_own_network(IpAddr::V4(v4)),
+        ),
     }
 }
 

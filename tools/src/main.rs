@@ -5,6 +5,7 @@ mod args;
 mod doctor;
 mod host;
 mod live;
+mod load;
 mod out;
 mod output;
 mod ping;
@@ -42,6 +43,7 @@ fn main() -> ExitCode {
     let command = words.next().unwrap_or_default();
     ExitCode::from(match command.to_str() {
         Some("ping") => ping::main(words.collect()),
+        Some("load") => load::main(words.collect()),
         Some("publish") => publish::main(words.collect()),
         Some("subscribe") => subscribe::main(words.collect()),
         Some("doctor") => doctor::main(words.collect()),

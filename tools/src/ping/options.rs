@@ -1,14 +1,11 @@
 //! The arguments of `lightmeter ping`: ping(8)'s letters where it has them.
 
 use std::ffi::OsString;
-use std::net::{IpAddr, Ipv6Addr};
 use std::time::Duration;
 
-use nearlight::base::units::{format_duration, parse_size};
+use nearlight::base::units::format_duration;
 use nearlight::client::ping::{Family, IcmpDoor, Kind, Pace, Plan, Target, Way};
-use nearlight::limits::{
-    PING_HOSTS, PING_INTERVAL_MIN, PING_INTERVAL_PUBLIC, PING_SIZE_MAX, PROBE_BYTES,
-};
+use nearlight::limits::{PING_HOSTS, PING_INTERVAL_PUBLIC};
 
 use crate::args::{self, Given};
 use crate::output::Output;
@@ -145,10 +142,10 @@ impl Words {
     fn take(&mut self, option: &str, parser: &mut lexopt::Parser) -> Result<(), String> {
         match option {
             "-c" | "--count" => self.count = Some(args::value(parser, "-c", args::count)?),
-            "-i" | "--interval" => self.interval = Some(args::value(parser, "-i", read_interval)?),
-            "-w" | "--deadline" => self.deadline = Some(args::value(parser, "-w", some_time)?),
-            "-W" | "--wait" => self.wait = Some(args::value(parser, "-W", some_time)?),
-            "-s" | "--size" => self.size = Some(args::value(parser, "-s", read_size)?),
+            "-i" | "--interval" => self.interval = Some(args::value(parser, "-i", args::interval)?),
+            "-w" | "--deadline" => self.deadline = Some(args::value(parser, "-w", args::span)?),
+            "-W" | "--wait" => self.wait = Some(args::value(parser, "-W", args::span)?),
+            "-s" | "--size" => self.size = Some(args::value(parser, "-s", args::probe_size)?),
             "-4" => self.family = Family::V4,
             "-6" => self.family = Family::V6,
             "-q" | "--quiet" => self.quiet = true,
@@ -158,7 +155,7 @@ impl Words {
             "--warm-up" | "--warmup" => {
                 self.warm_up = Some(args::value(parser, "--warm-up", read_warm_up)?);
             }
-            "--pace" => self.pace = args::value(parser, option, read_pace)?,
+            "--pace" => self.pace = args::value(parser, option, args::pace)?,
             "--cpu" => self.cpu = Some(args::value(parser, option, args::cpu)?),
             "--timestamp" => self.user = args::value(parser, option, read_stamp)?,
             "--icmp-socket" => self.door = args::value(parser, option, read_door)?,
@@ -244,10 +241,6 @@ fn read_warm_up(text: &str) -> Result<u64, String> {
     text.parse().map_err(|_| format!("'{text}' is not a whole number"))
 }
 
-fn read_pace(text: &str) -> Result<Pace, String> {
-    Pace::named(text).ok_or_else(|| format!("'{text}' is none of sleep, hybrid and spin"))
-}
-
 fn read_stamp(text: &str) -> Result<bool, String> {
     match text {
         "kernel" | "auto" => Ok(false),
@@ -263,36 +256,6 @@ fn read_door(text: &str) -> Result<Option<IcmpDoor>, String> {
         "dgram" | "datagram" => Ok(Some(IcmpDoor::Datagram)),
         _ => Err(format!("'{text}' is none of auto, raw and dgram")),
     }
-}
-
-fn read_interval(text: &str) -> Result<Duration, String> {
-    let interval = args::duration(text)?;
-    if interval < PING_INTERVAL_MIN {
-        let least = format_duration(PING_INTERVAL_MIN);
-        return Err(format!("{text} is too short: {least} is the least"));
-    }
-    Ok(interval)
-}
-
-fn some_time(text: &str) -> Result<Duration, String> {
-    let span = args::duration(text)?;
-    if span.is_zero() {
-        return Err("it must be longer than 0".to_owned());
-    }
-    Ok(span)
-}
-
-fn read_size(text: &str) -> Result<usize, String> {
-    let size = usize::try_from(parse_size(text)?).unwrap_or(usize::MAX);
-    if size < PROBE_BYTES {
-        return Err(format!(
-            "{size} is too small: the first {PROBE_BYTES} bytes are what a reply is known by"
-        ));
-    }
-    if size > PING_SIZE_MAX {
-        return Err(format!("{size} is too large: {PING_SIZE_MAX} is what a datagram holds"));
-    }
-    Ok(size)
 }
 
 impl Options {
@@ -353,7 +316,7 @@ impl Options {
     /// # Errors
     /// Says what the least interval is.
     pub(crate) fn polite(&self, target: &Target) -> Result<(), String> {
-        if self.interval >= PING_INTERVAL_PUBLIC || is_own_network(target.ip()) {
+        if self.interval >= PING_INTERVAL_PUBLIC || args::is_own_network(target.ip()) {
             return Ok(());
         }
         Err(format!(
@@ -361,32 +324,6 @@ impl Options {
             target.name,
             format_duration(PING_INTERVAL_PUBLIC)
         ))
-    }
-}
-
-/// Loopback, link-local and the ranges of RFC 1918 and RFC 4193, and those for
-/// documentation and benchmarks, which lead nowhere else.
-fn is_own_network(address: IpAddr) -> bool {
-    match address {
-        IpAddr::V4(v4) => {
-            let [first, second, ..] = v4.octets();
-            v4.is_loopback()
-                || v4.is_private()
-                || v4.is_link_local()
-                || v4.is_unspecified()
-                || v4.is_documentation()
-                || (first == 198 && (18..20).contains(&second))
-                || (first == 100 && (64..128).contains(&second))
-        }
-        IpAddr::V6(v6) => v6.to_ipv4_mapped().map_or_else(
-            || {
-                v6 == Ipv6Addr::LOCALHOST
-                    || v6.is_unspecified()
-                    || v6.is_unique_local()
-                    || v6.is_unicast_link_local()
-            },
-            |v4| is_own_network(IpAddr::V4(v4)),
-        ),
     }
 }
 

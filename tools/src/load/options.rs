@@ -1,0 +1,218 @@
+//! The arguments of `lightmeter load`.
+
+use std::ffi::OsString;
+use std::time::Duration;
+
+use nearlight::base::units::parse_size;
+use nearlight::client::load::LoadPlan;
+use nearlight::client::ping::{Family, Kind, Pace, Plan, Target, Way};
+use nearlight::client::{ClientError, Target as Url};
+use nearlight::limits::LOAD_SUBSCRIBERS;
+
+use crate::args::{self, Given};
+
+pub(super) const HELP: &str = "\
+lightmeter load HOST[:ECHO_PORT] [options]
+
+Latency while streaming: probes run all the time, and in the middle of it a
+stream goes through the server to many subscribers. Told for each kind of probe
+that is answered (icmp, tcp connect, udp echo, tcp echo): latency idle, loaded and
+after, and what the load adds; for the stream itself its one-way latency; and
+responsiveness in round trips a minute.
+
+  --publish URL      where the stream is published (tcp://HOST:9000)
+  --subscribe URL    where it is subscribed to (tcp://HOST:9001)
+  --subscribers N    how many subscribers (20)
+  --rate SIZE        bytes a second of the stream (1M)
+  --frames N         frames a second (200)
+  --seconds DUR      how long under load (10s)
+  --idle DUR         how long before and after (5s)
+  -i DUR             time between probes of one kind (5ms)
+  -s SIZE            bytes of data in a probe (56)
+  --pace P           sleep, hybrid or spin
+  --cpu N            pin the probes to this core
+  -4, -6             IPv4 or IPv6 alone
+  -q                 no status line
+  --json             one object; times are integers of nanoseconds
+
+Exit codes: 0 done, 1 no reply, or the load could not be made, 2 wrong usage, 3 the
+measurement is not valid: it says why.
+";
+
+/// The options, defaults filled in.
+#[derive(Debug)]
+pub(super) struct Options {
+    pub(super) target: String,
+    publish: Option<String>,
+    subscribe: Option<String>,
+    subscribers: usize,
+    rate: u64,
+    frames: u32,
+    pub(super) seconds: Duration,
+    pub(super) idle: Duration,
+    interval: Duration,
+    size: usize,
+    pace: Pace,
+    pub(super) cpu: Option<usize>,
+    family: Family,
+    pub(super) quiet: bool,
+    pub(super) json: bool,
+}
+
+/// Reads the words after `load`; `None`: help is wanted.
+///
+/// # Errors
+/// Says which is wrong, and what was expected.
+pub(super) fn parse(words: Vec<OsString>) -> Result<Option<Options>, String> {
+    let mut parser = lexopt::Parser::from_args(words);
+    let mut options = Options {
+        target: String::new(),
+        publish: None,
+        subscribe: None,
+        subscribers: 20,
+        rate: 1024 * 1024,
+        frames: 200,
+        seconds: Duration::from_secs(10),
+        idle: Duration::from_secs(5),
+        interval: Duration::from_millis(5),
+        size: 56,
+        pace: Pace::Sleep,
+        cpu: None,
+        family: Family::Any,
+        quiet: false,
+        json: false,
+    };
+    while let Some(argument) = args::next(&mut parser)? {
+        match argument {
+            Given::Option(option) if option == "-h" || option == "--help" => return Ok(None),
+            Given::Option(option) => options.take(&option, &mut parser)?,
+            Given::Name(name) if options.target.is_empty() => options.target = name,
+            Given::Name(name) => return Err(format!("'{name}' is one name too many")),
+        }
+    }
+    if options.target.is_empty() {
+        return Err("whom? lightmeter load HOST, or --help".to_owned());
+    }
+    Ok(Some(options))
+}
+
+impl Options {
+    fn take(&mut self, option: &str, parser: &mut lexopt::Parser) -> Result<(), String> {
+        match option {
+            "--publish" => self.publish = Some(args::value(parser, option, args::text)?),
+            "--subscribe" => self.subscribe = Some(args::value(parser, option, args::text)?),
+            "--subscribers" => self.subscribers = args::value(parser, option, subscribers)?,
+            "--rate" => self.rate = args::value(parser, option, parse_size)?.max(1),
+            "--frames" => self.frames = args::value(parser, option, frames)?,
+            "--seconds" => self.seconds = args::value(parser, option, args::span)?,
+            "--idle" => self.idle = args::value(parser, option, args::span)?,
+            "-i" | "--interval" => {
+                self.interval = args::value(parser, option, args::interval)?;
+            }
+            "-s" | "--size" => self.size = args::value(parser, option, args::probe_size)?,
+            "--pace" => self.pace = args::value(parser, option, args::pace)?,
+            "--cpu" => self.cpu = Some(args::value(parser, option, args::cpu)?),
+            "-4" => self.family = Family::V4,
+            "-6" => self.family = Family::V6,
+            "-q" | "--quiet" => self.quiet = true,
+            "--json" => self.json = true,
+            _ => {
+                return Err(format!(
+                    "there is no option '{option}'; lightmeter load --help lists them"
+                ));
+            }
+        }
+        Ok(())
+    }
+
+    /// What to probe, and what load to make.
+    ///
+    /// # Errors
+    /// What is wrong, in a word and in full.
+    pub(super) fn plans(&self) -> Result<(Plan, LoadPlan), (&'static str, String)> {
+        let target = Target::resolve(&self.target, self.family)
+            .map_err(|error| (error.word(), error.to_string()))?;
+        if !args::is_own_network(target.ip()) {
+            let why = format!(
+                "{} is a public address: a load is made to hosts of one's own network alone",
+                self.target
+            );
+            return Err(("usage", why));
+        }
+        let url = |given: &Option<String>, port: u16| {
+            let mut address = target.address;
+            address.set_port(port);
+            let url = given.clone().unwrap_or_else(|| format!("tcp://{address}"));
+            url.parse::<Url>().map_err(|error: ClientError| ("usage", error.to_string()))
+        };
+        let load = LoadPlan {
+            publish: url(&self.publish, 9000)?,
+            subscribe: url(&self.subscribe, 9001)?,
+            subscribers: self.subscribers,
+            rate: self.rate,
+            frames: self.frames,
+            stall: Duration::from_millis(500),
+        };
+        let kinds = [Kind::Icmp, Kind::Tcp, Kind::Udp, Kind::Echo];
+        let plan = Plan {
+            interval: self.interval,
+            size: self.size,
+            pace: self.pace,
+            warm_up: 20,
+            ..Plan::new(kinds.map(|kind| Way::to(kind, target.clone())).to_vec())
+        };
+        Ok((plan, load))
+    }
+}
+
+fn subscribers(text: &str) -> Result<usize, String> {
+    let number = usize::try_from(args::count(text)?).unwrap_or(usize::MAX);
+    if number > LOAD_SUBSCRIBERS {
+        return Err(format!("{number} are too many: {LOAD_SUBSCRIBERS} at most"));
+    }
+    Ok(number)
+}
+
+fn frames(text: &str) -> Result<u32, String> {
+    match u32::try_from(args::count(text)?) {
+        Ok(number @ 1..=10_000) => Ok(number),
+        Ok(_) | Err(_) => Err(format!("{text} is too many: 10000 a second at most")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn options(words: &str) -> Result<Option<Options>, String> {
+        parse(words.split_whitespace().map(OsString::from).collect())
+    }
+
+    #[test]
+    fn where_the_stream_goes_follows_the_host() {
+        let given = options("127.0.0.1 --rate 500K --subscribers 3").expect("right").expect("some");
+        let (plan, load) = given.plans().expect("addresses");
+        assert_eq!(load.publish.to_string(), "tcp://127.0.0.1:9000");
+        assert_eq!(load.subscribe.to_string(), "tcp://127.0.0.1:9001");
+        assert_eq!((load.subscribers, load.frame_bytes()), (3, 512_000 / 200));
+        assert_eq!(plan.ways.len(), 4);
+        assert!(options("--help").expect("right").is_none());
+    }
+
+    #[test]
+    fn what_is_wrong_is_said() {
+        for (words, part) in [
+            ("", "whom?"),
+            ("a b", "'b' is one name too many"),
+            ("a --loud", "no option '--loud'"),
+            ("a --subscribers 100000", "too many"),
+            ("a --frames 0", "--frames: '0'"),
+            ("a --seconds 0", "longer than 0"),
+        ] {
+            let error = options(words).expect_err(words);
+            assert!(error.contains(part), "{words}: {error}");
+        }
+        let public = options("8.8.8.8").expect("right").expect("some").plans();
+        assert!(public.expect_err("public").1.contains("one's own network"));
+    }
+}
