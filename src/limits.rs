@@ -313,8 +313,9 @@ pub const PING_CONNECTS: usize = 512;
 /// goodbye, if there are more than this many a second: each goodbye keeps a
 /// local port of some 28,000 for a minute.
 pub const PING_GOODBYES: u32 = 200;
-/// Sleeping until a probe is due, hybrid pacing wakes at most so long before.
-pub const PING_MARGIN: Duration = Duration::from_millis(2);
+/// A hybrid wait sleeps until at most so long before its deadline, however
+/// badly the machine oversleeps.
+pub const WAIT_MARGIN: Duration = Duration::from_millis(2);
 /// Bytes of one line that the system's `ping` prints; longer ones are cut.
 pub const PING_LINE_BYTES: usize = 1024;
 /// Bytes that a TCP echo port may leave unread before we give it up.

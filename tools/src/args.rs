@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use lexopt::ValueExt;
 use nearlight::base::units::{format_duration, parse_duration, parse_size};
-use nearlight::client::ping::Pace;
+use nearlight::client::ping::Wait;
 use nearlight::limits::{PING_INTERVAL_MIN, PING_SIZE_MAX, PROBE_BYTES};
 
 /// One argument, apart from the parser that it came from.
@@ -92,8 +92,8 @@ pub(crate) fn count(text: &str) -> Result<u64, String> {
 ///
 /// # Errors
 /// Says what was expected.
-pub(crate) fn pace(text: &str) -> Result<Pace, String> {
-    Pace::named(text).ok_or_else(|| format!("'{text}' is none of sleep, hybrid and spin"))
+pub(crate) fn pace(text: &str) -> Result<Wait, String> {
+    Wait::named(text).ok_or_else(|| format!("'{text}' is none of sleep, hybrid and spin"))
 }
 
 /// Time between two probes.

@@ -10,8 +10,9 @@ mod pcr;
 pub use pcr::{PcrPacer, Piece};
 
 use crate::base::Instant;
-use crate::limits::{CLIENT_STOP, DATAGRAM_BYTES};
+use crate::limits::{CLIENT_STOP, DATAGRAM_BYTES, WAIT_MARGIN};
 use crate::sys::clock::Clock;
+use crate::sys::poll::Poll;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
@@ -116,7 +117,8 @@ impl FramePacer {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Wait {
     /// Sleep in the kernel: late by the timer slack and a wake-up, 50 to
-    /// 130 µs and now and then a millisecond in a VM; costs nothing.
+    /// 130 µs and now and then a millisecond in a VM; costs nothing, and is
+    /// what most programs do.
     #[default]
     Sleep,
     /// Sleep until this long before the deadline, then spin: late by less
@@ -126,14 +128,60 @@ pub enum Wait {
     Spin,
 }
 
+impl Wait {
+    /// Its name on the command line and in reports.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Sleep => "sleep",
+            Self::Hybrid(_) => "hybrid",
+            Self::Spin => "spin",
+        }
+    }
+
+    /// The one of that name; the margin of hybrid is found out by sleeping a
+    /// few times, for it depends on the machine.
+    pub fn named(name: &str) -> Option<Self> {
+        match name {
+            "sleep" => Some(Self::Sleep),
+            "hybrid" => Some(Self::Hybrid(oversleep().clamp(LEAST_MARGIN, WAIT_MARGIN))),
+            "spin" => Some(Self::Spin),
+            _ => None,
+        }
+    }
+
+    /// How long before a deadline sleep ends.
+    pub(super) const fn margin(self) -> Duration {
+        match self {
+            Self::Sleep => Duration::ZERO,
+            Self::Hybrid(margin) => margin,
+            Self::Spin => Duration::MAX,
+        }
+    }
+}
+
+/// Hybrid waits spin at least so long.
+const LEAST_MARGIN: Duration = Duration::from_micros(20);
+
+/// By how much sleep has lasted too long, at most, in a few tries.
+fn oversleep() -> Duration {
+    const TRIES: u32 = 50;
+    const SLEEP: Duration = Duration::from_micros(200);
+    let mut poll = Poll::default();
+    let mut most = Duration::ZERO;
+    for _ in 0..TRIES {
+        let start = Clock::now();
+        // A wait that fails has not slept: it tells nothing, and harms nothing.
+        if poll.wait(SLEEP).is_ok() {
+            most = most.max(Clock::now().since(start).saturating_sub(SLEEP));
+        }
+    }
+    most
+}
+
 /// Waits for `deadline`; answers false if `stop` was set first, within
 /// [`CLIENT_STOP`]. A deadline in the past is no wait at all.
 pub fn sleep_until(deadline: Instant, how: Wait, stop: &AtomicBool) -> bool {
-    let margin = match how {
-        Wait::Sleep => Duration::ZERO,
-        Wait::Hybrid(margin) => margin,
-        Wait::Spin => Duration::MAX,
-    };
+    let margin = how.margin();
     while !stop.load(Ordering::Relaxed) {
         let left = deadline.since(Clock::now());
         if left.is_zero() {

@@ -36,7 +36,6 @@ mod error;
 mod jitter;
 mod lane;
 mod ledger;
-mod pace;
 mod payload;
 mod pinger;
 mod quantiles;
@@ -54,12 +53,12 @@ use std::time::Duration;
 
 use crate::base::Instant;
 
+pub use crate::client::pace::Wait;
 pub use crate::sys::icmp::IcmpDoor;
 pub use dialect::{Dialect, Line, read_line};
 pub use error::PingError;
 pub use jitter::Jitter;
 pub use ledger::Counts;
-pub use pace::Pace;
 pub use pinger::Pinger;
 pub use quantiles::Quantiles;
 pub use record::{Fate, Record};
@@ -151,7 +150,7 @@ pub struct Plan {
     /// Stop after this long, whatever is still out.
     pub deadline: Option<Duration>,
     /// How the sender waits for the next probe's time, and for replies.
-    pub pace: Pace,
+    pub pace: Wait,
     /// Whether the kernel is asked for its stamps.
     pub stamps: bool,
     /// Which kind of ICMP socket; `None`: raw, or datagram where raw is
@@ -171,7 +170,7 @@ impl Plan {
             size: 56,
             wait: Duration::from_secs(2),
             deadline: None,
-            pace: Pace::Sleep,
+            pace: Wait::Sleep,
             stamps: true,
             door: None,
         }

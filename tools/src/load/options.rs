@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use nearlight::base::units::parse_size;
 use nearlight::client::load::LoadPlan;
-use nearlight::client::ping::{Family, Kind, Pace, Plan, Target, Way};
+use nearlight::client::ping::{Family, Kind, Plan, Target, Wait, Way};
 use nearlight::client::{ClientError, Target as Url};
 use nearlight::limits::LOAD_SUBSCRIBERS;
 
@@ -52,7 +52,7 @@ pub(super) struct Options {
     pub(super) idle: Duration,
     interval: Duration,
     size: usize,
-    pace: Pace,
+    pace: Wait,
     pub(super) cpu: Option<usize>,
     family: Family,
     pub(super) quiet: bool,
@@ -76,7 +76,7 @@ pub(super) fn parse(words: Vec<OsString>) -> Result<Option<Options>, String> {
         idle: Duration::from_secs(5),
         interval: Duration::from_millis(5),
         size: 56,
-        pace: Pace::Sleep,
+        pace: Wait::Sleep,
         cpu: None,
         family: Family::Any,
         quiet: false,

@@ -4,7 +4,7 @@ use std::ffi::OsString;
 use std::time::Duration;
 
 use nearlight::base::units::format_duration;
-use nearlight::client::ping::{Family, IcmpDoor, Kind, Pace, Plan, Target, Way};
+use nearlight::client::ping::{Family, IcmpDoor, Kind, Plan, Target, Wait, Way};
 use nearlight::limits::{PING_HOSTS, PING_INTERVAL_PUBLIC};
 
 use crate::args::{self, Given};
@@ -81,7 +81,7 @@ pub(crate) struct Options {
     pub(crate) size: usize,
     pub(crate) family: Family,
     pub(crate) warm_up: u64,
-    pub(crate) pace: Pace,
+    pub(crate) pace: Wait,
     pub(crate) cpu: Option<usize>,
     pub(crate) stamps: bool,
     pub(crate) door: Option<IcmpDoor>,
@@ -104,7 +104,7 @@ struct Words {
     size: Option<usize>,
     family: Family,
     warm_up: Option<u64>,
-    pace: Pace,
+    pace: Wait,
     cpu: Option<usize>,
     user: bool,
     door: Option<IcmpDoor>,
@@ -351,7 +351,7 @@ mod tests {
         assert!(one.quiet && !one.json && one.size == 1316);
         assert_eq!(options("tcp host").expect("right").count, None);
         let hosts = options("icmp a b c --pace spin --timestamp user").expect("right");
-        assert_eq!((hosts.hosts.len(), hosts.pace, hosts.stamps), (3, Pace::Spin, false));
+        assert_eq!((hosts.hosts.len(), hosts.pace, hosts.stamps), (3, Wait::Spin, false));
     }
 
     #[test]
