@@ -106,31 +106,64 @@ pub(super) fn refused(conn: &mut Conn, response: Response, stop: &AtomicBool) ->
     }
 }
 
-/// The head at the front of `bytes` and its length, once it is complete.
-fn parse(bytes: &[u8]) -> ClientResult<Option<(Response, usize)>> {
+/// What the head of a response says of the bytes behind it.
+#[derive(Debug)]
+pub(super) struct Head {
+    pub(super) status: u16,
+    /// Bytes of the head.
+    pub(super) length: usize,
+    /// `None`: the body ends with the connection.
+    pub(super) body: Option<Body>,
+}
+
+/// The head at the front of `bytes`, once it is complete.
+pub(super) fn head(bytes: &[u8]) -> ClientResult<Option<Head>> {
     let mut fields = [httparse::EMPTY_HEADER; HTTP_HEADERS];
     let mut head = httparse::Response::new(&mut fields);
-    let length = match head.parse(bytes) {
-        Ok(httparse::Status::Complete(length)) => length,
-        Ok(httparse::Status::Partial) => return Ok(None),
-        Err(error) => return Err(broken(&error.to_string())),
+    let Some(length) = complete(&mut head, bytes)? else {
+        return Ok(None);
     };
     let status = head.code.ok_or_else(|| broken("no status code"))?;
-    let field = |name: &str| {
-        let field = head.headers.iter().find(|field| field.name.eq_ignore_ascii_case(name))?;
-        Some(String::from_utf8_lossy(field.value).trim().to_owned())
+    let body = body(status, field(&head, "transfer-encoding"), field(&head, "content-length"))?;
+    Ok(Some(Head { status, length, body }))
+}
+
+/// The same with what is wanted of it as text.
+fn parse(bytes: &[u8]) -> ClientResult<Option<(Response, usize)>> {
+    let Some(Head { status, length, body }) = head(bytes)? else {
+        return Ok(None);
     };
+    let mut fields = [httparse::EMPTY_HEADER; HTTP_HEADERS];
+    let mut head = httparse::Response::new(&mut fields);
+    complete(&mut head, bytes)?;
     let response = Response {
         status,
         reason: head.reason.unwrap_or_default().to_owned(),
-        body: body(status, field("transfer-encoding"), field("content-length"))?,
-        accept: field("sec-websocket-accept"),
+        body,
+        accept: field(&head, "sec-websocket-accept").map(str::to_owned),
     };
     Ok(Some((response, length)))
 }
 
+fn complete<'b>(
+    head: &mut httparse::Response<'_, 'b>,
+    bytes: &'b [u8],
+) -> ClientResult<Option<usize>> {
+    match head.parse(bytes) {
+        Ok(httparse::Status::Complete(length)) => Ok(Some(length)),
+        Ok(httparse::Status::Partial) => Ok(None),
+        Err(error) => Err(broken(&error.to_string())),
+    }
+}
+
+/// The value of a field, if it is text.
+fn field<'b>(head: &httparse::Response<'_, 'b>, name: &str) -> Option<&'b str> {
+    let field = head.headers.iter().find(|field| field.name.eq_ignore_ascii_case(name))?;
+    std::str::from_utf8(field.value).ok().map(str::trim)
+}
+
 /// RFC 9112 6.3.
-fn body(status: u16, coding: Option<String>, length: Option<String>) -> ClientResult<Option<Body>> {
+fn body(status: u16, coding: Option<&str>, length: Option<&str>) -> ClientResult<Option<Body>> {
     if status < 200 || status == 204 || status == 304 {
         return Ok(Some(Body::length(0)));
     }

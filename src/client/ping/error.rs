@@ -38,6 +38,13 @@ pub enum PingError {
     Closed(SocketAddr),
     /// The port sends back something that is not what was sent.
     NotEcho(SocketAddr),
+    /// The server's answers can't be timed.
+    NotHttp {
+        /// Where.
+        address: SocketAddr,
+        /// What is wrong with them.
+        why: String,
+    },
     /// The server does not take what is published there.
     NoPublisher(SocketAddr),
     /// The peer takes nothing more: it does not read.
@@ -69,6 +76,7 @@ impl PingError {
             | Self::Timeout { .. }
             | Self::Closed(_)
             | Self::NotEcho(_)
+            | Self::NotHttp { .. }
             | Self::NoPublisher(_)
             | Self::Stuck(_)
             | Self::Io { .. } => false,
@@ -115,6 +123,7 @@ impl PingError {
             Self::Timeout { .. } => "timeout",
             Self::Closed(_) => "closed",
             Self::NotEcho(_) => "not_echo",
+            Self::NotHttp { .. } => "not_http",
             Self::NoPublisher(_) => "no_publisher",
             Self::Stuck(_) => "stuck",
             Self::NotInstalled => "not_installed",
@@ -147,7 +156,7 @@ impl PingError {
                 "to measure echo too, run `nearlight serve` there (echo is on loopback, port \
                  7007), or name a port that echoes: HOST:PORT",
             ),
-            Kind::System | Kind::Icmp | Kind::Relay => None,
+            Kind::System | Kind::Icmp | Kind::Relay | Kind::App => None,
         }
     }
 }
@@ -172,6 +181,9 @@ impl fmt::Display for PingError {
                 f,
                 "{address} answers, but not with what was sent: it is no echo port (RFC 862)"
             ),
+            Self::NotHttp { address, why } => {
+                write!(f, "{address}: HTTP on one connection can't be timed: {why}")
+            }
             Self::NoPublisher(address) => write!(
                 f,
                 "{address} closed the connection that publishes: it takes no stream, or another \

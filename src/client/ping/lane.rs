@@ -122,7 +122,7 @@ impl Lane {
         if let Err(error) = result {
             self.ledger.failed(sequence);
             match self.way.kind {
-                Kind::Echo | Kind::Relay => {
+                Kind::Echo | Kind::Relay | Kind::App => {
                     self.fail(PingError::writing(self.way.target.address, &error), events);
                 }
                 Kind::System | Kind::Icmp | Kind::Tcp | Kind::Udp => {
@@ -145,9 +145,13 @@ impl Lane {
             Kind::Tcp | Kind::Udp if refused => {
                 PingError::Refused(self.way.target.address).to_string()
             }
-            Kind::Tcp | Kind::Udp | Kind::System | Kind::Icmp | Kind::Echo | Kind::Relay => {
-                io_text(error)
-            }
+            Kind::Tcp
+            | Kind::Udp
+            | Kind::System
+            | Kind::Icmp
+            | Kind::Echo
+            | Kind::Relay
+            | Kind::App => io_text(error),
         };
         self.trouble = Some(what.clone());
         let record = self.ledger.known(sequence);

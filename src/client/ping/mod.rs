@@ -54,6 +54,7 @@ use std::time::Duration;
 use crate::base::Instant;
 
 pub use crate::client::pace::Wait;
+use crate::client::target::Target as Url;
 pub use crate::sys::icmp::IcmpDoor;
 pub use dialect::{Dialect, Line, read_line};
 pub use error::PingError;
@@ -82,6 +83,8 @@ pub enum Kind {
     Echo,
     /// A stream: what is published by TCP, until it is heard as a subscriber.
     Relay,
+    /// Requests to an HTTP server on one connection.
+    App,
 }
 
 impl Kind {
@@ -98,12 +101,13 @@ impl Kind {
             Self::Udp => "udp",
             Self::Echo => "echo",
             Self::Relay => "relay",
+            Self::App => "app",
         }
     }
 
     /// The one of that name.
     pub fn named(name: &str) -> Option<Self> {
-        Self::OF_HOST.into_iter().chain([Self::Relay]).find(|kind| kind.name() == name)
+        Self::OF_HOST.into_iter().chain([Self::Relay, Self::App]).find(|kind| kind.name() == name)
     }
 }
 
@@ -122,12 +126,14 @@ pub struct Way {
     pub target: Target,
     /// Where a relay's stream is published.
     pub publish: Option<SocketAddr>,
+    /// What is asked for of an HTTP server.
+    pub url: Option<Url>,
 }
 
 impl Way {
     /// A way that needs nothing but a host.
     pub const fn to(kind: Kind, target: Target) -> Self {
-        Self { kind, target, publish: None }
+        Self { kind, target, publish: None, url: None }
     }
 }
 

@@ -55,8 +55,10 @@ pub fn verdict(all: &[Series]) -> Verdict {
         (series.counts.rtt.count() > 0).then_some((kind, series))
     };
     let base = answered(Kind::Icmp).or_else(|| answered(Kind::System));
-    let others: Vec<_> =
-        [Kind::Tcp, Kind::Udp, Kind::Echo, Kind::Relay].into_iter().filter_map(answered).collect();
+    let others: Vec<_> = [Kind::Tcp, Kind::Udp, Kind::Echo, Kind::Relay, Kind::App]
+        .into_iter()
+        .filter_map(answered)
+        .collect();
     let stamped = |(_, series): &(Kind, &Series)| series.counts.network.count() > 0;
     let by_kernel = base.iter().chain(&others).all(stamped);
     let times = |series: &Series| {
@@ -104,6 +106,7 @@ const fn name(kind: Kind) -> &'static str {
         Kind::Udp => "udp echo",
         Kind::Echo => "tcp echo",
         Kind::Relay => "stream",
+        Kind::App => "http",
         Kind::Icmp | Kind::System => "ping",
     }
 }

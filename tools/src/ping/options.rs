@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use nearlight::base::units::format_duration;
 use nearlight::client::ping::{Family, IcmpDoor, Kind, Plan, Target, Wait, Way};
+use nearlight::client::{ClientError, Scheme, Target as Url};
 use nearlight::limits::{PING_HOSTS, PING_INTERVAL_PUBLIC};
 
 use crate::args::{self, Given};
@@ -13,6 +14,7 @@ use crate::output::Output;
 pub(crate) const HELP: &str = "\
 lightmeter ping [system|icmp|tcp|udp|echo] HOST[:PORT]... [options]
 lightmeter ping relay tcp://PUBLISH tcp://SUBSCRIBE [options]
+lightmeter ping app http://HOST:PORT/PATH... [options]
 lightmeter ping stream URL [options]
 
 Without a kind: the first five, interleaved, to the same address, compared in
@@ -26,6 +28,7 @@ echoes. With a kind: one host or several, interleaved.
   udp      echo of datagrams (RFC 862)
   echo     echo on one TCP connection (RFC 862)
   relay    through a server: published by TCP, until it is heard as a subscriber
+  app      a request to an HTTP server and its answer, on one warm connection
   stream   a live stream as it comes: time to first byte, gaps, stalls, and the
            one-way latency of its probe stamps (lightmeter ping stream --help)
 
@@ -231,8 +234,8 @@ fn kind_and_hosts(names: Vec<String>) -> Result<(Option<Kind>, Vec<String>), Str
         (Some(kind), _) => Ok((Some(kind), rest)),
         (None, []) => Ok((None, vec![first])),
         (None, _) => Err(format!(
-            "'{first}' is not a kind of ping: there are system, icmp, tcp, udp, echo, relay and \
-             stream; several hosts need one"
+            "'{first}' is not a kind of ping: there are system, icmp, tcp, udp, echo, relay, app \
+             and stream; several hosts need one"
         )),
     }
 }
@@ -267,6 +270,10 @@ impl Options {
     pub(crate) fn plan(&self) -> Result<Plan, (&'static str, String)> {
         let ways = match self.kind {
             Some(Kind::Relay) => vec![self.relay().map_err(|error| ("usage", error))?],
+            Some(Kind::App) => {
+                let ways = self.hosts.iter().map(|url| self.app(url));
+                ways.collect::<Result<Vec<_>, _>>().map_err(|error| ("usage", error))?
+            }
             kind => {
                 let mut ways = Vec::new();
                 for host in &self.hosts {
@@ -308,7 +315,19 @@ impl Options {
         };
         let publish = address(publish)?;
         let target = address(subscribe)?;
-        Ok(Way { kind: Kind::Relay, target, publish: Some(publish.address) })
+        Ok(Way { publish: Some(publish.address), ..Way::to(Kind::Relay, target) })
+    }
+
+    fn app(&self, text: &str) -> Result<Way, String> {
+        let url: Url = text.parse().map_err(|error: ClientError| error.to_string())?;
+        if url.scheme() != Scheme::Http {
+            return Err(format!("'{text}' is not http://HOST:PORT/PATH"));
+        }
+        let target = Target::resolve(&url.authority(), self.family);
+        let mut target = target.map_err(|error| error.to_string())?;
+        self.polite(&target)?;
+        text.clone_into(&mut target.name);
+        Ok(Way { url: Some(url), ..Way::to(Kind::App, target) })
     }
 
     /// Refuses to send faster to strangers than ping(8) lets everybody.

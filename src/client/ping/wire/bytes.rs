@@ -177,7 +177,7 @@ fn peer_of(stream: &TcpStream) -> SocketAddr {
     stream.peer_addr().unwrap_or_else(|_| ([0; 4], 0).into())
 }
 
-fn connected(peer: SocketAddr, plan: &Plan) -> Result<TcpStream, PingError> {
+pub(super) fn connected(peer: SocketAddr, plan: &Plan) -> Result<TcpStream, PingError> {
     let connect = || {
         let stream = TcpStream::connect_timeout(&peer, plan.wait)?;
         stream.set_nodelay(true)?;
@@ -189,7 +189,11 @@ fn connected(peer: SocketAddr, plan: &Plan) -> Result<TcpStream, PingError> {
 
 /// Writes what the kernel takes. More than `most` bytes left over is
 /// [`io::ErrorKind::OutOfMemory`].
-fn write_some(mut stream: &TcpStream, unsent: &mut Vec<u8>, most: usize) -> io::Result<()> {
+pub(super) fn write_some(
+    mut stream: &TcpStream,
+    unsent: &mut Vec<u8>,
+    most: usize,
+) -> io::Result<()> {
     let mut done = 0;
     let result = loop {
         let rest = unsent.get(done..).unwrap_or_default();

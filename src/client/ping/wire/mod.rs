@@ -2,6 +2,7 @@
 //! to hear without waiting, and reads the clock next to the calls, before
 //! looking at what came.
 
+mod app;
 mod bytes;
 mod connect;
 mod icmp;
@@ -13,6 +14,7 @@ use std::net::IpAddr;
 use std::os::fd::BorrowedFd;
 
 use crate::base::Instant;
+use crate::client::target::{Scheme, Target as Url};
 use crate::sys::clock::{Clock, Stamp};
 use crate::sys::poll::Poll;
 use crate::sys::stamps::{self, Told};
@@ -20,6 +22,7 @@ use crate::sys::stamps::{self, Told};
 use super::ledger::Receipt;
 use super::payload::Token;
 use super::{Kind, PingError, Plan, Way};
+use app::App;
 use bytes::Bytes;
 use connect::Connect;
 use icmp::Icmp;
@@ -63,6 +66,7 @@ pub(super) enum Wire {
     Udp(Udp),
     Bytes(Bytes),
     Connect(Connect),
+    App(App),
 }
 
 impl Wire {
@@ -74,10 +78,15 @@ impl Wire {
             Kind::Udp => Udp::open(target, token, plan).map(Self::Udp),
             Kind::Tcp => Ok(Self::Connect(Connect::new(target, plan))),
             Kind::Echo => Bytes::echo(target, token, plan).map(Self::Bytes),
-            Kind::Relay | Kind::System => {
+            Kind::Relay => {
                 let publish = way.publish.unwrap_or(target);
                 Bytes::relay(publish, target, token, plan).map(Self::Bytes)
             }
+            Kind::App => {
+                let url = Url::at(Scheme::Http, target);
+                App::open(target, way.url.as_ref().unwrap_or(&url), plan).map(Self::App)
+            }
+            Kind::System => unreachable!("the system's ping has no wire"),
         }
     }
 
@@ -88,6 +97,7 @@ impl Wire {
             Self::Udp(udp) => udp.describe(),
             Self::Bytes(bytes) => bytes.describe(),
             Self::Connect(connect) => connect.describe(),
+            Self::App(app) => app.describe(),
         }
     }
 
@@ -98,6 +108,7 @@ impl Wire {
             Self::Udp(udp) => drop(poll.read(udp.as_fd())),
             Self::Bytes(bytes) => bytes.watch(poll),
             Self::Connect(connect) => connect.watch(poll),
+            Self::App(app) => drop(poll.read(app.as_fd())),
         }
     }
 
@@ -109,6 +120,7 @@ impl Wire {
             Self::Udp(udp) => udp.send(message, sequence),
             Self::Bytes(bytes) => bytes.send(message, sequence),
             Self::Connect(connect) => connect.send(sequence),
+            Self::App(app) => app.send(sequence),
         }
     }
 
@@ -123,6 +135,7 @@ impl Wire {
                 connect.hear(heard);
                 Ok(())
             }
+            Self::App(app) => app.hear(heard),
         }
     }
 }
