@@ -103,6 +103,23 @@ pub const TOKEN_BYTES: usize = 16;
 pub const TOKEN_TIME: Duration = Duration::from_secs(30);
 /// Shortest UDP join request: no reply is larger than its request.
 pub const JOIN_REQUEST_BYTES: usize = 16;
+/// Octets of a STAMP packet without extensions, RFC 8762 section 4.2.
+pub const STAMP_BYTES: usize = 44;
+/// Octets that the fields of a STAMP reply take, zeros after them left out: the
+/// whole reply of TWAMP, RFC 5357 section 4.2.1. No reply is larger than its
+/// request, so a shorter request has none.
+pub const STAMP_FIELDS: usize = 41;
+/// A packet that says that it answers one of at most so long ago is a STAMP
+/// reply: no reflector holds one longer.
+pub const STAMP_HELD: Duration = Duration::from_secs(10);
+/// How far a reflector's times may be from its clock: what lies between reading
+/// it and the call, on a busy machine.
+pub const STAMP_ERROR: Duration = Duration::from_micros(10);
+/// STAMP sessions whose replies one reflector counts: some 400 KiB.
+pub const STAMP_SESSIONS: usize = 4096;
+/// A STAMP session that is silent for this long is over: the default of REFWAIT,
+/// RFC 5357 section 4.2.
+pub const STAMP_SILENCE: Duration = Duration::from_secs(900);
 /// A UDP subscriber that says nothing for this long is gone.
 pub const UDP_SILENCE: Duration = Duration::from_secs(10);
 /// Datagrams of one stretch of a stream: what the kernel cuts apart in one

@@ -15,6 +15,7 @@ mod name;
 mod percent;
 pub mod response;
 mod sniff;
+pub mod stamp;
 #[cfg(test)]
 mod testing;
 pub mod udp_join;
