@@ -68,7 +68,10 @@ fn bind_site(
                 site.addr = local(&socket.local_addr(), at)?;
                 seat.add_listener(socket, number, listen.socket.clone());
             }
-            Service::UdpEcho | Service::UdpPublish { .. } | Service::UdpSubscribe { .. } => {
+            Service::UdpEcho
+            | Service::UdpStamp
+            | Service::UdpPublish { .. }
+            | Service::UdpSubscribe { .. } => {
                 let socket = bind_udp(listen, at, is_shared)?;
                 site.addr = local(&socket.local_addr(), at)?;
                 if let Some(duty) = udp::duty(&site, joiner) {
@@ -140,6 +143,7 @@ fn bind_udp(listen: &Listen, at: SocketAddr, is_shared: bool) -> SysResult<Udp> 
         | Service::TcpPublish { .. }
         | Service::TcpSubscribe { .. }
         | Service::UdpEcho
+        | Service::UdpStamp
         | Service::UdpSubscribe { .. } => None,
     };
     let reuse = match group {
@@ -160,6 +164,9 @@ fn bind_udp(listen: &Listen, at: SocketAddr, is_shared: bool) -> SysResult<Udp> 
             log::debug!("{}: no UDP_GRO here; datagrams come one by one", listen.url);
         }
         socket.enable_rxq_ovfl()?;
+    }
+    if listen.service == Service::UdpStamp {
+        socket.enable_ttl()?;
     }
     Ok(socket)
 }

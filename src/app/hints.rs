@@ -65,6 +65,11 @@ fn lines(service: &Service, addr: SocketAddr) -> Vec<String> {
             ]
         }
         Service::TcpEcho => vec![format!("measure: lightmeter ping tcp {addr}")],
+        Service::UdpStamp => vec![format!(
+            "measure: any STAMP sender, such as stamp-suite -r {} -p {}",
+            addr.ip(),
+            addr.port()
+        )],
         Service::UdpEcho => vec![format!("measure: lightmeter ping udp {addr}")],
     }
 }

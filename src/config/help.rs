@@ -40,6 +40,7 @@ URLs: scheme://address:port[?key=value&...]
   udp://A:P?publish=NAME      datagrams are stream NAME; group= and iface= for multicast
   udp://A:P?subscribe=NAME    a datagram asks to join; handshake=off trusts the network
   tcp://A:P?echo, udp://A:P?echo
+  udp://A:P?stamp             STAMP reflector (RFC 8762): says when it had what it answers
 
 How:
   --cpus LIST          one shard for each of these cores, pinned to it: 2,3 or 0-3

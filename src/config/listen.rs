@@ -21,8 +21,8 @@ pub(super) const STREAM_KEYS: [&str; 9] = [
     "coalesce",
 ];
 /// The keys that say what a listener or push does.
-const SERVICE_KEYS: [&str; 7] =
-    ["publish", "subscribe", "echo", "group", "iface", "handshake", "stream"];
+const SERVICE_KEYS: [&str; 8] =
+    ["publish", "subscribe", "echo", "stamp", "group", "iface", "handshake", "stream"];
 
 /// Which keys have a meaning: decided by transport and role.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -33,6 +33,7 @@ pub(super) enum Scope {
     UdpPublish,
     UdpSubscribe,
     UdpEcho,
+    UdpStamp,
     Http,
     Push,
 }
@@ -46,6 +47,7 @@ impl Scope {
             Service::UdpPublish { .. } => Self::UdpPublish,
             Service::UdpSubscribe { .. } => Self::UdpSubscribe,
             Service::UdpEcho => Self::UdpEcho,
+            Service::UdpStamp => Self::UdpStamp,
             Service::Http => Self::Http,
         }
     }
@@ -53,7 +55,8 @@ impl Scope {
     pub(super) const fn transport(self) -> Transport {
         match self {
             Self::TcpPublish | Self::TcpSubscribe | Self::TcpEcho | Self::Http => Transport::Tcp,
-            Self::UdpPublish | Self::UdpSubscribe | Self::UdpEcho | Self::Push => Transport::Udp,
+            Self::UdpPublish | Self::UdpSubscribe | Self::Push => Transport::Udp,
+            Self::UdpEcho | Self::UdpStamp => Transport::Udp,
         }
     }
 
@@ -61,7 +64,7 @@ impl Scope {
     pub(super) fn applicable(self, ask: &Ask) -> Ask {
         let mut kept = ask.clone();
         match self {
-            Self::TcpEcho | Self::UdpEcho => return Ask::default(),
+            Self::TcpEcho | Self::UdpEcho | Self::UdpStamp => return Ask::default(),
             Self::TcpSubscribe | Self::UdpSubscribe | Self::Push => {
                 // The stream decides these, where it is published.
                 kept.framing = None;
@@ -89,6 +92,8 @@ impl Scope {
                 .to_owned()
         } else if matches!(self, Self::TcpEcho | Self::UdpEcho) {
             format!("{key}: an echo has no stream")
+        } else if self == Self::UdpStamp {
+            format!("{key}: a STAMP reflector has no stream")
         } else {
             format!("{key}: belongs where the stream is published")
         })
@@ -180,6 +185,7 @@ struct Keys {
     publish: Option<Name>,
     subscribe: Option<Name>,
     echo: bool,
+    stamp: bool,
     group: Option<IpAddr>,
     iface: Option<String>,
     handshake: Option<bool>,
@@ -198,6 +204,7 @@ impl Keys {
                 "subscribe" => keys.subscribe = Some(stream_name(key, value)?),
                 "stream" => keys.stream = Some(stream_name(key, value)?),
                 "echo" => keys.echo = switch(key, value)?,
+                "stamp" => keys.stamp = switch(key, value)?,
                 "handshake" => keys.handshake = Some(switch(key, value)?),
                 "group" => keys.group = Some(group(value)?),
                 "iface" => keys.iface = Some(interface(value)?),
@@ -218,7 +225,8 @@ impl Keys {
     fn service(&self, scheme: Scheme, host: &Host) -> Result<Service, String> {
         let roles = usize::from(self.publish.is_some())
             + usize::from(self.subscribe.is_some())
-            + usize::from(self.echo);
+            + usize::from(self.echo)
+            + usize::from(self.stamp);
         if self.stream.is_some() {
             return Err("stream: belongs to --push; a listener says publish=NAME or \
                         subscribe=NAME"
@@ -227,13 +235,14 @@ impl Keys {
         let wanted = usize::from(scheme != Scheme::Http);
         if roles != wanted {
             return Err(if wanted == 0 {
-                "publish, subscribe and echo are not for http, where each request's path \
+                "publish, subscribe, echo and stamp are not for http, where each request's path \
                  names the stream"
                     .to_owned()
             } else {
                 format!(
-                    "{} of publish=NAME, subscribe=NAME and echo: a {} listener does exactly one",
+                    "{} of publish=NAME, subscribe=NAME{}: a {} listener does exactly one",
                     if roles == 0 { "none" } else { "more than one" },
+                    if scheme == Scheme::Udp { ", echo and stamp" } else { " and echo" },
                     scheme.name()
                 )
             });
@@ -242,6 +251,11 @@ impl Keys {
             (Scheme::Http, _, _) => Service::Http,
             (Scheme::Tcp, Some(name), _) => Service::TcpPublish { name: name.clone() },
             (Scheme::Tcp, None, Some(name)) => Service::TcpSubscribe { name: name.clone() },
+            (Scheme::Tcp, None, None) if self.stamp => {
+                return Err(
+                    "stamp: STAMP (RFC 8762) goes over UDP: udp://address:port?stamp".to_owned()
+                );
+            }
             (Scheme::Tcp, None, None) => Service::TcpEcho,
             (Scheme::Udp, Some(name), _) => Service::UdpPublish {
                 name: name.clone(),
@@ -252,6 +266,7 @@ impl Keys {
                 name: name.clone(),
                 handshake: self.handshake.unwrap_or(true),
             },
+            (Scheme::Udp, None, None) if self.stamp => Service::UdpStamp,
             (Scheme::Udp, None, None) => Service::UdpEcho,
         };
         self.check_places(&service, host)?;
@@ -316,8 +331,8 @@ impl Target {
             ));
         }
         let keys = Keys::read(&url.query)?;
-        if keys.publish.is_some() || keys.subscribe.is_some() || keys.echo {
-            return Err("publish, subscribe and echo are for --listen; \
+        if keys.publish.is_some() || keys.subscribe.is_some() || keys.echo || keys.stamp {
+            return Err("publish, subscribe, echo and stamp are for --listen; \
                         a push says stream=NAME"
                 .to_owned());
         }

@@ -142,8 +142,8 @@ impl Settings {
         parsed.socket.merge_under(&self.socket.only_for(transport));
         scope.check_merged(&parsed.socket)?;
         check_policy(&parsed.ask)?;
-        let publishes = parsed.service.publishes();
-        parsed.socket.merge_under(&SocketOptions::defaults(transport, publishes));
+        let hears = parsed.service.publishes() || parsed.service == Service::UdpStamp;
+        parsed.socket.merge_under(&SocketOptions::defaults(transport, hears));
         Ok(Listen {
             url: url.text.clone(),
             addr: parsed.host.resolve(parsed.port, host)?,
@@ -180,6 +180,7 @@ fn same_place(a: &Listen, b: &Listen) -> bool {
         | Service::TcpSubscribe { .. }
         | Service::TcpEcho
         | Service::UdpEcho
+        | Service::UdpStamp
         | Service::UdpSubscribe { .. }
         | Service::Http => None,
     };

@@ -53,6 +53,8 @@ pub enum Service {
     TcpEcho,
     /// `udp://..?echo`
     UdpEcho,
+    /// `udp://..?stamp`
+    UdpStamp,
     /// `udp://..?publish=NAME`
     UdpPublish {
         /// The stream that the datagrams are.
@@ -78,8 +80,8 @@ impl Service {
     pub const fn publishes(&self) -> bool {
         match self {
             Self::TcpPublish { .. } | Self::UdpPublish { .. } | Self::Http => true,
-            Self::TcpSubscribe { .. } | Self::TcpEcho | Self::UdpEcho => false,
-            Self::UdpSubscribe { .. } => false,
+            Self::TcpSubscribe { .. } | Self::UdpSubscribe { .. } => false,
+            Self::TcpEcho | Self::UdpEcho | Self::UdpStamp => false,
         }
     }
 
@@ -89,7 +91,8 @@ impl Service {
             Self::TcpPublish { .. } | Self::TcpSubscribe { .. } | Self::TcpEcho | Self::Http => {
                 true
             }
-            Self::UdpEcho | Self::UdpPublish { .. } | Self::UdpSubscribe { .. } => false,
+            Self::UdpEcho | Self::UdpStamp => false,
+            Self::UdpPublish { .. } | Self::UdpSubscribe { .. } => false,
         }
     }
 }

@@ -37,6 +37,7 @@ pub fn role(site: &Site, now: Instant) -> Role {
         })),
         Service::TcpPublish { .. }
         | Service::UdpEcho
+        | Service::UdpStamp
         | Service::UdpPublish { .. }
         | Service::UdpSubscribe { .. } => Role::Greeting(Box::default()),
     }

@@ -58,6 +58,7 @@ impl Sites {
             | Service::UdpPublish { .. }
             | Service::TcpEcho
             | Service::UdpEcho
+            | Service::UdpStamp
             | Service::Http => None,
         })
     }

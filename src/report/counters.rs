@@ -38,7 +38,7 @@ pub struct Counters {
     pub datagrams_dropped: Counter,
     /// Tokens sent to those who ask to join over UDP.
     pub udp_tokens: Counter,
-    /// Datagrams too short to ask for anything.
+    /// Datagrams that ask for nothing: too short, or an answer themselves.
     pub udp_ignored: Counter,
     /// Frames larger than a datagram, refused on UDP.
     pub frames_too_large: Counter,
@@ -69,7 +69,11 @@ impl Counters {
             ("datagrams_sent", "Datagrams sent", self.datagrams_sent),
             ("datagrams_dropped", "Datagrams the kernel did not take", self.datagrams_dropped),
             ("udp_tokens", "Tokens sent to those who ask to join", self.udp_tokens),
-            ("udp_ignored", "Datagrams too short to ask for anything", self.udp_ignored),
+            (
+                "udp_ignored",
+                "Datagrams too short to ask for anything, or no request",
+                self.udp_ignored,
+            ),
             ("frames_too_large", "Frames larger than a datagram", self.frames_too_large),
             ("kernel_drops", "Datagrams lost before they were read", self.kernel_drops),
             ("segments_allocated", "Ring segments allocated", self.segments_allocated),

@@ -66,6 +66,12 @@ impl Clock {
         Instant::from_nanos(read(libc::CLOCK_MONOTONIC))
     }
 
+    /// `CLOCK_REALTIME`, to say to others what time it is; spans are measured by
+    /// [`now`](Self::now), for this one may be set.
+    pub fn stamp() -> Stamp {
+        Stamp(read(libc::CLOCK_REALTIME))
+    }
+
     /// How far the clock that [`Stamp`]s are of is ahead of this one, in
     /// nanoseconds. It changes when somebody sets the time.
     pub fn lead() -> u64 {

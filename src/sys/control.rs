@@ -27,6 +27,8 @@ pub(super) struct Notes {
     pub(super) drops: Option<u32>,
     /// When the kernel had the last byte, socket(7) `SO_TIMESTAMPNS`.
     pub(super) stamp: Option<Stamp>,
+    /// Time to live, ip(7) `IP_RECVTTL`, or hop limit, ipv6(7).
+    pub(super) ttl: Option<u8>,
 }
 
 /// Reads the control messages.
@@ -58,6 +60,11 @@ pub(super) unsafe fn notes(header: &libc::msghdr) -> Notes {
                 // SAFETY: `next` is a message of this room.
                 let time = unsafe { data::<libc::timespec>(next, &note) };
                 found.stamp = time.map(Stamp::from);
+            }
+            (libc::IPPROTO_IP, libc::IP_TTL) | (libc::IPPROTO_IPV6, libc::IPV6_HOPLIMIT) => {
+                // SAFETY: `next` is a message of this room.
+                let hops = unsafe { data::<libc::c_int>(next, &note) };
+                found.ttl = hops.and_then(|n| u8::try_from(n).ok());
             }
             _ => {}
         }

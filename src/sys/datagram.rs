@@ -33,6 +33,8 @@ pub struct Received {
     pub drops: Option<u32>,
     /// When the kernel had it, if it was asked to say so.
     pub stamp: Option<Stamp>,
+    /// Its time to live or hop limit, with [`Udp::enable_ttl`].
+    pub ttl: Option<u8>,
     /// The space was too small; the rest is lost.
     pub truncated: bool,
 }
@@ -94,6 +96,7 @@ unsafe fn received(header: &libc::msghdr, len: usize, from: &RawAddr) -> io::Res
         from: from.decode()?,
         drops: notes.drops,
         stamp: notes.stamp,
+        ttl: notes.ttl,
         truncated: header.msg_flags & libc::MSG_TRUNC != 0,
     })
 }

@@ -47,6 +47,7 @@ fn a_datagram_arrives_whole_with_its_sender() {
             from: here.local_addr().unwrap(),
             drops: None,
             stamp: None,
+            ttl: None,
             truncated: false,
         };
         assert_eq!(got, expected);

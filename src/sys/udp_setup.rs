@@ -8,7 +8,7 @@ use super::socket::Udp;
 use super::sockopt;
 use socket2::SockRef;
 use std::io;
-use std::net::{IpAddr, Ipv4Addr};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::os::fd::{AsFd, AsRawFd};
 
 impl Udp {
@@ -90,6 +90,20 @@ impl Udp {
     pub fn enable_rxq_ovfl(&self) -> SysResult<()> {
         self.set::<libc::c_int>(libc::SOL_SOCKET, libc::SO_RXQ_OVFL, &1)
             .map_err(|e| SysError::new("SO_RXQ_OVFL", "", e))
+    }
+
+    /// Has receives tell a datagram's time to live (`IP_RECVTTL`, ip(7)) or hop
+    /// limit (`IPV6_RECVHOPLIMIT`, ipv6(7)).
+    ///
+    /// # Errors
+    /// The kernel's.
+    pub fn enable_ttl(&self) -> SysResult<()> {
+        let own = self.local_addr().map_err(|e| SysError::new("getsockname", "", e))?;
+        let (level, name) = match own {
+            SocketAddr::V4(_) => (libc::IPPROTO_IP, libc::IP_RECVTTL),
+            SocketAddr::V6(_) => (libc::IPPROTO_IPV6, libc::IPV6_RECVHOPLIMIT),
+        };
+        sockopt::set(self.as_fd(), level, name, 1).map_err(|e| SysError::new("IP_RECVTTL", own, e))
     }
 
     fn set<T: Plain>(&self, level: libc::c_int, name: libc::c_int, value: &T) -> io::Result<()> {

@@ -20,6 +20,7 @@ mod publish;
 mod residence;
 mod server;
 mod shutdown;
+mod stamp;
 mod subscribe;
 mod turnover;
 mod turns;

@@ -54,6 +54,21 @@ fn host_moves_all_defaults_but_echo() {
 }
 
 #[test]
+fn a_reflector_stays_on_the_machine_unless_an_address_is_named() {
+    let at = |line: &str| plan(line).listeners.remove(0);
+    let own = at("serve --listen udp://:862?stamp");
+    assert_eq!(own.addr.to_string(), "127.0.0.1:862");
+    // Its times are the kernel's.
+    assert_eq!(own.socket, SocketOptions::defaults(Transport::Udp, true));
+    assert!(own.socket.is_stamped());
+    assert!(!at("serve --listen udp://:862?stamp&timestamp=off").socket.is_stamped());
+    let asked = at("serve --listen udp://0.0.0.0:862?stamp");
+    assert_eq!(asked.addr.to_string(), "0.0.0.0:862");
+    let host = at("serve --host 10.1.2.3 --listen udp://:862?stamp --max-lag 2s");
+    assert_eq!((host.addr.to_string().as_str(), host.ask), ("10.1.2.3:862", Ask::default()));
+}
+
+#[test]
 fn flags_take_their_values_in_every_way() {
     for args in [
         "serve --nodelay off --listen http://:0",

@@ -28,6 +28,8 @@ fn urls_make_services() {
         ("http://:8080/?policy=wait&backlog=9", Service::Http),
         ("tcp://:1?echo", Service::TcpEcho),
         ("udp://:1?echo=on&rcvbuf=1M", Service::UdpEcho),
+        ("udp://:1?stamp&timestamp=off", Service::UdpStamp),
+        ("udp://:1?echo&stamp=off", Service::UdpEcho),
         ("tcp://:1?publish=live%2fcam&policy=wait", Service::TcpPublish { name: name.clone() }),
         ("tcp://:1?subscribe=live/cam&join=live", Service::TcpSubscribe { name: name.clone() }),
         ("udp://:1?publish=live/cam&framing=lines", udp(None, None)),
@@ -56,7 +58,7 @@ const WRONG_LISTENERS: &[(&str, &str)] = &[
     ("tcp://:1", "none of publish=NAME, subscribe=NAME and echo: a tcp listener does exactly one"),
     (
         "udp://:1?echo=off",
-        "none of publish=NAME, subscribe=NAME and echo: a udp listener does exactly one",
+        "none of publish=NAME, subscribe=NAME, echo and stamp: a udp listener does exactly one",
     ),
     (
         "tcp://:1?publish=a&echo",
@@ -64,7 +66,7 @@ const WRONG_LISTENERS: &[(&str, &str)] = &[
     ),
     (
         "http://:1?publish=a",
-        "publish, subscribe and echo are not for http, where each request's path names the stream",
+        "publish, subscribe, echo and stamp are not for http, where each request's path names the stream",
     ),
     ("tcp://:1?publish", "publish: which stream? write publish=NAME"),
     ("tcp://:1?publish=", "publish: the stream's name is empty"),
@@ -119,6 +121,17 @@ const WRONG_LISTENERS: &[(&str, &str)] = &[
     ),
     ("tcp://:1?subscribe=a&window=2s", "window: belongs where the stream is published"),
     ("tcp://:1?echo&max_lag=2s", "max_lag: an echo has no stream"),
+    ("tcp://:1?stamp", "stamp: STAMP (RFC 8762) goes over UDP: udp://address:port?stamp"),
+    (
+        "udp://:1?echo&stamp",
+        "more than one of publish=NAME, subscribe=NAME, echo and stamp: a udp listener does exactly one",
+    ),
+    ("udp://:1?stamp=862", "stamp: '862' is not on, off, 1 or 0"),
+    ("udp://:1?stamp&max_lag=2s", "max_lag: a STAMP reflector has no stream"),
+    (
+        "udp://239.1.1.1:1?stamp",
+        "239.1.1.1 is a multicast group: only udp://..?publish=NAME can join one",
+    ),
     ("udp://:1?echo&nodelay", "nodelay: is for TCP, and this is UDP"),
     (
         "tcp://:1?subscribe=a&defer_accept",
@@ -163,7 +176,7 @@ fn pushes_are_read_and_refused() {
         ("udp://h:0?stream=a", "port 0 can't be sent to: write the receiver's port"),
         (
             "udp://h:1?publish=a",
-            "publish, subscribe and echo are for --listen; a push says stream=NAME",
+            "publish, subscribe, echo and stamp are for --listen; a push says stream=NAME",
         ),
         (
             "udp://h:1?stream=a&handshake=on",

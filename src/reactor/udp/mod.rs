@@ -12,10 +12,12 @@ use super::turn::{Alarm, Turn};
 use crate::base::Instant;
 use crate::limits::{INGEST_CALLS, RECEIVE_BATCH};
 use crate::protocol::Name;
+use crate::protocol::stamp::{Arrival, Reflector};
 use crate::protocol::udp_join::Joiner;
 use crate::relay::{Claim, Settings};
 use crate::report::{Phase, SubscriberSnapshot};
-use crate::sys::datagram::Incoming;
+use crate::sys::clock::Clock;
+use crate::sys::datagram::{Incoming, Received};
 use crate::sys::socket::Udp;
 pub use egress::Egress;
 use egress::Loads;
@@ -35,6 +37,8 @@ pub struct Port {
 pub enum Duty {
     /// RFC 862, on this port.
     Echo(u16),
+    /// RFC 8762: it says when it had what it answers.
+    Stamp(Box<Reflector>),
     /// Its datagrams are a stream.
     Publish(Box<Publish>),
     /// It sends a stream to those who ask.
@@ -59,6 +63,21 @@ impl Duty {
         let mut egress = Egress::new(name, joiner, true, settings);
         egress.push_to(to);
         Self::Push(Box::new(egress))
+    }
+
+    /// What is answered at once to a datagram, if anything is.
+    fn reply<'a>(&'a mut self, bytes: &'a [u8], got: &Received, now: Instant) -> Option<&'a [u8]> {
+        match self {
+            // Two echoes must not talk to each other for ever.
+            Self::Echo(own) => (got.from.port() != *own).then_some(bytes),
+            Self::Stamp(reflector) => {
+                let at = got.stamp.unwrap_or_else(Clock::stamp).as_nanos();
+                let arrival = Arrival { from: got.from, at, ttl: got.ttl };
+                let is_answered = reflector.reflect(bytes, arrival, now);
+                is_answered.then(|| reflector.reply(Clock::stamp().as_nanos()))
+            }
+            Self::Publish(_) | Self::Send(_) | Self::Push(_) => None,
+        }
     }
 }
 
@@ -106,7 +125,9 @@ impl Ports {
             port.is_listed = false;
             let Some(socket) = &port.socket else { continue };
             let has_more = match &mut port.duty {
-                Duty::Echo(own) => echo((number, *own), socket, &mut self.incoming, turn),
+                Duty::Echo(_) | Duty::Stamp(_) => {
+                    answer((number, &mut port.duty), socket, &mut self.incoming, turn)
+                }
                 Duty::Publish(publish) => {
                     publish.pump(number, socket, &mut self.incoming, turn, streams)
                 }
@@ -142,7 +163,7 @@ impl Ports {
             return;
         };
         let next = match &mut port.duty {
-            Duty::Echo(_) => None,
+            Duty::Echo(_) | Duty::Stamp(_) | Duty::Push(_) => None,
             Duty::Publish(publish) => publish.expire(turn, streams),
             Duty::Send(send) => {
                 let next = send.expire(turn);
@@ -150,7 +171,6 @@ impl Ports {
                 streams.seek_again(&send.name);
                 next
             }
-            Duty::Push(_) => None,
         };
         if let Some(at) = next {
             turn.timers.arm(at, Alarm::Udp(number));
@@ -191,7 +211,7 @@ impl Ports {
         ports
             .filter_map(|port| match &port.duty {
                 Duty::Send(send) | Duty::Push(send) => Some(send),
-                Duty::Echo(_) | Duty::Publish(_) => None,
+                Duty::Echo(_) | Duty::Stamp(_) | Duty::Publish(_) => None,
             })
             .flat_map(move |send| send.subscribers(&fan.view, now))
     }
@@ -204,7 +224,7 @@ impl Ports {
                     publish.close(turn, streams);
                     port.socket = None;
                 }
-                Duty::Echo(_) => port.socket = None,
+                Duty::Echo(_) | Duty::Stamp(_) => port.socket = None,
                 // It still sends what streams have left.
                 Duty::Send(_) | Duty::Push(_) => {}
             }
@@ -212,9 +232,9 @@ impl Ports {
     }
 }
 
-/// Sends each datagram back to where it came from; answers whether more wait.
-fn echo(
-    (number, own): (usize, u16),
+/// Answers each datagram to where it came from; says whether more wait.
+fn answer(
+    (number, duty): (usize, &mut Duty),
     socket: &Udp,
     incoming: &mut Incoming,
     turn: &mut Turn,
@@ -226,11 +246,11 @@ fn echo(
         turn.hot.saw(Source::Port(number), turn.now);
         for n in 0..count {
             let Ok((received, bytes)) = incoming.message(n) else { continue };
-            // Two echoes must not talk to each other for ever.
-            if received.from.port() == own {
-                continue;
-            }
             let bytes = if n == 0 { &turn.scratch[..received.len] } else { bytes };
+            let Some(bytes) = duty.reply(bytes, &received, turn.now) else {
+                turn.counters.udp_ignored.bump();
+                continue;
+            };
             match socket.send_to(bytes, received.from) {
                 Ok(_) => turn.counters.datagrams_sent.bump(),
                 Err(_) => turn.counters.datagrams_dropped.bump(),
@@ -263,7 +283,7 @@ pub fn wire(ports: &Ports, streams: &mut Streams) {
         match &port.duty {
             Duty::Send(send) => streams.wired.entry(send.name.clone()).or_default().push(number),
             Duty::Push(send) => streams.pushed.entry(send.name.clone()).or_default().push(number),
-            Duty::Echo(_) | Duty::Publish(_) => {}
+            Duty::Echo(_) | Duty::Stamp(_) | Duty::Publish(_) => {}
         }
     }
 }
@@ -272,6 +292,7 @@ pub fn wire(ports: &Ports, streams: &mut Streams) {
 pub fn duty(site: &Site, joiner: &Joiner) -> Option<Duty> {
     match &site.service {
         Service::UdpEcho => Some(Duty::Echo(site.addr.port())),
+        Service::UdpStamp => Some(Duty::Stamp(Box::default())),
         Service::UdpPublish { name, .. } => {
             Some(Duty::publish(name.clone(), site.settings.clone()))
         }
