@@ -134,6 +134,8 @@ impl fmt::Display for Unclear {
     }
 }
 
+impl std::error::Error for Unclear {}
+
 /// What one probe says.
 #[derive(Clone, Copy)]
 struct Probe {
