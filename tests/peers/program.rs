@@ -27,7 +27,12 @@ pub(crate) const PEERS: &[(&str, &str)] = &[
          do gst-inspect-1.0 --exists $element || exit 1; done",
     ),
     ("ping", "command -v ping"),
+    ("stamp-suite", "command -v stamp-suite"),
 ];
+
+/// Those that no system has a package of, and that take minutes to compile: where
+/// one is absent its checks are skipped, though `CI` is set.
+pub(crate) const COMPILED: &[&str] = &["stamp-suite"];
 
 /// Whether a peer's probe succeeds.
 pub(crate) fn is_there(probe: &str) -> bool {

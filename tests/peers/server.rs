@@ -55,33 +55,16 @@ impl Server {
             format!("udp://127.0.0.1:0?publish={NAME}&timeout=1s"),
             "http://127.0.0.1:0".to_owned(),
         ];
-        let mut command = Command::new(binary("nearlight")?);
-        command.args(["serve", "--max-lag", "10s"]);
+        let mut args = vec!["--max-lag".to_owned(), "10s".to_owned()];
         // The tests end to end have the default, one shard.
         if let Ok(cpus) = allowed_cpus()
             && let [one, other, ..] = cpus[..]
         {
-            command.args(["--cpus", &format!("{one},{other}")]);
+            args.extend(["--cpus".to_owned(), format!("{one},{other}")]);
         }
-        for url in &listeners {
-            command.args(["--listen", url]);
-        }
-        command.args(more).stdout(Stdio::piped());
-        let mut program = Program::spawn(stage, "server", command)?;
-        let lines = lines_of(&mut program);
-        let mut addresses = Vec::new();
-        loop {
-            let line = lines
-                .recv_timeout(Duration::from_secs(5))
-                .map_err(|_| format!("server: not ready in time; {}", program.last_words()))?;
-            if line == "ready" {
-                break;
-            }
-            let url = line
-                .strip_prefix("listening ")
-                .ok_or_else(|| format!("server: '{line}' on stdout"))?;
-            addresses.push(authority(url)?);
-        }
+        args.extend(listeners.into_iter().flat_map(|url| ["--listen".to_owned(), url]));
+        args.extend_from_slice(more);
+        let (program, addresses, lines) = serve(stage, &args)?;
         let [tcp_in, tcp_out, udp_in, http] = <[String; 4]>::try_from(addresses)
             .map_err(|got| format!("server: wanted 4 listening lines, got {got:?}"))?;
         Ok(Self { program, tcp_in, tcp_out, udp_in, http, _lines: lines })
@@ -96,6 +79,30 @@ impl Server {
     /// The end of the server's log.
     pub(crate) fn last_words(&self) -> String {
         format!("server: {}", self.program.last_words())
+    }
+}
+
+/// Starts `nearlight serve` with `args`, waits until it is ready, and answers
+/// `127.0.0.1:PORT` of each listener, and what else it prints.
+pub(crate) fn serve(
+    stage: &Stage,
+    args: &[String],
+) -> Outcome<(Program, Vec<String>, Receiver<String>)> {
+    let mut command = Command::new(binary("nearlight")?);
+    command.arg("serve").args(args).stdout(Stdio::piped());
+    let mut program = Program::spawn(stage, "server", command)?;
+    let lines = lines_of(&mut program);
+    let mut addresses = Vec::new();
+    loop {
+        let line = lines
+            .recv_timeout(Duration::from_secs(5))
+            .map_err(|_| format!("server: not ready in time; {}", program.last_words()))?;
+        if line == "ready" {
+            return Ok((program, addresses, lines));
+        }
+        let url =
+            line.strip_prefix("listening ").ok_or_else(|| format!("server: '{line}' on stdout"))?;
+        addresses.push(authority(url)?);
     }
 }
 
