@@ -85,7 +85,7 @@ fn measure(to: SocketAddr, split: Option<Split>) -> Outcome {
     let (mut sender, mut losses, mut stamps) = (Sender::new(56), Losses::default(), Vec::new());
     for n in 0..60 {
         if n % 10 == 4 {
-            sender.probe(Clock::stamp().nanos());
+            sender.probe(Clock::stamp().as_nanos());
             continue;
         }
         let reply = ask(&mut sender, &socket).ok_or(format!("no reply to probe {n}"))?;
@@ -109,8 +109,8 @@ fn measure(to: SocketAddr, split: Option<Split>) -> Outcome {
 
 /// Sends a probe, and answers the reply to it.
 fn ask(sender: &mut Sender, socket: &UdpSocket) -> Option<Reflection> {
-    socket.send(sender.probe(Clock::stamp().nanos())).ok()?;
+    socket.send(sender.probe(Clock::stamp().as_nanos())).ok()?;
     let mut packet = [0; 2048];
     let len = socket.recv(&mut packet).ok()?;
-    sender.read(&packet[..len], Clock::stamp().nanos())
+    sender.read(&packet[..len], Clock::stamp().as_nanos())
 }

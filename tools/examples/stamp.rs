@@ -33,7 +33,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     let mut packet = [0; 2048];
     let start = Clock::now();
     for n in 0..PROBES {
-        socket.send(sender.probe(Clock::stamp().nanos()))?;
+        socket.send(sender.probe(Clock::stamp().as_nanos()))?;
         let next = start + INTERVAL * (n as u32 + 1);
         // Listens until the next probe is due, or, after the last, for a second.
         let until = if n + 1 < PROBES { next } else { next + Duration::from_secs(1) };
@@ -49,7 +49,7 @@ fn main() -> Result<(), Box<dyn Error>> {
                 }
                 Err(why) => return Err(format!("{to}: {why}").into()),
             };
-            let reply = sender.read(&packet[..len], Clock::stamp().nanos());
+            let reply = sender.read(&packet[..len], Clock::stamp().as_nanos());
             if let Some(reply) = reply.filter(|reply| !heard[reply.sequence as usize]) {
                 heard[reply.sequence as usize] = true;
                 losses.reply(&reply);

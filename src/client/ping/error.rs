@@ -156,7 +156,7 @@ impl PingError {
                 "to measure echo too, run `nearlight serve` there (echo is on loopback, port \
                  7007), or name a port that echoes: HOST:PORT",
             ),
-            Kind::System | Kind::Icmp | Kind::Relay | Kind::App => None,
+            Kind::System | Kind::Icmp | Kind::Relay | Kind::App | Kind::Stamp => None,
         }
     }
 }

@@ -125,7 +125,7 @@ impl Lane {
                 Kind::Echo | Kind::Relay | Kind::App => {
                     self.fail(PingError::writing(self.way.target.address, &error), events);
                 }
-                Kind::System | Kind::Icmp | Kind::Tcp | Kind::Udp => {
+                Kind::System | Kind::Icmp | Kind::Tcp | Kind::Udp | Kind::Stamp => {
                     self.report(sequence, None, &error, events);
                 }
             }
@@ -142,7 +142,7 @@ impl Lane {
     ) {
         let refused = error.kind() == io::ErrorKind::ConnectionRefused;
         let what = match self.way.kind {
-            Kind::Tcp | Kind::Udp if refused => {
+            Kind::Tcp | Kind::Udp | Kind::Stamp if refused => {
                 PingError::Refused(self.way.target.address).to_string()
             }
             Kind::Tcp
@@ -151,7 +151,8 @@ impl Lane {
             | Kind::Icmp
             | Kind::Echo
             | Kind::Relay
-            | Kind::App => io_text(error),
+            | Kind::App
+            | Kind::Stamp => io_text(error),
         };
         self.trouble = Some(what.clone());
         let record = self.ledger.known(sequence);
@@ -261,6 +262,7 @@ impl Lane {
     /// What became of the probes.
     pub(super) fn finish(self) -> Series {
         let scheduled = self.scheduled();
+        let reflected = self.wire.reflected();
         let (counts, records, stride) = self.ledger.finish();
         Series {
             way: self.way,
@@ -271,6 +273,7 @@ impl Lane {
             scheduled,
             start: self.start,
             clock_stepped: Clock::lead().wrapping_sub(self.lead) as i64,
+            reflected,
             trouble: self.trouble,
             failure: self.failure,
         }

@@ -87,12 +87,17 @@ pub enum Kind {
     Relay,
     /// Requests to an HTTP server on one connection.
     App,
+    /// STAMP, RFC 8762: a reflector that tells the ways apart.
+    Stamp,
 }
 
 impl Kind {
     /// Those that need nothing but a host, in the order of the report: nearest
     /// the network first.
     pub const OF_HOST: [Self; 5] = [Self::System, Self::Icmp, Self::Tcp, Self::Udp, Self::Echo];
+
+    /// Those that need more, or a server of their own.
+    const OTHERS: [Self; 3] = [Self::Relay, Self::App, Self::Stamp];
 
     /// Its name on the command line and in reports.
     pub const fn name(self) -> &'static str {
@@ -104,12 +109,13 @@ impl Kind {
             Self::Echo => "echo",
             Self::Relay => "relay",
             Self::App => "app",
+            Self::Stamp => "stamp",
         }
     }
 
     /// The one of that name.
     pub fn named(name: &str) -> Option<Self> {
-        Self::OF_HOST.into_iter().chain([Self::Relay, Self::App]).find(|kind| kind.name() == name)
+        Self::OF_HOST.into_iter().chain(Self::OTHERS).find(|kind| kind.name() == name)
     }
 }
 
@@ -260,6 +266,17 @@ pub enum Outcome {
     Duplicate,
 }
 
+/// What a STAMP reflector has told.
+#[derive(Clone, Debug)]
+pub struct Reflected {
+    /// Both ends have one clock: they are on one host.
+    pub one_clock: bool,
+    /// Delays of each way, or why nothing can be said of them.
+    pub ways: Result<oneway::OneWay, oneway::Unclear>,
+    /// Losses of each way, where the reflector counts its replies.
+    pub losses: Option<stamp::Split>,
+}
+
 /// What became of the probes of one way.
 #[derive(Debug)]
 pub struct Series {
@@ -282,6 +299,8 @@ pub struct Series {
     /// By how many nanoseconds the clock of the kernel's stamps was set while
     /// it ran, forward or back.
     pub clock_stepped: i64,
+    /// What a STAMP reflector has told of the ways there and back.
+    pub reflected: Option<Reflected>,
     /// Why a probe was refused, the last one that was.
     pub trouble: Option<String>,
     /// Why it could not be had, or ended early.
@@ -300,6 +319,7 @@ impl Series {
             scheduled: 0,
             start: Instant::ZERO,
             clock_stepped: 0,
+            reflected: None,
             trouble: None,
             failure: Some(failure),
         }

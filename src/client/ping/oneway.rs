@@ -26,7 +26,7 @@
 use std::fmt;
 use std::time::Duration;
 
-use super::samples::{Quantiles, Samples};
+use crate::client::hist::samples_needed;
 
 /// Two clocks drift by at most so many parts in a million: twice what a crystal
 /// is specified for. A clock that is being moved faster, to put it right, is
@@ -79,10 +79,10 @@ impl Around {
     }
 }
 
-/// Delays of one way; each `None` where there are too few probes for it, as in
-/// [`Quantiles`].
+/// Delays of one way; each `None` where there are too few probes for it
+/// ([`samples_needed`], but the median from one on).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Way {
+pub struct Delays {
     /// The least.
     pub min: Option<Around>,
     /// The median.
@@ -101,9 +101,9 @@ pub struct Way {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct OneWay {
     /// From us to the reflector.
-    pub up: Way,
+    pub up: Delays,
     /// Back.
-    pub down: Way,
+    pub down: Delays,
     /// How far the reflector's clock is ahead of ours, when that is known best.
     pub offset: Around,
     /// The probes that this is of.
@@ -181,8 +181,8 @@ pub fn one_way(stamps: &[Stamps], known: Option<Duration>) -> Result<OneWay, Unc
         (p.down.saturating_add(low), p.down.saturating_add(high))
     };
     Ok(OneWay {
-        up: way(probes.iter().map(up)),
-        down: way(probes.iter().map(down)),
+        up: delays(probes.iter().map(up)),
+        down: delays(probes.iter().map(down)),
         offset: Around::between(best.low, best.high),
         count: probes.len() as u64,
         absurd: (stamps.len() - probes.len()) as u64,
@@ -235,25 +235,24 @@ fn grain(stamps: &[Stamps]) -> i64 {
 }
 
 /// Quantiles of delays that lie between two ends each; none is negative.
-fn way(ends: impl Iterator<Item = (i64, i64)>) -> Way {
-    let (mut low, mut high) = (Samples::default(), Samples::default());
-    for (least, most) in ends {
-        let nanos = |nanos: i64| Duration::from_nanos(u64::try_from(nanos).unwrap_or(0));
-        low.record(nanos(least));
-        high.record(nanos(most));
-    }
-    let (low, high) = (low.quantiles(), high.quantiles());
-    let both = |of: fn(&Quantiles) -> Option<Duration>| {
-        let nanos = |span: Duration| i64::try_from(span.as_nanos()).unwrap_or(i64::MAX);
-        Some(Around::between(nanos(of(&low)?), nanos(of(&high)?)))
+fn delays(ends: impl Iterator<Item = (i64, i64)>) -> Delays {
+    let (mut low, mut high): (Vec<i64>, Vec<i64>) =
+        ends.map(|(least, most)| (least.max(0), most.max(0))).unzip();
+    low.sort_unstable();
+    high.sort_unstable();
+    let count = low.len();
+    let at = |rank: usize| Some(Around::between(*low.get(rank)?, *high.get(rank)?));
+    let quantile = |q: f64| {
+        let enough = samples_needed(q).is_some_and(|needed| count as u64 >= needed);
+        enough.then(|| at((q * count as f64 - 1e-6).ceil() as usize - 1)).flatten()
     };
-    Way {
-        min: both(|q| q.min),
-        p50: both(|q| q.p50),
-        p90: both(|q| q.p90),
-        p99: both(|q| q.p99),
-        p999: both(|q| q.p999),
-        max: both(|q| q.max),
+    Delays {
+        min: at(0),
+        p50: at(count.div_ceil(2).saturating_sub(1)),
+        p90: quantile(0.9),
+        p99: quantile(0.99),
+        p999: quantile(0.999),
+        max: at(count.saturating_sub(1)),
     }
 }
 

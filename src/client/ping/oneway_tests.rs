@@ -105,7 +105,7 @@ fn quantile(sorted: &[i64], q: f64) -> i64 {
 /// Whether all that is said of a run allows what is true.
 fn covers(said: &OneWay, run: &Run) -> bool {
     let allows = |around: Option<Around>, truth: i64| around.unwrap().allows(truth);
-    let way = |way: &Way, truth: &[i64]| {
+    let way = |way: &Delays, truth: &[i64]| {
         allows(way.min, truth[0])
             && allows(way.p50, quantile(truth, 0.5))
             && allows(way.p90, quantile(truth, 0.9))

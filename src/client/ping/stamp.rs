@@ -104,7 +104,7 @@ impl Sender {
             // Nobody here asks whether the machine's clock is kept in step.
             error: ErrorEstimate::new(false, STAMP_ERROR),
             packet,
-            sent: VecDeque::new(),
+            sent: VecDeque::with_capacity(PING_WINDOW),
             oldest: 0,
             pads: false,
         }

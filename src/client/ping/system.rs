@@ -282,6 +282,7 @@ impl SystemPing {
             stride: 1,
             start: Instant::ZERO,
             clock_stepped: 0,
+            reflected: None,
             trouble: self.trouble.take(),
             failure: self.failure.take(),
         }

@@ -37,8 +37,16 @@ impl Target {
     /// # Errors
     /// [`PingError::Resolve`], naming what could not be found and why.
     pub fn resolve(text: &str, family: Family) -> Result<Self, PingError> {
+        Self::resolve_at(text, ECHO_PORT, family)
+    }
+
+    /// The same with another port where none is given.
+    ///
+    /// # Errors
+    /// As [`Self::resolve`].
+    pub fn resolve_at(text: &str, port: u16, family: Family) -> Result<Self, PingError> {
         let wrong = |why: String| PingError::Resolve { name: text.to_owned(), why };
-        let (host, port) = split(text).map_err(wrong)?;
+        let (host, port) = split(text, port).map_err(wrong)?;
         let fits = |address: &SocketAddr| match family {
             Family::Any => true,
             Family::V4 => address.is_ipv4(),
@@ -82,7 +90,7 @@ impl Target {
     }
 }
 
-fn split(text: &str) -> Result<(&str, u16), String> {
+fn split(text: &str, usual: u16) -> Result<(&str, u16), String> {
     let wrong_port = |port: &str| format!("'{port}' is not a port: write a number from 1 to 65535");
     let port = |digits: &str| match digits.parse::<u16>() {
         Ok(0) | Err(_) => Err(wrong_port(digits)),
@@ -95,17 +103,17 @@ fn split(text: &str) -> Result<(&str, u16), String> {
         let (host, rest) = rest.split_once(']').ok_or("'[' without ']': write [IPv6]:PORT")?;
         return match rest.strip_prefix(':') {
             Some(digits) => Ok((host, port(digits)?)),
-            None if rest.is_empty() => Ok((host, ECHO_PORT)),
+            None if rest.is_empty() => Ok((host, usual)),
             None => Err("after ']' comes ':PORT' or nothing".to_owned()),
         };
     }
     let scopeless = text.split('%').next().unwrap_or(text);
     if scopeless.parse::<Ipv6Addr>().is_ok() {
-        return Ok((text, ECHO_PORT));
+        return Ok((text, usual));
     }
     match text.split_once(':') {
         Some((host, digits)) => Ok((host, port(digits)?)),
-        None => Ok((text, ECHO_PORT)),
+        None => Ok((text, usual)),
     }
 }
 

@@ -55,7 +55,7 @@ pub fn verdict(all: &[Series]) -> Verdict {
         (series.counts.rtt.count() > 0).then_some((kind, series))
     };
     let base = answered(Kind::Icmp).or_else(|| answered(Kind::System));
-    let others: Vec<_> = [Kind::Tcp, Kind::Udp, Kind::Echo, Kind::Relay, Kind::App]
+    let others: Vec<_> = [Kind::Tcp, Kind::Udp, Kind::Echo, Kind::Relay, Kind::App, Kind::Stamp]
         .into_iter()
         .filter_map(answered)
         .collect();
@@ -107,6 +107,7 @@ const fn name(kind: Kind) -> &'static str {
         Kind::Echo => "tcp echo",
         Kind::Relay => "stream",
         Kind::App => "http",
+        Kind::Stamp => "stamp",
         Kind::Icmp | Kind::System => "ping",
     }
 }

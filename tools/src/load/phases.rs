@@ -190,6 +190,7 @@ mod tests {
             scheduled: n,
             start: at(0),
             clock_stepped: 0,
+            reflected: None,
             trouble: None,
             failure: None,
         }

@@ -12,8 +12,9 @@
 use std::time::Duration;
 
 use nearlight::client::hist::Hist;
+use nearlight::client::ping::oneway::{Around, Delays};
 use nearlight::client::ping::{
-    Counts, Kind, PingError, Plan, Quantiles, Series, meaning, validity, verdict,
+    Counts, Kind, PingError, Plan, Quantiles, Reflected, Series, meaning, validity, verdict,
 };
 use serde::{Deserialize, Serialize};
 
@@ -144,6 +145,8 @@ pub(crate) struct SeriesDoc {
     pub(crate) late_rtt: Times,
     pub(crate) jitter: JitterDoc,
     pub(crate) stamps: Stamps,
+    /// What a STAMP reflector has told.
+    pub(crate) one_way: Option<OneWayDoc>,
     /// User RTT: the largest value of each bucket, and how many there were.
     pub(crate) rtt_histogram: Vec<(u64, u64)>,
     pub(crate) last_refusal: Option<String>,
@@ -162,6 +165,43 @@ pub(crate) struct JitterDoc {
     pub(crate) rfc3550_ns: Option<u64>,
     /// Standard deviation, as ping(8) has it.
     pub(crate) mdev_ns: Option<u64>,
+}
+
+/// Delays of each way by a reflector's times.
+#[derive(Clone, Debug, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct OneWayDoc {
+    /// Both ends have one clock; else a bound is the network's own.
+    pub(crate) one_clock: bool,
+    pub(crate) up: Option<WayDoc>,
+    pub(crate) down: Option<WayDoc>,
+    /// How far the reflector's clock is ahead.
+    pub(crate) offset: Option<AroundDoc>,
+    pub(crate) n: u64,
+    /// Why there are no delays.
+    pub(crate) unclear: Option<String>,
+    /// Where the reflector counts its replies.
+    pub(crate) lost_up: Option<u64>,
+    pub(crate) lost_down: Option<u64>,
+}
+
+#[derive(Clone, Debug, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct WayDoc {
+    pub(crate) min: Option<AroundDoc>,
+    pub(crate) p50: Option<AroundDoc>,
+    pub(crate) p90: Option<AroundDoc>,
+    pub(crate) p99: Option<AroundDoc>,
+    pub(crate) p999: Option<AroundDoc>,
+    pub(crate) max: Option<AroundDoc>,
+}
+
+/// A time, and how far it may be off.
+#[derive(Clone, Debug, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct AroundDoc {
+    pub(crate) about_ns: i64,
+    pub(crate) within_ns: u64,
 }
 
 /// How many of `received` the kernel stamped.
@@ -383,6 +423,7 @@ impl SeriesDoc {
             late_rtt: Times::of(&counts.late_rtt),
             jitter: JitterDoc::of(counts),
             stamps: Stamps::of(series),
+            one_way: series.reflected.as_ref().map(OneWayDoc::of),
             rtt_histogram: counts.rtt.buckets().map(|(value, n)| (whole(value), n)).collect(),
             last_refusal: series.trouble.clone(),
             error: series.failure.as_ref().map(Failure::of),
@@ -399,6 +440,42 @@ impl JitterDoc {
             rfc3550_ns: nanos(counts.jitter.rfc3550()),
             mdev_ns: nanos(counts.jitter.mdev()),
         }
+    }
+}
+
+impl OneWayDoc {
+    fn of(reflected: &Reflected) -> Self {
+        let ways = reflected.ways.as_ref().ok();
+        Self {
+            one_clock: reflected.one_clock,
+            up: ways.map(|ways| WayDoc::of(&ways.up)),
+            down: ways.map(|ways| WayDoc::of(&ways.down)),
+            offset: ways.map(|ways| AroundDoc::of(ways.offset)),
+            n: ways.map_or(0, |ways| ways.count),
+            unclear: reflected.ways.as_ref().err().map(ToString::to_string),
+            lost_up: reflected.losses.map(|losses| losses.up),
+            lost_down: reflected.losses.map(|losses| losses.down),
+        }
+    }
+}
+
+impl WayDoc {
+    fn of(delays: &Delays) -> Self {
+        let around = |around: Option<Around>| around.map(AroundDoc::of);
+        Self {
+            min: around(delays.min),
+            p50: around(delays.p50),
+            p90: around(delays.p90),
+            p99: around(delays.p99),
+            p999: around(delays.p999),
+            max: around(delays.max),
+        }
+    }
+}
+
+impl AroundDoc {
+    const fn of(around: Around) -> Self {
+        Self { about_ns: around.nanos, within_ns: around.within }
     }
 }
 
@@ -459,6 +536,7 @@ mod tests {
             scheduled: 3,
             start: nearlight::base::Instant::ZERO,
             clock_stepped: 0,
+            reflected: None,
             trouble: None,
             failure,
         };

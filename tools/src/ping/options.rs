@@ -4,15 +4,16 @@ use std::ffi::OsString;
 use std::time::Duration;
 
 use nearlight::base::units::format_duration;
-use nearlight::client::ping::{Family, IcmpDoor, Kind, Plan, Target, Wait, Way};
+use nearlight::client::ping::{ECHO_PORT, Family, IcmpDoor, Kind, Plan, Target, Wait, Way};
 use nearlight::client::{ClientError, Scheme, Target as Url};
 use nearlight::limits::{PING_HOSTS, PING_INTERVAL_PUBLIC};
+use nearlight::protocol::stamp;
 
 use crate::args::{self, Given};
 use crate::output::Output;
 
 pub(crate) const HELP: &str = "\
-lightmeter ping [system|icmp|tcp|udp|echo] HOST[:PORT]... [options]
+lightmeter ping [system|icmp|tcp|udp|echo|stamp] HOST[:PORT]... [options]
 lightmeter ping relay tcp://PUBLISH tcp://SUBSCRIBE [options]
 lightmeter ping app http://HOST:PORT/PATH... [options]
 lightmeter ping stream URL [options]
@@ -27,6 +28,7 @@ echoes. With a kind: one host or several, interleaved.
   tcp      making a connection, once for each probe
   udp      echo of datagrams (RFC 862)
   echo     echo on one TCP connection (RFC 862)
+  stamp    STAMP (RFC 8762), port 862: delay and loss of each way
   relay    through a server: published by TCP, until it is heard as a subscriber
   app      a request to an HTTP server and its answer, on one warm connection
   stream   a live stream as it comes: time to first byte, gaps, stalls, and the
@@ -234,8 +236,8 @@ fn kind_and_hosts(names: Vec<String>) -> Result<(Option<Kind>, Vec<String>), Str
         (Some(kind), _) => Ok((Some(kind), rest)),
         (None, []) => Ok((None, vec![first])),
         (None, _) => Err(format!(
-            "'{first}' is not a kind of ping: there are system, icmp, tcp, udp, echo, relay, app \
-             and stream; several hosts need one"
+            "'{first}' is not a kind of ping: there are system, icmp, tcp, udp, echo, \
+             stamp, relay, app and stream; several hosts need one"
         )),
     }
 }
@@ -277,7 +279,8 @@ impl Options {
             kind => {
                 let mut ways = Vec::new();
                 for host in &self.hosts {
-                    let target = Target::resolve(host, self.family)
+                    let port = if kind == Some(Kind::Stamp) { stamp::PORT } else { ECHO_PORT };
+                    let target = Target::resolve_at(host, port, self.family)
                         .map_err(|error| (error.word(), error.to_string()))?;
                     self.polite(&target).map_err(|error| ("usage", error))?;
                     let kinds = kind.map_or_else(|| Kind::OF_HOST.to_vec(), |kind| vec![kind]);

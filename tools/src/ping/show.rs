@@ -104,7 +104,7 @@ fn reply_line(plan: &Plan, answer: &Answer) -> String {
         Kind::System | Kind::Icmp => {
             format!("{} bytes from {}: seq={}", answer.bytes, way.target.host(), answer.sequence)
         }
-        Kind::Udp | Kind::Echo | Kind::Relay | Kind::App => {
+        Kind::Udp | Kind::Echo | Kind::Relay | Kind::App | Kind::Stamp => {
             format!("{} bytes from {}: seq={}", answer.bytes, way.target.address, answer.sequence)
         }
         Kind::Tcp => format!("connected to {}: seq={}", way.target.address, answer.sequence),

@@ -8,7 +8,7 @@ use std::time::Duration;
 use nearlight::base::units::format_duration;
 use nearlight::client::report::format_latency;
 
-use super::doc::{Config, Doc, SeriesDoc, Times};
+use super::doc::{AroundDoc, Config, Doc, OneWayDoc, SeriesDoc, Times};
 
 /// Printed where there are too few samples for a quantile.
 const NOTHING: &str = "—";
@@ -180,6 +180,9 @@ fn notes(text: &mut String, series: &SeriesDoc, doc: &Doc, full: bool) {
     if full && series.received > 0 {
         details(text, &name, series);
     }
+    if let Some(ways) = &series.one_way {
+        each_way(text, &name, ways);
+    }
     if let Some(trouble) = &series.last_refusal {
         let _ = writeln!(text, "{name}: {} refused: {trouble}", series.errors);
     }
@@ -226,6 +229,46 @@ fn details(text: &mut String, name: &str, series: &SeriesDoc) {
     if let Some(first) = series.first_ns {
         let _ = writeln!(text, "{name}: the first reply, not counted: {}", latency(first));
     }
+}
+
+/// Delays and losses there and back, by a reflector's times.
+fn each_way(text: &mut String, name: &str, ways: &OneWayDoc) {
+    for (way, delays) in [("there", &ways.up), ("back", &ways.down)] {
+        let Some(delays) = delays else {
+            continue;
+        };
+        let all = [
+            ("min", &delays.min),
+            ("p50", &delays.p50),
+            ("p99", &delays.p99),
+            ("max", &delays.max),
+        ];
+        let known: Vec<_> = all
+            .into_iter()
+            .filter_map(|(quantile, around)| {
+                Some(format!("{quantile} {}", about(around.as_ref()?)))
+            })
+            .collect();
+        let _ = writeln!(text, "{name}: {way}: {}", known.join(", "));
+    }
+    if let Some(unclear) = &ways.unclear {
+        let _ = writeln!(text, "{name}: nothing to say of each way: {unclear}");
+    } else if !ways.one_clock {
+        let offset = ways.offset.as_ref().map_or_else(String::new, about);
+        let _ = writeln!(
+            text,
+            "{name}: the clocks are {offset} apart, found from the fastest probes: that is what \
+             the ± is"
+        );
+    }
+    if let (Some(up), Some(down)) = (ways.lost_up, ways.lost_down) {
+        let _ = writeln!(text, "{name}: {up} lost there, {down} lost on the way back");
+    }
+}
+
+fn about(around: &AroundDoc) -> String {
+    let sign = if around.about_ns < 0 { "-" } else { "" };
+    format!("{sign}{} ± {}", latency(around.about_ns.unsigned_abs()), latency(around.within_ns))
 }
 
 /// What else the host did, where it may have mattered.

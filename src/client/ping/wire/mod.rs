@@ -6,6 +6,7 @@ mod app;
 mod bytes;
 mod connect;
 mod icmp;
+mod stamp;
 mod udp;
 
 use std::collections::VecDeque;
@@ -21,11 +22,12 @@ use crate::sys::stamps::{self, Told};
 
 use super::ledger::Receipt;
 use super::payload::Token;
-use super::{Kind, PingError, Plan, Way};
+use super::{Kind, PingError, Plan, Reflected, Way};
 use app::App;
 use bytes::Bytes;
 use connect::Connect;
 use icmp::Icmp;
+use stamp::Stamp as Stamped;
 use udp::Udp;
 
 /// How far back a stamp or an error may reach, in probes.
@@ -67,6 +69,7 @@ pub(super) enum Wire {
     Bytes(Bytes),
     Connect(Connect),
     App(App),
+    Stamp(Stamped),
 }
 
 impl Wire {
@@ -86,6 +89,7 @@ impl Wire {
                 let url = Url::at(Scheme::Http, target);
                 App::open(target, way.url.as_ref().unwrap_or(&url), plan).map(Self::App)
             }
+            Kind::Stamp => Stamped::open(target, plan).map(Self::Stamp),
             Kind::System => unreachable!("the system's ping has no wire"),
         }
     }
@@ -98,6 +102,7 @@ impl Wire {
             Self::Bytes(bytes) => bytes.describe(),
             Self::Connect(connect) => connect.describe(),
             Self::App(app) => app.describe(),
+            Self::Stamp(stamp) => stamp.describe(),
         }
     }
 
@@ -109,6 +114,7 @@ impl Wire {
             Self::Bytes(bytes) => bytes.watch(poll),
             Self::Connect(connect) => connect.watch(poll),
             Self::App(app) => drop(poll.read(app.as_fd())),
+            Self::Stamp(stamp) => drop(poll.read(stamp.as_fd())),
         }
     }
 
@@ -121,6 +127,7 @@ impl Wire {
             Self::Bytes(bytes) => bytes.send(message, sequence),
             Self::Connect(connect) => connect.send(sequence),
             Self::App(app) => app.send(sequence),
+            Self::Stamp(stamp) => stamp.send(sequence),
         }
     }
 
@@ -136,6 +143,15 @@ impl Wire {
                 Ok(())
             }
             Self::App(app) => app.hear(heard),
+            Self::Stamp(stamp) => stamp.hear(heard),
+        }
+    }
+
+    /// What a reflector has told of the ways there and back.
+    pub(super) fn reflected(&self) -> Option<Reflected> {
+        match self {
+            Self::Stamp(stamp) => Some(stamp.reflected()),
+            Self::Icmp(_) | Self::Udp(_) | Self::Bytes(_) | Self::Connect(_) | Self::App(_) => None,
         }
     }
 }

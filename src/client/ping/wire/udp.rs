@@ -87,7 +87,7 @@ impl Udp {
     }
 }
 
-fn connected(peer: SocketAddr) -> io::Result<UdpSocket> {
+pub(super) fn connected(peer: SocketAddr) -> io::Result<UdpSocket> {
     let any: SocketAddr = if peer.is_ipv4() { ([0; 4], 0).into() } else { ([0; 16], 0).into() };
     let socket = UdpSocket::bind(any)?;
     socket.connect(peer)?;
