@@ -1,0 +1,6 @@
+//! What lightmeter draws, as a library: pure functions from samples to pictures
+//! ([`plot`]). Nothing here measures, reads a clock or knows the command line,
+//! so a figure can be drawn again from a saved run, and a test can look at every
+//! byte.
+
+pub mod plot;
