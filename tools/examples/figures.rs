@@ -1,10 +1,14 @@
-//! Draws a sample of every figure into a folder, to be looked at:
+//! Draws a sample of every figure into a folder, to be looked at, and writes the
+//! files that other programs read:
 //! `cargo run -p lightmeter --example figures -- FOLDER`. What is drawn is made
 //! up, but has what real runs have: a tail, a slow drift, losses in a row.
 
+use lightmeter::export::hgrm::{self, Unit};
+use lightmeter::export::hlog::{self, Interval};
 use lightmeter::plot::{Charset, Figure, Labels, Sample, Screen, Series, Values};
 use lightmeter::plot::{svg, terminal};
 use std::path::Path;
+use std::time::{Duration, UNIX_EPOCH};
 use std::{env, fs, io};
 
 /// Numbers that look random and are the same in every run (xorshift64).
@@ -61,6 +65,29 @@ fn draw(folder: &Path, name: &str, figure: Figure<'_>, title: &str) -> io::Resul
     Ok(())
 }
 
+/// The samples of a series, plain and as the two formats of HdrHistogram.
+fn files(folder: &Path, series: &Series) -> io::Result<()> {
+    let ns: Vec<u64> = series.samples.iter().filter_map(|sample| sample.ns).collect();
+    let lines: String = ns.iter().map(|ns| format!("{ns}\n")).collect();
+    fs::write(folder.join("values.txt"), lines)?;
+    let values = Values::new(series.name.clone(), ns.clone());
+    let text = hgrm::text(&values, Unit::Micros).map_err(io::Error::other)?;
+    fs::write(folder.join("values.hgrm"), text)?;
+    let intervals: Vec<Interval<'_>> = ns
+        .chunks(1_000)
+        .zip(0..)
+        .map(|(ns, second)| Interval {
+            series: &series.name,
+            start: Duration::from_secs(second),
+            length: Duration::from_secs(1),
+            ns,
+        })
+        .collect();
+    let mut file = fs::File::create(folder.join("values.hlog"))?;
+    let start = UNIX_EPOCH + Duration::from_secs(1_700_000_000);
+    hlog::write(&mut file, start, "made up", &intervals).map_err(io::Error::other)
+}
+
 fn main() -> io::Result<()> {
     let folder = env::args_os().nth(1).unwrap_or_else(|| "figures".into());
     let folder = Path::new(&folder);
@@ -81,6 +108,7 @@ fn main() -> io::Result<()> {
     let million = [probes("icmp", 1_000_000, 0.001, 21_000.0, 33)];
     draw(folder, "timeline-few", Figure::Timeline(&few), "Three kinds of ping")?;
     draw(folder, "timeline-one", Figure::Timeline(&one), "ping icmp 127.0.0.1")?;
+    files(folder, &six[3])?;
     draw(folder, "timeline-six", Figure::Timeline(&six), "Six kinds, 60,000 probes each")?;
     draw(folder, "timeline-million", Figure::Timeline(&million), "A million probes")?;
     let ab = [

@@ -1,6 +1,7 @@
 //! A scene as PNG, painted and encoded here: the strokes, letters and masks are
 //! a page each, and what a general renderer would bring (fonts, paths, filters)
-//! is not needed.
+//! is not needed. Deflate comes from the crate that the interval log already
+//! needs.
 
 mod glyphs;
 mod pen;
