@@ -26,8 +26,10 @@ use nearlight::sys::clock::Clock;
 
 use crate::host::Before;
 use crate::live::Live;
+use crate::output::Run;
 use crate::stop::{LOOK, Stop};
 use crate::{DONE, FAILED, INVALID, USAGE, out};
+use lines::Probe;
 use options::{Asked, Options};
 use show::{Lines, Show};
 
@@ -98,14 +100,35 @@ fn measure(options: &Options, plan: &Plan, lookup: Duration) -> u8 {
     let mut doc = doc::of_run(options, plan, &series, before.after(), lookup);
     doc.lines_dropped = dropped.load(Ordering::Relaxed);
     tell(options, &doc);
-    let probes = save::probes(plan, &series);
-    if let Some(path) = &options.save
-        && let Err(error) = save::write(path, &probes, &doc)
-    {
+    if let Err(error) = keep(options, &save::probes(plan, &series), &doc) {
         eprintln!("lightmeter ping: {error}");
         return FAILED;
     }
     exit_code(plan, &series, &doc)
+}
+
+/// Pictures and files.
+fn keep(options: &Options, probes: &[Probe], doc: &doc::Doc) -> Result<(), String> {
+    let run = output_run(doc, probes);
+    if options.output.is_plotted() && !options.json && !options.json_lines {
+        out::text(format_args!("\n{}", options.output.pictures(&run)));
+    }
+    options.output.write(&run)?;
+    options.save.as_ref().map_or(Ok(()), |path| save::write(path, probes, doc))
+}
+
+/// A run for pictures and files: its first line is the title of the one, and
+/// what a figure is worth nothing without the caption.
+pub(crate) fn output_run<'a>(doc: &doc::Doc, probes: &'a [Probe]) -> Run<'a> {
+    let header = text::header(doc);
+    let (title, what) = header.split_once(": ").unwrap_or((&header, ""));
+    let cores = doc.host.as_ref().map_or("", |host| &host.cores);
+    Run {
+        title: title.to_owned(),
+        caption: format!("{what}; cores {cores}"),
+        started: doc.host.as_ref().map_or(0, |host| host.started),
+        probes,
+    }
 }
 
 fn tell(options: &Options, doc: &doc::Doc) {
