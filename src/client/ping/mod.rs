@@ -333,3 +333,5 @@ impl Series {
 
 #[cfg(test)]
 mod tests;
+#[cfg(test)]
+mod ways_tests;

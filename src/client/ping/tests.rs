@@ -9,7 +9,7 @@ use std::thread::{self, JoinHandle};
 
 const WAIT: Duration = Duration::from_millis(500);
 
-fn plan(kinds: &[Kind], address: SocketAddr, count: u64) -> Plan {
+pub(super) fn plan(kinds: &[Kind], address: SocketAddr, count: u64) -> Plan {
     let target = Target { name: address.to_string(), address };
     let ways = kinds.iter().map(|kind| Way::to(*kind, target.clone()));
     Plan {
@@ -22,7 +22,7 @@ fn plan(kinds: &[Kind], address: SocketAddr, count: u64) -> Plan {
 }
 
 /// Runs to the end, and returns the events with the series.
-fn run(mut pinger: Pinger) -> (Vec<Event>, Vec<Series>) {
+pub(super) fn run(mut pinger: Pinger) -> (Vec<Event>, Vec<Series>) {
     let mut events = Vec::new();
     let end = Clock::now() + Duration::from_secs(30);
     loop {
@@ -36,11 +36,11 @@ fn run(mut pinger: Pinger) -> (Vec<Event>, Vec<Series>) {
 }
 
 /// What a UDP echo server does with the probe of a sequence number.
-type Manners = fn(u64) -> u64;
+pub(super) type Manners = fn(u64) -> u64;
 
 /// Sends back each datagram as often as `manners` says, until one that is too
 /// short to be a probe; then it returns how many came.
-fn udp_echo(manners: Manners) -> (SocketAddr, JoinHandle<u64>) {
+pub(super) fn udp_echo(manners: Manners) -> (SocketAddr, JoinHandle<u64>) {
     let socket = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
     let address = socket.local_addr().unwrap();
     let server = thread::spawn(move || {
@@ -60,7 +60,7 @@ fn udp_echo(manners: Manners) -> (SocketAddr, JoinHandle<u64>) {
     (address, server)
 }
 
-fn end_udp(address: SocketAddr, server: JoinHandle<u64>) -> u64 {
+pub(super) fn end_udp(address: SocketAddr, server: JoinHandle<u64>) -> u64 {
     let socket = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
     socket.send_to(b"end", address).unwrap();
     server.join().unwrap()
@@ -68,7 +68,7 @@ fn end_udp(address: SocketAddr, server: JoinHandle<u64>) -> u64 {
 
 /// Echoes one connection, in pieces of `piece` bytes, until it has sent
 /// `limit` bytes or the peer closes.
-fn tcp_echo(piece: usize, limit: usize, spoil: bool) -> (SocketAddr, JoinHandle<()>) {
+pub(super) fn tcp_echo(piece: usize, limit: usize, spoil: bool) -> (SocketAddr, JoinHandle<()>) {
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
     let address = listener.local_addr().unwrap();
     let server = thread::spawn(move || {
