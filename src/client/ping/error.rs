@@ -9,6 +9,7 @@ use std::time::Duration;
 use crate::base::units::format_duration;
 use crate::sys::icmp::IcmpError;
 
+use super::complaint::Complaint;
 use super::{Kind, Refusal};
 
 /// Why one kind of ping could not be had, or ended.
@@ -51,6 +52,8 @@ pub enum PingError {
     Stuck(SocketAddr),
     /// There is no `ping` to run.
     NotInstalled,
+    /// There is a `ping` that we can't read; what it says to `-V`.
+    UnknownPing(String),
     /// The system's `ping` complained and gave up; its words.
     System(String),
     /// Any other failure of a call, and which.
@@ -67,10 +70,11 @@ impl PingError {
     /// target that doesn't answer (exit code 1).
     pub fn is_setup(&self) -> bool {
         match self {
-            Self::Resolve { .. } | Self::NotInstalled | Self::Permission(_) => true,
-            Self::System(complaint) => {
-                complaint.contains("not permitted") || complaint.contains("ermission denied")
-            }
+            Self::Resolve { .. }
+            | Self::NotInstalled
+            | Self::UnknownPing(_)
+            | Self::Permission(_) => true,
+            Self::System(words) => Complaint::of(words).is_setup(),
             Self::Unreachable(_)
             | Self::Refused(_)
             | Self::Timeout { .. }
@@ -114,7 +118,7 @@ impl PingError {
     }
 
     /// What it is in a word, for programs.
-    pub const fn word(&self) -> &'static str {
+    pub fn word(&self) -> &'static str {
         match self {
             Self::Resolve { .. } => "resolve",
             Self::Permission(_) => "permission",
@@ -127,7 +131,8 @@ impl PingError {
             Self::NoPublisher(_) => "no_publisher",
             Self::Stuck(_) => "stuck",
             Self::NotInstalled => "not_installed",
-            Self::System(_) => "system_ping",
+            Self::UnknownPing(_) => "unknown_ping",
+            Self::System(words) => Complaint::of(words).word(),
             Self::Io { .. } => "io",
         }
     }
@@ -193,6 +198,11 @@ impl fmt::Display for PingError {
             Self::NotInstalled => f.write_str(
                 "ping is not installed: apt-get install iputils-ping (dnf install iputils, \
                  apk add iputils)",
+            ),
+            Self::UnknownPing(answer) => write!(
+                f,
+                "the installed ping is none of iputils, busybox, inetutils and BSD, which can be \
+                 read (ping -V says: {answer}): apt-get install iputils-ping"
             ),
             Self::System(complaint) => write!(f, "the system's ping says: {complaint}"),
             Self::Io { what, error } => write!(f, "{what}: {error}"),

@@ -9,8 +9,9 @@
 //! ```
 //!
 //! Read in this order: [`pinger`](Pinger) (the loop), `lane` (schedule), `ledger`
-//! (what became of each probe), `wire` (sockets), `system` (the child) and
-//! `dialect` (what it prints).
+//! (what became of each probe), `wire` (sockets), `system` (the child),
+//! `installed` (which that is), `dialect` (what it prints), `complaint` (what it
+//! complains of) and `printed` (whether its lines and its totals agree).
 //!
 //! What is measured: open loop, probe `i` due at `start + i * interval`, late
 //! ones sent at once and none skipped. For each probe:
@@ -30,15 +31,18 @@
 //! and no time that could be believed. After the start nothing is allocated, but
 //! for the text of an error.
 
+mod complaint;
 mod dialect;
 mod echo;
 mod error;
+mod installed;
 mod jitter;
 mod lane;
 mod ledger;
 pub mod oneway;
 mod payload;
 mod pinger;
+mod printed;
 mod quantiles;
 mod record;
 mod refusal;
@@ -58,7 +62,7 @@ use crate::base::Instant;
 pub use crate::client::pace::Wait;
 use crate::client::target::Target as Url;
 pub use crate::sys::icmp::IcmpDoor;
-pub use dialect::{Dialect, Line, read_line};
+pub use dialect::{Dialect, Ended, Header, Line, Reply, Times, Totals, read_line};
 pub use error::PingError;
 pub use jitter::Jitter;
 pub use ledger::Counts;
@@ -331,6 +335,10 @@ impl Series {
     }
 }
 
+#[cfg(test)]
+mod recorded;
+#[cfg(test)]
+mod system_tests;
 #[cfg(test)]
 mod tests;
 #[cfg(test)]

@@ -1,8 +1,9 @@
 //! The system's own `ping`, run as a child at our interval to the same
 //! address, its output read while it runs.
 //!
-//! Its times are its own: iputils takes the kernel's receive time and leaves
-//! out the wake-up of the process; it prints microseconds.
+//! Its times are its own: iputils and macOS take the kernel's receive time and
+//! leave out the wake-up of the process, busybox and inetutils do not; all print
+//! microseconds.
 
 use std::collections::VecDeque;
 use std::io::{self, Read};
@@ -16,15 +17,15 @@ use crate::sys::clock::Clock;
 use crate::sys::poll::Poll;
 use crate::sys::wait::interrupt;
 
-use super::dialect::{Dialect, Line, Lines, read_line};
+use super::complaint::Complaint;
+use super::dialect::{Ended, Header, Line, Lines, Reply, Times, Totals, read_line};
+use super::installed::{Installed, Request, in_plain_words, is_root};
 use super::ledger::Counts;
+use super::printed::Printed;
 use super::{Answer, Event, Outcome, PingError, Plan, Series, Way};
 
 /// A child that was asked to end prints its totals within this, or is killed.
 const GOODBYE: Duration = Duration::from_millis(500);
-/// iputils takes whole milliseconds and at least two of them unless run by
-/// root; a fraction of one would be read as flooding.
-const SHORTEST_INTERVAL_MS: u128 = 2;
 
 #[derive(Debug)]
 pub(super) struct SystemPing {
@@ -39,13 +40,18 @@ pub(super) struct SystemPing {
     stderr: Option<ChildStderr>,
     lines: Lines,
     complaints: Lines,
-    dialect: Option<Dialect>,
+    installed: Installed,
+    host: String,
+    /// From where it counts its probes: its header tells.
+    header: Option<Header>,
     interval_ms: u128,
     wait: Duration,
     counts: Counts,
     /// The largest sequence number seen, from 0, the first to warm up.
     highest: Option<u64>,
-    summary_sent: Option<u64>,
+    printed: Printed,
+    totals: Option<Totals>,
+    times: Option<Times>,
     complaint: String,
     trouble: Option<String>,
     killed_at: Option<Instant>,
@@ -54,29 +60,23 @@ pub(super) struct SystemPing {
 }
 
 impl SystemPing {
-    /// Starts `program` (`ping` but for tests).
+    /// Asks `program` (`ping` but for tests) what it is, and starts it.
     pub(super) fn start(program: &str, place: usize, plan: &Plan) -> Result<Self, PingError> {
         let way = plan.ways[place].clone();
-        let interval_ms = plan.interval.as_nanos().div_ceil(1_000_000).max(SHORTEST_INTERVAL_MS);
-        let mut command = Command::new(program);
-        command
-            .arg("-n")
-            .args(["-i", &seconds(interval_ms)])
-            .args(["-s", &plan.size.to_string()])
-            // busybox takes whole seconds.
-            .args(["-W", &plan.wait.as_nanos().div_ceil(1_000_000_000).to_string()]);
-        if let Some(probes) = plan.probes() {
+        let installed = Installed::ask(program)?;
+        let request = Request {
+            host: way.target.host(),
+            v6: way.target.ip().is_ipv6(),
             // Those to warm up included, as in our own kinds.
-            command.args(["-c", &probes.to_string()]);
-        }
-        let mut child = command
-            .arg(way.target.host())
-            .env("LC_ALL", "C")
-            .env("LANG", "C")
-            .env_remove("LANGUAGE")
+            probes: plan.probes(),
+            interval: plan.interval,
+            size: plan.size,
+            wait: plan.wait,
+        };
+        let root = is_root();
+        let mut child = in_plain_words(&mut Command::new(installed.program(program, request.v6)))
+            .args(installed.words(&request, root))
             .stdin(Stdio::null())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped())
             .spawn()
             .map_err(PingError::spawning)?;
         Ok(Self {
@@ -89,12 +89,16 @@ impl SystemPing {
             child,
             lines: Lines::default(),
             complaints: Lines::default(),
-            dialect: None,
-            interval_ms,
+            interval_ms: installed.interval(&request, root),
+            installed,
+            host: request.host,
+            header: None,
             wait: plan.wait,
             counts: Counts::default(),
             highest: None,
-            summary_sent: None,
+            printed: Printed::default(),
+            totals: None,
+            times: None,
             complaint: String::new(),
             trouble: None,
             killed_at: None,
@@ -132,64 +136,101 @@ impl SystemPing {
             self.book(&line, events);
         }
         while let Some(line) = self.complaints.pop() {
-            self.book(&line, events);
+            self.complain(&line);
         }
         if self.stdout.is_none() && self.stderr.is_none() && !self.ended {
-            for line in [self.lines.rest(), self.complaints.rest()] {
-                self.book(&line.unwrap_or_default(), events);
-            }
+            let (line, complaint) = (self.lines.rest(), self.complaints.rest());
+            self.book(&line.unwrap_or_default(), events);
+            self.complain(&complaint.unwrap_or_default());
             self.end(events);
         }
     }
 
     fn book(&mut self, line: &str, events: &mut VecDeque<Event>) {
         match read_line(line) {
-            Line::Header(dialect) => self.dialect = Some(dialect),
-            Line::Reply { sequence, bytes, ttl, time, duplicate, corrupt: false, .. } => {
-                let sequence = self.since_zero(sequence);
-                let late = time.is_some_and(|rtt| rtt > self.wait);
-                let outcome = match (duplicate, late) {
-                    (true, _) => Outcome::Duplicate,
-                    (false, true) => Outcome::Late,
-                    (false, false) => Outcome::InTime,
-                };
-                self.count(sequence, time, outcome);
-                events.push_back(Event::Reply(Answer {
-                    way: self.place,
-                    sequence,
-                    warm_up: sequence < self.warm_up,
-                    bytes: usize::try_from(bytes).unwrap_or(usize::MAX),
-                    ttl,
-                    rtt: time,
-                    record: None,
-                    outcome,
-                }));
+            Line::Header(header) => self.header = Some(header),
+            Line::Reply(reply) => {
+                self.printed.add(&reply);
+                // A reply that is not what was sent is none.
+                if !reply.corrupt && !self.lines.tell_of_damage() {
+                    self.answer(&reply, events);
+                }
             }
-            Line::Trouble { sequence, from, what } => {
-                let sequence = self.since_zero(sequence);
-                self.highest = self.highest.max(Some(sequence));
-                self.counts.errors += u64::from(sequence >= self.warm_up);
-                self.trouble = Some(what.to_owned());
-                events.push_back(Event::Trouble {
-                    way: self.place,
-                    sequence,
-                    record: None,
-                    from: from.parse().ok(),
-                    what: what.to_owned(),
-                });
-            }
-            Line::Summary { sent, .. } => self.summary_sent = Some(sent),
-            Line::Complaint(text) => text.clone_into(&mut self.complaint),
-            Line::Reply { corrupt: true, .. } | Line::Outstanding { .. } | Line::Other => {}
+            Line::Trouble { sequence, from, what } => self.refused(sequence, from, what, events),
+            Line::Summary(totals) => self.totals = Some(totals),
+            Line::Times(times) => self.times = Some(times),
+            Line::Complaint(_) => self.complain(line),
+            Line::Damage | Line::Outstanding { .. } | Line::Other => {}
         }
     }
 
-    /// Sequence numbers count from 0 here, and 0 is the warm-up.
-    fn since_zero(&self, sequence: u64) -> u64 {
-        match self.dialect {
-            Some(Dialect::Busybox) => sequence,
-            Some(Dialect::Iputils) | None => sequence.saturating_sub(1),
+    /// Keeps the first line that says what is wrong; more may follow it. Old
+    /// iputils put no `ping: ` in front.
+    fn complain(&mut self, line: &str) {
+        let names = ["ping: ", "ping6: "];
+        let text = names.iter().find_map(|name| line.strip_prefix(name)).unwrap_or(line);
+        if Complaint::of(&self.complaint) == Complaint::Other && !text.trim().is_empty() {
+            text.clone_into(&mut self.complaint);
         }
+    }
+
+    fn answer(&mut self, reply: &Reply<'_>, events: &mut VecDeque<Event>) {
+        let sequence = self.since_zero(reply.sequence);
+        let late = reply.time.is_some_and(|rtt| rtt > self.wait);
+        let outcome = match (reply.duplicate, late) {
+            (true, _) => Outcome::Duplicate,
+            (false, true) => Outcome::Late,
+            (false, false) => Outcome::InTime,
+        };
+        self.count(sequence, reply.time, outcome);
+        events.push_back(Event::Reply(Answer {
+            way: self.place,
+            sequence,
+            warm_up: sequence < self.warm_up,
+            bytes: usize::try_from(reply.bytes).unwrap_or(usize::MAX),
+            ttl: reply.ttl,
+            rtt: reply.time,
+            record: None,
+            outcome,
+        }));
+    }
+
+    /// Books an ICMP error; whose dialect doesn't say which probe it is about,
+    /// its latest is meant.
+    fn refused(
+        &mut self,
+        sequence: Option<u16>,
+        from: &str,
+        what: &str,
+        events: &mut VecDeque<Event>,
+    ) {
+        let next = self.highest.map_or(0, |highest| highest + 1);
+        let sequence = sequence.map_or(next, |sequence| self.since_zero(sequence));
+        self.highest = self.highest.max(Some(sequence));
+        self.counts.errors += u64::from(sequence >= self.warm_up);
+        self.trouble = Some(what.to_owned());
+        events.push_back(Event::Trouble {
+            way: self.place,
+            sequence,
+            record: None,
+            from: from.parse().ok(),
+            what: what.to_owned(),
+        });
+    }
+
+    /// Which probe is meant by 16 bits of its number: the one nearest to those
+    /// seen last. Sequence numbers count from 0 here, and 0 is the warm-up.
+    fn since_zero(&self, printed: u16) -> u64 {
+        let first = match self.header {
+            Some(Header::FromZero) => 0,
+            Some(Header::FromOne) | None => 1,
+        };
+        let low = printed.wrapping_sub(first);
+        let Some(highest) = self.highest else {
+            return u64::from(low);
+        };
+        let ahead = low.wrapping_sub(highest as u16).cast_signed();
+        highest.checked_add_signed(i64::from(ahead)).unwrap_or(u64::from(low))
     }
 
     fn count(&mut self, sequence: u64, time: Option<Duration>, outcome: Outcome) {
@@ -198,11 +239,23 @@ impl SystemPing {
         if (sequence, outcome) == (0, Outcome::InTime) {
             self.counts.first = time;
         }
-        if sequence < self.warm_up {
-            return;
+        if outcome == Outcome::Duplicate {
+            // All of them, as its own totals have it.
+            self.counts.duplicates += 1;
+        } else if sequence >= self.warm_up {
+            self.count_one(sequence, time, outcome, overtaken);
         }
+    }
+
+    fn count_one(
+        &mut self,
+        sequence: u64,
+        time: Option<Duration>,
+        outcome: Outcome,
+        overtaken: bool,
+    ) {
         match outcome {
-            Outcome::Duplicate => self.counts.duplicates += 1,
+            Outcome::Duplicate => {}
             Outcome::Late => self.counts.late += 1,
             Outcome::InTime => {
                 self.counts.received += 1;
@@ -225,9 +278,23 @@ impl SystemPing {
                 self.child.wait()
             }
         };
-        let failed = status.is_ok_and(|status| !status.success());
-        if failed && self.counts.received == 0 && !self.complaint.is_empty() {
-            self.failure = Some(PingError::System(std::mem::take(&mut self.complaint)));
+        let dialect = self.installed.dialect;
+        let code = status.ok().and_then(|status| status.code());
+        let complaint = std::mem::take(&mut self.complaint);
+        let failed = match code.map(|code| dialect.ended(code)) {
+            Some(Ended::Replies) => false,
+            Some(Ended::NoReply) => !complaint.is_empty(),
+            Some(Ended::Failed) => true,
+            // By a signal; ours, once it was stopped.
+            None => self.killed_at.is_none(),
+        };
+        if failed && self.counts.received == 0 {
+            let complaint = match (complaint.is_empty(), code) {
+                (false, _) => complaint,
+                (true, Some(code)) => format!("nothing, and ended with exit code {code}"),
+                (true, None) => "nothing, and was ended by a signal".to_owned(),
+            };
+            self.failure = Some(Complaint::error(complaint, &self.host));
             events.push_back(Event::Failed { way: self.place });
         }
     }
@@ -262,20 +329,22 @@ impl SystemPing {
         let mut counts = std::mem::take(&mut self.counts);
         // Its totals count the warm-up; without totals, what answered shows
         // how many were sent.
-        let sent = self.summary_sent.or(self.highest.map(|highest| highest + 1)).unwrap_or(0);
+        let seen = self.highest.map(|highest| highest + 1);
+        let sent = self.totals.map(|totals| totals.sent).or(seen).unwrap_or(0);
         counts.sent =
             sent.saturating_sub(self.warm_up).max(counts.received + counts.late + counts.errors);
         counts.lost = counts.sent - counts.received - counts.late - counts.errors;
-        let name = match self.dialect {
-            Some(Dialect::Iputils) => "iputils",
-            Some(Dialect::Busybox) => "busybox",
-            None => "no output",
-        };
         let interval = u64::try_from(self.interval_ms).unwrap_or(u64::MAX);
         let interval = format_duration(Duration::from_millis(interval));
+        let mut how = format!("{}, every {interval}", self.installed.name());
+        let differs =
+            self.totals.and_then(|totals| self.printed.differs(&totals, self.times.as_ref()));
+        if let Some(words) = differs {
+            how = format!("{how}; {words}");
+        }
         Series {
             way: self.way.clone(),
-            how: format!("{name}, every {interval}"),
+            how,
             scheduled: counts.sent,
             counts,
             records: Vec::new(),
@@ -313,9 +382,4 @@ fn fill<R: Read>(from: Option<&mut R>, lines: &mut Lines) -> bool {
         }
         Err(error) => error.kind() == io::ErrorKind::Interrupted,
     }
-}
-
-/// Milliseconds as seconds with a point, whatever the locale.
-fn seconds(ms: u128) -> String {
-    format!("{}.{:03}", ms / 1000, ms % 1000)
 }

@@ -277,7 +277,7 @@ fn a_stalled_sender_skips_nothing_and_admits_its_lateness() {
     end_udp(address, server);
 }
 
-/// A program of a few lines that passes for `ping`.
+/// A program of a few lines that passes for `ping` of iputils.
 struct FakePing(std::path::PathBuf);
 
 impl FakePing {
@@ -286,7 +286,8 @@ impl FakePing {
         // A shell writes it: were the file open for writing in this process,
         // a fork by another test would keep it so, and it could not be run.
         let write = "printf '#!/bin/sh\\n%s\\n' \"$1\" > \"$2\" && chmod 755 \"$2\"";
-        let status = Command::new("sh").args(["-c", write, "sh", script]).arg(&path).status();
+        let script = format!("[ \"$1\" = -V ] && exec echo ping from iputils 20221126\n{script}");
+        let status = Command::new("sh").args(["-c", write, "sh", &script]).arg(&path).status();
         assert!(status.unwrap().success());
         Self(path)
     }
@@ -328,7 +329,7 @@ exit 0",
     assert_eq!((counts.sent, counts.received), (5, 3));
     assert_eq!((counts.duplicates, counts.errors, counts.lost), (1, 1, 1));
     assert_eq!(counts.reordered, 1);
-    assert_eq!(series.how, "iputils, every 2ms");
+    assert_eq!(series.how, "iputils 20221126, every 2ms");
 }
 
 #[test]
