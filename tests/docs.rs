@@ -10,11 +10,18 @@ use std::fs;
 use std::path::Path;
 
 const README_LINES: usize = 200;
-const DOCUMENTS: [&str; 5] =
-    ["README.md", "ARCHITECTURE.md", "CONTRIBUTING.md", "SECURITY.md", "CHANGELOG.md"];
+const DOCUMENTS: [&str; 6] = [
+    "README.md",
+    "MEASURING.md",
+    "ARCHITECTURE.md",
+    "CONTRIBUTING.md",
+    "SECURITY.md",
+    "CHANGELOG.md",
+];
 /// Where lightmeter's commands say in their help what they take.
-const TOOLS: [(&str, &str); 4] = [
+const TOOLS: [(&str, &str); 5] = [
     ("ping", "tools/src/ping/options.rs"),
+    ("load", "tools/src/load/options.rs"),
     ("publish", "tools/src/publish.rs"),
     ("subscribe", "tools/src/subscribe.rs"),
     ("doctor", "tools/src/doctor/mod.rs"),
@@ -91,9 +98,9 @@ fn shell_words(line: &str) -> Vec<String> {
     words
 }
 
-/// Every command line of `program` in the README, as words after its name.
+/// Every command line of `program` in what users read, as words after its name.
 fn commands(program: &str) -> Vec<Vec<String>> {
-    let text = read("README.md");
+    let text = ["README.md", "MEASURING.md"].map(read).join("\n");
     let parts = Parts::of(&text);
     let lines = parts.shell.iter().copied().chain(quoted(&parts.prose));
     let starts = [format!("{program} "), format!("taskset -c 1 {program} ")];
