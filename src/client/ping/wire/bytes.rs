@@ -119,7 +119,7 @@ impl Bytes {
         let received = stamps::receive(back.as_fd(), room);
         let now = Clock::now();
         // Error queues tell of no more than stamps here.
-        let _ = self.numbers.told(self.there.as_fd(), |_| Which::Oldest, heard);
+        let _ = self.numbers.told(self.there.as_fd(), |_| Some(Which::Oldest), heard);
         let arrived = match received {
             Ok(Some(arrived)) if arrived.bytes == 0 => return Err(PingError::Closed(self.peer)),
             Ok(Some(arrived)) => arrived,

@@ -6,7 +6,7 @@ use std::net::SocketAddr;
 use std::os::fd::{AsFd, BorrowedFd};
 
 use crate::base::Instant;
-use crate::limits::DATAGRAM_MAX;
+use crate::limits::{DATAGRAM_MAX, PROBE_BYTES};
 use crate::sys::clock::Clock;
 use crate::sys::icmp::{IcmpDoor, IcmpSocket};
 use crate::sys::stamps;
@@ -66,8 +66,12 @@ impl Icmp {
         let received = stamps::receive(self.socket.as_fd(), &mut self.buffer);
         let now = Clock::now();
         let what = |error: io::Error| PingError::Io { what: "receive ICMP", error };
-        let token = self.token;
-        let which = |quoted: &[u8]| about(quoted, token);
+        // A datagram socket hears of its own requests alone.
+        let identifier = match self.socket.door() {
+            IcmpDoor::Raw => Some(self.token.0 as u16),
+            IcmpDoor::Datagram => None,
+        };
+        let which = |quoted: &[u8]| about(quoted, self.token, identifier);
         self.numbers.told(self.socket.as_fd(), which, heard).map_err(what)?;
         match received {
             Ok(Some(arrived)) => {
@@ -101,14 +105,44 @@ impl Icmp {
     }
 }
 
-/// Which probe an ICMP error quotes: by all of its number, or where it quotes
-/// the header alone by 16 bits.
-fn about(quoted: &[u8], token: Token) -> Which {
-    let whole = quoted.get(echo::HEADER..).and_then(|data| payload::read_head(data, token));
-    let low = quoted.get(6..8).map(|two| u16::from_be_bytes([two[0], two[1]]));
-    match (whole, low) {
-        (Some(sequence), _) => Which::Probe(sequence),
-        (None, Some(low)) => Which::EndsIn(low),
-        (None, None) => Which::Oldest,
+/// Which probe of ours an ICMP error quotes: by all of its number, or where it
+/// quotes the header alone by 16 bits. A raw socket hears of everybody's requests
+/// to its target: `None` is somebody else's.
+fn about(quoted: &[u8], token: Token, identifier: Option<u16>) -> Option<Which> {
+    let (header, data) = quoted.split_at_checked(echo::HEADER).unwrap_or((quoted, &[]));
+    let number = |at: usize| {
+        let two = header.get(at..at + 2)?;
+        Some(u16::from_be_bytes([two[0], two[1]]))
+    };
+    if identifier.is_some_and(|ours| number(4) != Some(ours)) {
+        return None;
+    }
+    if data.len() >= PROBE_BYTES {
+        return payload::read_head(data, token).map(Which::Probe);
+    }
+    number(6).map(Which::EndsIn)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_error_about_somebody_elses_request_is_not_ours() {
+        let mut request = [0; echo::HEADER + PROBE_BYTES];
+        payload::prepare(&mut request[echo::HEADER..], Token(0x8000_0000_0000_1234));
+        payload::number(&mut request[echo::HEADER..], 0x1_0007);
+        echo::complete_request(&mut request, false, 0x1234, 7);
+        let about = |length: usize, token, identifier| {
+            about(&request[..length], Token(token), identifier)
+        };
+        let (ours, theirs) = (0x8000_0000_0000_1234, 0x8000_0000_0001_1234);
+        let raw = Some(0x1234);
+        assert_eq!(about(24, ours, raw), Some(Which::Probe(0x1_0007)));
+        assert_eq!(about(24, ours, None), Some(Which::Probe(0x1_0007)));
+        assert_eq!(about(24, theirs, raw), None);
+        assert_eq!(about(8, ours, raw), Some(Which::EndsIn(7)));
+        assert_eq!(about(8, ours, Some(0x1235)), None);
+        assert_eq!((about(4, ours, raw), about(4, ours, None)), (None, None));
     }
 }

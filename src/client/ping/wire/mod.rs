@@ -51,7 +51,7 @@ pub(super) enum Heard {
 }
 
 /// Which probe an error is about.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Which {
     /// This one.
     Probe(u64),
@@ -199,12 +199,12 @@ impl Numbers {
         (oldest..=self.newest).rev().find(|sequence| last(*sequence) == Some(number))
     }
 
-    /// Takes all that the error queue has to tell; `which` knows a probe by
-    /// what an ICMP error quotes of it.
+    /// Takes all that the error queue has to tell; `which` knows a probe of ours
+    /// by what an ICMP error quotes of it.
     pub(super) fn told(
         &self,
         socket: BorrowedFd<'_>,
-        which: impl Fn(&[u8]) -> Which,
+        which: impl Fn(&[u8]) -> Option<Which>,
         heard: &mut VecDeque<Heard>,
     ) -> io::Result<()> {
         while heard.len() + 1 < HEARD {
@@ -213,11 +213,11 @@ impl Numbers {
                     let left = |sequence| Heard::Left { sequence, stamp };
                     heard.extend(self.probe(number).map(left));
                 }
-                Some(Told::Trouble(trouble)) => heard.push_back(Heard::Trouble {
-                    which: which(trouble.quoted()),
-                    from: trouble.from,
-                    errno: trouble.errno,
-                }),
+                Some(Told::Trouble(trouble)) => {
+                    let (from, errno) = (trouble.from, trouble.errno);
+                    let about = which(trouble.quoted());
+                    heard.extend(about.map(|which| Heard::Trouble { which, from, errno }));
+                }
                 None => break,
             }
         }

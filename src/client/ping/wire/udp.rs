@@ -65,7 +65,7 @@ impl Udp {
         let now = Clock::now();
         let what = |error: io::Error| PingError::Io { what: "receive UDP", error };
         let which = |quoted: &[u8]| {
-            payload::read_head(quoted, self.token).map_or(Which::Oldest, Which::Probe)
+            Some(payload::read_head(quoted, self.token).map_or(Which::Oldest, Which::Probe))
         };
         self.numbers.told(self.socket.as_fd(), which, heard).map_err(what)?;
         match received {
