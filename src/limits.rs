@@ -337,6 +337,10 @@ pub const WAIT_MARGIN: Duration = Duration::from_millis(2);
 pub const PING_LINE_BYTES: usize = 1024;
 /// Bytes that a TCP echo port may leave unread before we give it up.
 pub const PING_BACKLOG: usize = 1024 * 1024;
+/// Receive buffer asked for where probes are packets; the kernel grants what
+/// `net.core.rmem_max` allows. Some 10,000 small replies, and as many stamps: what
+/// 100,000 probes a second bring in the 100 ms that a busy machine can be away.
+pub const PING_RECEIVE_BYTES: usize = 4 * 1024 * 1024;
 /// Events of a ping that wait to be fetched, 20 times a second; the wire waits
 /// for nobody, so more are dropped, and only the printed lines miss them.
 pub const PING_EVENTS: usize = 16_384;

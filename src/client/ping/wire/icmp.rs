@@ -11,7 +11,7 @@ use crate::sys::clock::Clock;
 use crate::sys::icmp::{IcmpDoor, IcmpSocket};
 use crate::sys::stamps;
 
-use super::{Heard, Numbers, Which, is_passing, twice};
+use super::{Heard, Numbers, Which, is_passing, make_room, twice};
 use crate::client::ping::echo::{self, Shape};
 use crate::client::ping::ledger::Receipt;
 use crate::client::ping::payload::{self, Token};
@@ -33,6 +33,7 @@ impl Icmp {
     pub(super) fn open(target: SocketAddr, token: Token, plan: &Plan) -> Result<Self, PingError> {
         let socket = IcmpSocket::open(target, token.0 as u16, plan.door);
         let socket = socket.map_err(PingError::icmp)?;
+        make_room(socket.as_fd());
         // Without it a full buffer of ours passes for loss on the way.
         let _ = stamps::tell_drops(socket.as_fd());
         Ok(Self {
@@ -133,9 +134,8 @@ mod tests {
         payload::prepare(&mut request[echo::HEADER..], Token(0x8000_0000_0000_1234));
         payload::number(&mut request[echo::HEADER..], 0x1_0007);
         echo::complete_request(&mut request, false, 0x1234, 7);
-        let about = |length: usize, token, identifier| {
-            about(&request[..length], Token(token), identifier)
-        };
+        let about =
+            |length: usize, token, identifier| about(&request[..length], Token(token), identifier);
         let (ours, theirs) = (0x8000_0000_0000_1234, 0x8000_0000_0001_1234);
         let raw = Some(0x1234);
         assert_eq!(about(24, ours, raw), Some(Which::Probe(0x1_0007)));

@@ -14,8 +14,11 @@ use std::io;
 use std::net::IpAddr;
 use std::os::fd::BorrowedFd;
 
+use socket2::SockRef;
+
 use crate::base::Instant;
 use crate::client::target::{Scheme, Target as Url};
+use crate::limits::PING_RECEIVE_BYTES;
 use crate::sys::clock::{Clock, Stamp};
 use crate::sys::poll::Poll;
 use crate::sys::stamps::{self, Told};
@@ -223,6 +226,12 @@ impl Numbers {
         }
         Ok(())
     }
+}
+
+/// Asks for a buffer that holds what comes while this thread is off its core;
+/// with a smaller one more is dropped here, and told.
+fn make_room(socket: BorrowedFd<'_>) {
+    let _ = SockRef::from(&socket).set_recv_buffer_size(PING_RECEIVE_BYTES);
 }
 
 /// Makes a send call, and once more if it failed: an ICMP error about an

@@ -10,7 +10,7 @@ use crate::limits::DATAGRAM_MAX;
 use crate::sys::clock::Clock;
 use crate::sys::stamps;
 
-use super::{Heard, Numbers, Which, is_passing, twice};
+use super::{Heard, Numbers, Which, is_passing, make_room, twice};
 use crate::client::ping::echo;
 use crate::client::ping::ledger::Receipt;
 use crate::client::ping::payload::{self, Token};
@@ -30,6 +30,7 @@ impl Udp {
     pub(super) fn open(peer: SocketAddr, token: Token, plan: &Plan) -> Result<Self, PingError> {
         let socket =
             connected(peer).map_err(|error| PingError::connecting(peer, plan.wait, error))?;
+        make_room(socket.as_fd());
         // Without these a full buffer of ours passes for loss on the way, and an
         // ICMP error for that of any probe.
         let _ = stamps::tell_drops(socket.as_fd());
