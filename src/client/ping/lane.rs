@@ -18,6 +18,11 @@ use super::payload::{self, Token};
 use super::wire::{HEARD, Heard, Which, Wire};
 use super::{Answer, Event, Kind, Outcome, PingError, Plan, Series, Way, echo};
 
+/// Probes that are still sent when a lane is stopped: those of a millisecond at
+/// the shortest interval. Somebody who can't keep the schedule at all is not to
+/// send for seconds after Ctrl-C.
+const CATCH_UP: usize = 100;
+
 pub(super) struct Lane {
     /// Its place in the plan, and what stands there.
     place: usize,
@@ -236,8 +241,15 @@ impl Lane {
         events.push_back(Event::Failed { way: self.place });
     }
 
-    /// Sends no more.
-    pub(super) fn stop(&mut self, now: Instant) {
+    /// Sends what was due before `now`, unless that is more than one is behind by
+    /// when the schedule is kept, and no more.
+    pub(super) fn stop(&mut self, now: Instant, events: &mut VecDeque<Event>) {
+        for _ in 0..CATCH_UP {
+            if self.due().is_none_or(|due| due >= now) {
+                break;
+            }
+            self.send(now, events);
+        }
         if self.end.is_none_or(|end| end > self.ledger.next_sequence()) {
             self.stopped = self.stopped.or(Some(now));
         }
@@ -249,12 +261,11 @@ impl Lane {
         self.failure.is_some() || (self.due().is_none() && self.ledger.oldest_waiting().is_none())
     }
 
-    /// Counted probes that were due by when it ended.
+    /// Counted probes that were due before it ended.
     fn scheduled(&self) -> u64 {
         let due = match self.stopped {
             None => self.end.unwrap_or(0),
-            Some(stopped) if stopped < self.start => 0,
-            Some(stopped) => stopped.nanos_since(self.start) / self.interval_nanos.max(1) + 1,
+            Some(stopped) => stopped.nanos_since(self.start).div_ceil(self.interval_nanos.max(1)),
         };
         due.saturating_sub(self.warm_up)
     }

@@ -295,8 +295,8 @@ pub struct Series {
     pub records: Vec<Record>,
     /// Of how many probes one is in `records`.
     pub stride: u64,
-    /// Probes that should have been sent by when it ended, all counted ones;
-    /// the same as [`Counts::sent`], or the schedule was broken.
+    /// Probes that were due before it ended, all counted ones; the same as
+    /// [`Counts::sent`], or the schedule was broken.
     pub scheduled: u64,
     /// When its first probe was due.
     pub start: Instant,

@@ -130,15 +130,19 @@ impl Pinger {
         }
     }
 
-    /// Sends no more and waits for nothing but the totals of the system's
-    /// ping. What is still out counts as pending.
+    /// Sends what was due by now and no more, and waits for nothing but the
+    /// totals of the system's ping. What is still out counts as pending.
     pub fn stop(&mut self) {
+        self.stop_at(Clock::now());
+    }
+
+    /// The same at a moment that may be past: what was due before is sent.
+    fn stop_at(&mut self, moment: Instant) {
         if self.stopped {
             return;
         }
         self.stopped = true;
-        let now = Clock::now();
-        self.lanes.iter_mut().for_each(|lane| lane.stop(now));
+        self.lanes.iter_mut().for_each(|lane| lane.stop(moment, &mut self.events));
         self.systems.iter_mut().for_each(SystemPing::stop);
     }
 

@@ -259,6 +259,30 @@ fn the_deadline_leaves_what_is_out_pending() {
     end_udp(address, server);
 }
 
+/// At a deadline that is a probe's time, and in the middle of 20 a millisecond.
+#[test]
+fn what_was_due_when_it_is_stopped_was_sent() {
+    let (address, server) = udp_echo(|_| 1);
+    let mut plan = plan(&[Kind::Udp], address, 1_000_000);
+    plan.deadline = Some(Duration::from_millis(100));
+    plan.interval = Duration::from_millis(10);
+    let (_, series) = run(Pinger::start(&plan));
+    assert_eq!((series[0].counts.sent, series[0].scheduled), (9, 9), "and one to warm up");
+    plan.deadline = None;
+    plan.interval = Duration::from_micros(50);
+    for round in 0..20 {
+        let mut pinger = Pinger::start(&plan);
+        let end = Clock::now() + Duration::from_millis(2);
+        while !matches!(pinger.next(end), Event::Quiet) {}
+        pinger.stop();
+        let series = pinger.finish();
+        // A machine that stalls for 100 intervals in a row is behind.
+        let behind = series[0].counts.lateness.max().unwrap() > plan.interval * 50;
+        assert!(behind || series[0].scheduled == series[0].counts.sent, "{round}: {series:?}");
+    }
+    end_udp(address, server);
+}
+
 #[test]
 fn a_stalled_sender_skips_nothing_and_admits_its_lateness() {
     let (address, server) = udp_echo(|_| 1);
