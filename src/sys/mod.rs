@@ -8,6 +8,7 @@
 pub mod address;
 pub mod affinity;
 pub mod calls;
+pub mod child;
 pub mod clock;
 mod control;
 pub mod datagram;

@@ -41,14 +41,13 @@ pub struct Pinger {
 }
 
 impl Pinger {
-    /// Opens the sockets (connecting by TCP may block for `plan.wait`), starts
-    /// the system's ping if it is wanted, and begins the schedule. A way that
-    /// can't be had doesn't stop the others: its [`Series`] says why.
+    /// Opens the sockets (connecting by TCP may block for `plan.wait`, one way
+    /// after the other), starts the system's ping if it is wanted, and begins
+    /// the schedule. A way that can't be had doesn't stop the others: its
+    /// [`Series`] says why.
     ///
     /// The thread's timers are made exact, and those of threads that it starts
-    /// later; one of them is to call [`Self::next`]. The system's ping inherits
-    /// blocked signals: block them afterwards, or it can't be interrupted and
-    /// is killed in the end.
+    /// later; one of them is to call [`Self::next`].
     pub fn start(plan: &Plan) -> Self {
         Self::start_with(plan, "ping")
     }
@@ -109,8 +108,8 @@ impl Pinger {
                 return event;
             }
             let now = Clock::now();
-            if self.deadline.is_some_and(|deadline| deadline <= now) {
-                self.stop();
+            if let Some(deadline) = self.deadline.filter(|&deadline| deadline <= now) {
+                self.stop_at(deadline);
             }
             for lane in &mut self.lanes {
                 self.sent |= lane.send(now, &mut self.events);

@@ -13,6 +13,7 @@ use std::time::Duration;
 
 use crate::base::Instant;
 use crate::base::units::format_duration;
+use crate::sys::child::unblock_signals;
 use crate::sys::clock::Clock;
 use crate::sys::poll::Poll;
 use crate::sys::wait::interrupt;
@@ -74,7 +75,8 @@ impl SystemPing {
             wait: plan.wait,
         };
         let root = is_root();
-        let mut child = in_plain_words(&mut Command::new(installed.program(program, request.v6)))
+        let mut command = Command::new(installed.program(program, request.v6));
+        let mut child = in_plain_words(unblock_signals(&mut command))
             .args(installed.words(&request, root))
             .stdin(Stdio::null())
             .spawn()

@@ -86,7 +86,7 @@ impl App {
         let received = stamps::receive(self.stream.as_fd(), room);
         let now = Clock::now();
         // Error queues tell of no more than stamps here.
-        let _ = self.numbers.told(self.stream.as_fd(), |_| Which::Oldest, heard);
+        let _ = self.numbers.told(self.stream.as_fd(), |_| Some(Which::Oldest), heard);
         let arrived = match received {
             Ok(Some(arrived)) if arrived.bytes == 0 => return Err(PingError::Closed(self.peer)),
             Ok(Some(arrived)) => arrived,

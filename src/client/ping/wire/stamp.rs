@@ -13,7 +13,7 @@ use crate::sys::clock::Clock;
 use crate::sys::stamps;
 
 use super::udp::connected;
-use super::{Heard, Numbers, Which, is_passing, twice};
+use super::{Heard, Numbers, Which, is_passing, make_room, twice};
 use crate::client::ping::ledger::Receipt;
 use crate::client::ping::oneway::{Stamps, one_way};
 use crate::client::ping::stamp::{Losses, Sender};
@@ -44,6 +44,7 @@ impl Stamp {
         // an ICMP error is not told.
         let _ = stamps::tell_drops(socket.as_fd());
         let _ = stamps::tell_errors(socket.as_fd(), peer.is_ipv6());
+        make_room(socket.as_fd());
         let probes = plan.probes().and_then(|probes| usize::try_from(probes).ok());
         let room = probes.map_or(PING_RECORDS, |probes| probes.min(PING_RECORDS));
         Ok(Self {
@@ -80,7 +81,7 @@ impl Stamp {
         let now = Clock::now();
         let what = |error: io::Error| PingError::Io { what: "receive STAMP", error };
         // A probe is not known by its first bytes.
-        self.numbers.told(self.socket.as_fd(), |_| Which::Oldest, heard).map_err(what)?;
+        self.numbers.told(self.socket.as_fd(), |_| Some(Which::Oldest), heard).map_err(what)?;
         match received {
             Ok(Some(arrived)) => {
                 heard.extend(arrived.drops.map(Heard::Dropped));
