@@ -345,6 +345,21 @@ pub const PING_RECEIVE_BYTES: usize = 4 * 1024 * 1024;
 /// for nobody, so more are dropped, and only the printed lines miss them.
 pub const PING_EVENTS: usize = 16_384;
 
+// --- comparing ----------------------------------------------------------
+
+/// Of so many comparisons that find a difference, all those of one run taken
+/// together, one may be wrong: 1 in 20.
+pub const COMPARE_ERROR: f64 = 0.05;
+/// Rounds of one comparison; beyond them the machine has become another one.
+/// A fair coin's odds of so many throws still fit a float.
+pub const COMPARE_ROUNDS: u64 = 1000;
+/// Settings that are compared with each other in one run; each has a server
+/// of its own, all of them alive at once, and makes every other's interval
+/// wider.
+pub const COMPARE_ARMS: usize = 32;
+/// Groups of settings in one run, such as sizes of probes.
+pub const COMPARE_GROUPS: usize = 16;
+
 // --- process ------------------------------------------------------------
 
 /// Connections of one shard; the descriptor limit usually comes first.

@@ -25,6 +25,7 @@
 //! }
 //! ```
 
+pub mod compare;
 mod conn;
 mod error;
 mod feed;
