@@ -356,7 +356,7 @@ pub const COMPARE_ROUNDS: u64 = 1000;
 /// Settings that are compared with each other in one run; each has a server
 /// of its own, all of them alive at once, and makes every other's interval
 /// wider.
-pub const COMPARE_ARMS: usize = 32;
+pub const COMPARE_ARMS: usize = 26;
 /// Groups of settings in one run, such as sizes of probes.
 pub const COMPARE_GROUPS: usize = 16;
 

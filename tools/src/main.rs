@@ -1,6 +1,7 @@
 //! lightmeter: latency tools that say what they measured. This file picks the
 //! subcommand; each has a file of its own.
 
+mod ab;
 mod args;
 mod doctor;
 mod host;
@@ -8,10 +9,13 @@ mod live;
 mod load;
 mod out;
 mod output;
+mod paired;
 mod ping;
 mod publish;
+mod server;
 mod stop;
 mod subscribe;
+mod sweep;
 
 use std::process::ExitCode;
 
@@ -20,6 +24,8 @@ lightmeter: measures latency, side by side and honestly
 
   lightmeter ping [system|icmp|tcp|udp] HOST[:PORT]
                                round-trip times, all kinds side by side
+  lightmeter ab A B            two targets or settings: which is slower, if any
+  lightmeter sweep KEY=V,V...  which setting of a server is the fastest
   lightmeter publish URL [FILE | - | --demo]
                                a stream to a server, paced
   lightmeter subscribe URL     a stream from a server: one-way latency, loss
@@ -42,9 +48,11 @@ fn main() -> ExitCode {
     let mut words = std::env::args_os().skip(1);
     let command = words.next().unwrap_or_default();
     ExitCode::from(match command.to_str() {
+        Some("ab") => ab::main(words.collect()),
         Some("ping") => ping::main(words.collect()),
         Some("load") => load::main(words.collect()),
         Some("publish") => publish::main(words.collect()),
+        Some("sweep") => sweep::main(words.collect()),
         Some("subscribe") => subscribe::main(words.collect()),
         Some("doctor") => doctor::main(words.collect()),
         Some("-h" | "--help" | "help") => {
@@ -62,7 +70,8 @@ fn main() -> ExitCode {
         _ => {
             let command = command.display();
             eprintln!(
-                "lightmeter: there is no command '{command}'; there are ping, publish, subscribe, doctor"
+                "lightmeter: there is no command '{command}'; there are ping, load, ab, sweep, \
+                 doctor, publish, subscribe"
             );
             USAGE
         }

@@ -1,0 +1,161 @@
+//! The object that `lightmeter ab --json` prints, schema
+//! `nearlight.lightmeter.ab/1`: all that the text says, and every round.
+
+use serde::{Deserialize, Serialize};
+
+use nearlight::client::compare::rounds_for;
+use nearlight::limits::COMPARE_ROUNDS;
+
+use crate::paired::doc::{Config, Failure, Group, Word, config, groups, notes, reasons};
+use crate::paired::run::Run;
+use crate::paired::text::{interval, share};
+
+use super::options::Options;
+use super::{DONE, FAILED, INVALID, USAGE};
+
+const SCHEMA: &str = "nearlight.lightmeter.ab/1";
+/// A difference that most people would want to see, if they don't say.
+const USUAL: f64 = 0.05;
+
+/// The document.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Doc {
+    /// What this is.
+    pub(crate) schema: String,
+    /// What made it.
+    pub(crate) tool: String,
+    /// Why there is nothing else.
+    pub(crate) error: Option<Failure>,
+    /// What was asked for.
+    pub(crate) config: Option<Config>,
+    /// What was measured.
+    pub(crate) result: Option<Group>,
+    /// How long that took.
+    pub(crate) took_ns: Option<u64>,
+    /// A signal ended it before its time.
+    pub(crate) interrupted: bool,
+    /// Why it is not valid; valid, if there is nothing.
+    pub(crate) reasons: Vec<String>,
+    /// What else there is to know.
+    pub(crate) notes: Vec<String>,
+    /// What it comes to.
+    pub(crate) sentence: Option<String>,
+    /// How to have it surer.
+    pub(crate) advice: Option<String>,
+    /// Of the process.
+    pub(crate) exit_code: u8,
+}
+
+impl Doc {
+    /// Of a run.
+    pub(super) fn new(asked: &Options, run: &Run) -> Self {
+        let config = config(&asked.plan, asked.resolve);
+        let result = groups(&asked.plan, run).into_iter().next();
+        let mut reasons = reasons(result.as_slice(), run.trouble.as_deref());
+        reasons.extend(result.as_ref().and_then(|group| missed(asked, group)));
+        let exit_code = match result.as_ref().and_then(|group| group.comparisons.first()) {
+            _ if !reasons.is_empty() => INVALID,
+            None => INVALID,
+            Some(comparison) => match comparison.verdict {
+                Word::Faster | Word::NoDifference => DONE,
+                Word::Slower => FAILED,
+                Word::TooFewRounds => INVALID,
+            },
+        };
+        Self {
+            sentence: result.as_ref().map(|group| sentence(&config, group)),
+            advice: result.as_ref().and_then(|group| advice(asked, group)),
+            config: Some(config),
+            notes: notes(result.as_slice()),
+            result,
+            took_ns: Some(run.took.as_nanos() as u64),
+            interrupted: run.is_interrupted,
+            reasons,
+            exit_code,
+            ..Self::empty()
+        }
+    }
+
+    /// Where nothing was measured.
+    pub(super) fn failed(kind: &str, message: &str) -> Self {
+        let error = Failure { kind: kind.to_owned(), message: message.to_owned() };
+        Self { error: Some(error), exit_code: USAGE, ..Self::empty() }
+    }
+
+    fn empty() -> Self {
+        Self {
+            schema: SCHEMA.to_owned(),
+            tool: concat!("lightmeter ", env!("CARGO_PKG_VERSION")).to_owned(),
+            error: None,
+            config: None,
+            result: None,
+            took_ns: None,
+            interrupted: false,
+            reasons: Vec::new(),
+            notes: Vec::new(),
+            sentence: None,
+            advice: None,
+            exit_code: DONE,
+        }
+    }
+
+    /// On one line.
+    pub(super) fn json(&self) -> String {
+        // Strings, numbers and lists of them: nothing that JSON lacks.
+        serde_json::to_string(self).unwrap_or_default()
+    }
+}
+
+/// The difference that could have been missed, where none was seen.
+fn unseen(group: &Group) -> Option<f64> {
+    group.comparisons.first()?.larger_than
+}
+
+/// What had to be seen, and could have been missed.
+fn missed(asked: &Options, group: &Group) -> Option<String> {
+    let (unseen, wanted) = (unseen(group)?, asked.resolve?);
+    (unseen > wanted)
+        .then(|| format!("one of {} was to be seen, and could have been missed", share(wanted)))
+}
+
+fn sentence(config: &Config, group: &Group) -> String {
+    let metric = config.metric.name();
+    let floor = share(group.floor.unwrap_or_default());
+    let Some(comparison) = group.comparisons.first() else {
+        return "nothing was compared".to_owned();
+    };
+    let effect = comparison.ratio.as_ref().map_or_else(String::new, interval);
+    match comparison.verdict {
+        Word::Slower => {
+            format!("B is slower than A: {metric} {effect}, beyond the A/A floor of {floor}")
+        }
+        Word::Faster => {
+            format!("B is faster than A: {metric} {effect}, beyond the A/A floor of {floor}")
+        }
+        Word::NoDifference => {
+            let larger = share(comparison.larger_than.unwrap_or_default());
+            format!("no difference in {metric} larger than {larger} (A/A floor {floor})")
+        }
+        Word::TooFewRounds => format!(
+            "too few rounds to say anything: {} complete, {} are the fewest",
+            group.rounds.len(),
+            comparison.rounds_needed.unwrap_or_default()
+        ),
+    }
+}
+
+/// How many rounds it would take, where fewer than those that may be asked for.
+fn advice(asked: &Options, group: &Group) -> Option<String> {
+    let (unseen, wanted) = (unseen(group)?, asked.resolve.unwrap_or(USUAL));
+    if unseen <= wanted {
+        return None;
+    }
+    let rounds = rounds_for(wanted, group.rounds.len(), unseen);
+    let wanted = share(wanted);
+    Some(if rounds as u64 <= COMPARE_ROUNDS {
+        format!("to see one of {wanted} takes about {rounds} rounds here: --rounds {rounds}")
+    } else {
+        format!("to see one of {wanted} takes a quieter machine than this one is now")
+    })
+}
