@@ -119,6 +119,13 @@ pub struct Trouble {
     pub from: Option<IpAddr>,
     /// The error number that the kernel makes of it, such as `EHOSTUNREACH`.
     pub errno: i32,
+    /// Its ICMP or ICMPv6 type.
+    pub kind: u8,
+    /// Its code, which says more.
+    pub code: u8,
+    /// What the kernel adds: the MTU of a packet that was too big, or where a
+    /// bad header is bad.
+    pub info: u32,
     quoted: [u8; QUOTED_BYTES],
     length: usize,
 }
@@ -303,6 +310,9 @@ fn extended(message: &Message<'_>, stamp: Option<Stamp>) -> Option<Told> {
         ORIGIN_ICMP | ORIGIN_ICMP6 => Some(Told::Trouble(Trouble {
             from: address_at(message.data, 16),
             errno: int_at(message.data, 0)?,
+            kind: *message.data.get(5)?,
+            code: *message.data.get(6)?,
+            info: int_at(message.data, 8)?.cast_unsigned(),
             quoted: [0; QUOTED_BYTES],
             length: 0,
         })),
@@ -392,6 +402,7 @@ mod tests {
         let Some(Told::Trouble(trouble)) = extended(&whole, None) else { panic!("no trouble") };
         assert_eq!(trouble.from, Some(IpAddr::V4(Ipv4Addr::new(192, 0, 2, 1))));
         assert_eq!((trouble.errno, trouble.quoted()), (libc::EHOSTUNREACH, &[][..]));
+        assert_eq!((trouble.kind, trouble.code, trouble.info), (3, 1, 0));
         for cut in 0..16 {
             let short = Message { data: &data[..cut], ..whole };
             let found = extended(&short, None);

@@ -15,7 +15,8 @@ use crate::sys::poll::Poll;
 use super::error::io_text;
 use super::ledger::{Ledger, Receipt, Verdict};
 use super::payload::{self, Token};
-use super::wire::{HEARD, Heard, Which, Wire};
+use super::wire::{HEARD, Heard, Which, Why, Wire};
+use super::words::icmp_words;
 use super::{Answer, Event, Kind, Outcome, PingError, Plan, Series, Way, echo};
 
 /// Probes that are still sent when a lane is stopped: those of a millisecond at
@@ -131,7 +132,7 @@ impl Lane {
                     self.fail(PingError::writing(self.way.target.address, &error), events);
                 }
                 Kind::System | Kind::Icmp | Kind::Tcp | Kind::Udp | Kind::Stamp => {
-                    self.report(sequence, None, &error, events);
+                    self.report(sequence, None, io_text(&error), events);
                 }
             }
         }
@@ -142,26 +143,30 @@ impl Lane {
         &mut self,
         sequence: u64,
         from: Option<IpAddr>,
-        error: &io::Error,
+        what: String,
         events: &mut VecDeque<Event>,
     ) {
-        let refused = error.kind() == io::ErrorKind::ConnectionRefused;
-        let what = match self.way.kind {
-            Kind::Tcp | Kind::Udp | Kind::Stamp if refused => {
-                PingError::Refused(self.way.target.address).to_string()
-            }
-            Kind::Tcp
-            | Kind::Udp
-            | Kind::System
-            | Kind::Icmp
-            | Kind::Echo
-            | Kind::Relay
-            | Kind::App
-            | Kind::Stamp => io_text(error),
-        };
         self.trouble = Some(what.clone());
         let record = self.ledger.known(sequence);
         events.push_back(Event::Trouble { way: self.place, sequence, record, from, what });
+    }
+
+    /// What an error says, in words.
+    fn words(&self, why: Why) -> String {
+        let v6 = self.way.target.address.is_ipv6();
+        match why {
+            // What a closed port is answered with, over UDP and TCP.
+            Why::Icmp { kind, code, .. }
+                if self.way.kind != Kind::Icmp && (kind, code) == closed_port(v6) =>
+            {
+                PingError::Refused(self.way.target.address).to_string()
+            }
+            Why::Errno(libc::ECONNREFUSED) => {
+                PingError::Refused(self.way.target.address).to_string()
+            }
+            Why::Icmp { kind, code, info } => icmp_words(v6, kind, code, info),
+            Why::Errno(number) => io_text(&io::Error::from_raw_os_error(number)),
+        }
     }
 
     /// Hears what there is.
@@ -186,15 +191,14 @@ impl Lane {
                 events.extend(self.reply(sequence, receipt, bytes, ttl));
             }
             Heard::Left { sequence, stamp } => self.ledger.left(sequence, stamp),
-            Heard::Trouble { which, from, errno } => {
+            Heard::Trouble { which, from, why } => {
                 let sequence = match which {
                     Which::Probe(sequence) => Some(sequence),
                     Which::EndsIn(low) => self.ledger.newest_with(low),
                     Which::Oldest => self.ledger.oldest_waiting(),
                 };
                 if let Some(sequence) = sequence.filter(|&s| self.ledger.failed(s)) {
-                    let error = io::Error::from_raw_os_error(errno);
-                    self.report(sequence, from, &error, events);
+                    self.report(sequence, from, self.words(why), events);
                 }
             }
             Heard::Forged => self.ledger.forged(),
@@ -289,4 +293,9 @@ impl Lane {
             failure: self.failure,
         }
     }
+}
+
+/// Type and code of the ICMP message that says that nothing listens on a port.
+const fn closed_port(v6: bool) -> (u8, u8) {
+    if v6 { (1, 4) } else { (3, 3) }
 }

@@ -52,6 +52,7 @@ mod target;
 mod validity;
 mod verdict;
 mod wire;
+mod words;
 
 use std::fmt;
 use std::net::{IpAddr, SocketAddr};

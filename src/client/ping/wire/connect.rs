@@ -15,7 +15,7 @@ use crate::sys::clock::Clock;
 use crate::sys::poll::Poll;
 use crate::sys::stamps;
 
-use super::{Heard, Which};
+use super::{Heard, Which, Why};
 use crate::client::ping::Plan;
 use crate::client::ping::ledger::Receipt;
 
@@ -123,8 +123,8 @@ fn made(attempt: &Attempt, at: Instant, stamps: bool) -> Heard {
 
 fn refusal(sequence: u64, peer: SocketAddr, error: &io::Error) -> Heard {
     let refused = error.kind() == io::ErrorKind::ConnectionRefused;
-    let errno = error.raw_os_error().unwrap_or(libc::EIO);
-    Heard::Trouble { which: Which::Probe(sequence), from: refused.then_some(peer.ip()), errno }
+    let why = Why::Errno(error.raw_os_error().unwrap_or(libc::EIO));
+    Heard::Trouble { which: Which::Probe(sequence), from: refused.then_some(peer.ip()), why }
 }
 
 fn is_under_way(error: &io::Error) -> bool {

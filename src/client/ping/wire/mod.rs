@@ -46,11 +46,20 @@ pub(super) enum Heard {
     /// The kernel has let probe `sequence` go.
     Left { sequence: u64, stamp: Stamp },
     /// An error in answer to a probe.
-    Trouble { which: Which, from: Option<IpAddr>, errno: i32 },
+    Trouble { which: Which, from: Option<IpAddr>, why: Why },
     /// Something that is not for us.
     Forged,
     /// So many packets have been dropped for want of room here, in all.
     Dropped(u32),
+}
+
+/// What an error says.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Why {
+    /// The number of a call's error.
+    Errno(i32),
+    /// An ICMP message: its type and code, and what the kernel adds.
+    Icmp { kind: u8, code: u8, info: u32 },
 }
 
 /// Which probe an error is about.
@@ -217,9 +226,10 @@ impl Numbers {
                     heard.extend(self.probe(number).map(left));
                 }
                 Some(Told::Trouble(trouble)) => {
-                    let (from, errno) = (trouble.from, trouble.errno);
+                    let stamps::Trouble { from, kind, code, info, .. } = trouble;
+                    let why = Why::Icmp { kind, code, info };
                     let about = which(trouble.quoted());
-                    heard.extend(about.map(|which| Heard::Trouble { which, from, errno }));
+                    heard.extend(about.map(|which| Heard::Trouble { which, from, why }));
                 }
                 None => break,
             }
