@@ -4,6 +4,7 @@
 //! goes to the main thread through a bounded queue that wakes nobody; when that
 //! is full, lines are dropped and counted, and the measurement goes on.
 
+mod compat;
 pub(crate) mod doc;
 pub(crate) mod lines;
 mod options;
@@ -46,9 +47,10 @@ pub(crate) fn main(words: Vec<OsString>) -> u8 {
         Err(error) => return refuse(wants_json, "usage", &error),
     };
     let before = Clock::now();
-    match options.plan() {
-        Ok(plan) => measure(&options, &plan, Clock::now().since(before)),
-        Err((word, error)) => refuse(wants_json, word, &error),
+    match (options.plan(), options.compat) {
+        (Ok(plan), Some(looks)) => compat::measure(plan, looks),
+        (Ok(plan), None) => measure(&options, &plan, Clock::now().since(before)),
+        (Err((word, error)), _) => refuse(wants_json, word, &error),
     }
 }
 
@@ -104,7 +106,7 @@ fn measure(options: &Options, plan: &Plan, lookup: Duration) -> u8 {
         eprintln!("lightmeter ping: {error}");
         return FAILED;
     }
-    exit_code(plan, &series, &doc)
+    exit_code(plan, &series, doc.validity.is_some_and(|v| !v.invalid.is_empty()))
 }
 
 /// Pictures and files.
@@ -192,7 +194,7 @@ fn follow(
 /// 0 if there were replies (enough of them, if both a count and a deadline were
 /// given); 2 if nothing could be tried for want of something to set right; 3 if
 /// there were and the measurement is not valid.
-fn exit_code(plan: &Plan, series: &[Series], doc: &doc::Doc) -> u8 {
+fn exit_code(plan: &Plan, series: &[Series], invalid: bool) -> u8 {
     let received: u64 = series.iter().map(|series| series.counts.received).sum();
     let wanted = match (plan.count, plan.deadline, plan.ways.len()) {
         (Some(count), Some(_), 1) => count,
@@ -202,7 +204,6 @@ fn exit_code(plan: &Plan, series: &[Series], doc: &doc::Doc) -> u8 {
         let failure = series.failure.as_ref();
         failure.is_some_and(PingError::is_setup)
     };
-    let invalid = doc.validity.as_ref().is_some_and(|validity| !validity.invalid.is_empty());
     if received >= wanted {
         if invalid { INVALID } else { DONE }
     } else if received == 0 && series.iter().all(untried) {

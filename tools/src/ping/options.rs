@@ -9,6 +9,7 @@ use nearlight::client::{ClientError, Scheme, Target as Url};
 use nearlight::limits::{PING_HOSTS, PING_INTERVAL_PUBLIC};
 use nearlight::protocol::stamp;
 
+use super::compat::Looks;
 use crate::args::{self, Given};
 use crate::output::Output;
 
@@ -58,7 +59,11 @@ was due, late or not.
   --json-lines   an object for each probe as it is known, then that one
   --plot, --svg FILE, --png FILE   a picture of the run
   --csv FILE, --hgrm FILE, --hlog FILE   every probe; user RTT as HdrHistogram's text and log
+  --figure F     which: timeline, percentiles, ecdf or histogram; --ascii without braille
   --save FILE    the run as JSON lines, for `lightmeter report FILE`
+  --ping-compat  what ping of iputils would print, to the letter (icmp alone; with -O, a
+                 line for each probe without reply when the next is due, and with -D, the
+                 time before each line)
 
 Durations: 500us, 20ms, 2s; a plain number is seconds. Exit codes: 0 replies
 came, 1 none (or fewer than -c within -w), 2 usage, no such host, not permitted,
@@ -96,6 +101,8 @@ pub(crate) struct Options {
     pub(crate) json_lines: bool,
     pub(crate) save: Option<String>,
     pub(crate) output: Output,
+    /// ping's own words instead of ours.
+    pub(crate) compat: Option<Looks>,
 }
 
 /// As they are given.
@@ -119,6 +126,8 @@ struct Words {
     json_lines: bool,
     save: Option<String>,
     output: Output,
+    compat: bool,
+    looks: Looks,
 }
 
 /// Reads the words after `ping`.
@@ -165,6 +174,9 @@ impl Words {
             "--timestamp" => self.user = args::value(parser, option, read_stamp)?,
             "--icmp-socket" => self.door = args::value(parser, option, read_door)?,
             "--json" => self.json = true,
+            "--ping-compat" => self.compat = true,
+            "-O" => self.looks.outstanding = true,
+            "-D" => self.looks.stamps = true,
             "--json-lines" => self.json_lines = true,
             "--save" => self.save = Some(args::value(parser, option, args::text)?),
             _ if Output::knows(option) => self.output.take(option, parser)?,
@@ -179,6 +191,8 @@ impl Words {
 
     fn options(self) -> Result<Options, String> {
         let (kind, hosts) = kind_and_hosts(self.names)?;
+        let compat = self.looks.of(self.compat, self.quiet, self.json || self.json_lines, kind)?;
+        let kind = if compat.is_some() { Some(Kind::Icmp) } else { kind };
         let alone = kind.is_some();
         let interval =
             self.interval.unwrap_or(Duration::from_millis(if alone { 1000 } else { 30 }));
@@ -205,6 +219,7 @@ impl Words {
             json_lines: self.json_lines,
             save: self.save,
             output: self.output,
+            compat,
         })
     }
 }
