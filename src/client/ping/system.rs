@@ -51,6 +51,7 @@ pub(super) struct SystemPing {
     /// The largest sequence number seen, from 0, the first to warm up.
     highest: Option<u64>,
     printed: Printed,
+    damaged: u64,
     totals: Option<Totals>,
     times: Option<Times>,
     complaint: String,
@@ -99,6 +100,7 @@ impl SystemPing {
             counts: Counts::default(),
             highest: None,
             printed: Printed::default(),
+            damaged: 0,
             totals: None,
             times: None,
             complaint: String::new(),
@@ -154,7 +156,9 @@ impl SystemPing {
             Line::Reply(reply) => {
                 self.printed.add(&reply);
                 // A reply that is not what was sent is none.
-                if !reply.corrupt && !self.lines.tell_of_damage() {
+                if reply.corrupt || self.lines.tell_of_damage() {
+                    self.damaged += 1;
+                } else {
                     self.answer(&reply, events);
                 }
             }
@@ -343,6 +347,9 @@ impl SystemPing {
             self.totals.and_then(|totals| self.printed.differs(&totals, self.times.as_ref()));
         if let Some(words) = differs {
             how = format!("{how}; {words}");
+        }
+        if self.damaged > 0 {
+            how = format!("{how}; {} came damaged and count as lost", self.damaged);
         }
         Series {
             way: self.way.clone(),

@@ -117,6 +117,7 @@ fn damaged_and_corrupt_replies_are_no_answers() {
         let fake = Fake::new("damage", version, &replay(file, command));
         let series = fake.run_v4(1);
         assert_eq!((series.counts.received, series.counts.first), (0, None), "{command}");
+        assert!(series.how.ends_with(" came damaged and count as lost"), "{}", series.how);
     }
 }
 
