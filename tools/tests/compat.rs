@@ -89,6 +89,33 @@ fn digits(text: &str) -> String {
     masked
 }
 
+/// What is wrong with a set's output, if anything; `None` too where it can't be
+/// tried here.
+fn difference(words: &str, children: [Child; 2], version: u32) -> Option<String> {
+    let [ours, theirs] = children.map(|child| child.wait_with_output().unwrap());
+    let [ours_says, theirs_says] =
+        [&ours, &theirs].map(|output| String::from_utf8_lossy(&output.stderr).into_owned());
+    let v6 = words.contains("::1");
+    if ours_says.contains("cap_net_raw") || theirs_says.contains("cap_net_raw") {
+        eprintln!("not run: icmp is not permitted here");
+        return None;
+    }
+    if v6 && ours_says.contains("ping: connect: ") {
+        eprintln!("not run: no IPv6 here: {words}");
+        return None;
+    }
+    let mut wanted = masked(&theirs);
+    if v6 && version < 20_231_222 {
+        // What newer ones put there.
+        wanted = wanted.replacen('(', " (", 1);
+    }
+    assert!(wanted.contains("packets transmitted, "), "{words}: {theirs_says}");
+    let got = masked(&ours);
+    let codes = [&ours, &theirs].map(|output| output.status.code());
+    let same = got == wanted && codes[0] == codes[1];
+    (!same).then(|| format!("{words}: {ours_says}\n{got}\n{wanted}\n{codes:?}"))
+}
+
 #[test]
 fn twenty_sets_of_options_print_what_ping_prints() {
     let Some(version) = iputils() else {
@@ -97,25 +124,12 @@ fn twenty_sets_of_options_print_what_ping_prints() {
     };
     // All sets at once: they sleep most of the time.
     for (words, children) in SETS.map(|words| (words, both(words))) {
-        let [ours, theirs] = children.map(|child| child.wait_with_output().unwrap());
-        let complaint = String::from_utf8_lossy(&ours.stderr).into_owned();
-        let theirs_complaint = String::from_utf8_lossy(&theirs.stderr).into_owned();
-        if complaint.contains("cap_net_raw") || theirs_complaint.contains("cap_net_raw") {
-            eprintln!("not run: icmp is not permitted here");
-            return;
+        // A machine that is busy for 200 ms makes either miss a reply in time.
+        let mut found = difference(words, children, version);
+        for _ in 0..2 {
+            found = found.and_then(|_| difference(words, both(words), version));
         }
-        if words.contains("::1") && complaint.contains("ping: connect: ") {
-            eprintln!("not run: no IPv6 here: {words}");
-            continue;
-        }
-        let mut wanted = masked(&theirs);
-        if words.contains("::1") && version < 20_231_222 {
-            // What newer ones put there.
-            wanted = wanted.replacen('(', " (", 1);
-        }
-        assert_eq!(masked(&ours), wanted, "{words}: {complaint}");
-        assert_eq!(ours.status.code(), theirs.status.code(), "{words}");
-        assert!(wanted.contains("packets transmitted, "), "{words}: {theirs_complaint}");
+        assert_eq!(found, None);
     }
 }
 
