@@ -12,6 +12,8 @@ use std::process::{Child, Command};
 /// What a child can be told, signal(7).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Tell {
+    /// SIGINT: end, as by Ctrl-C.
+    Interrupt,
     /// SIGTERM: end, in good order. One that rests hears it when it goes on.
     End,
     /// SIGSTOP: run no more, whatever it does, until told to go on.
@@ -27,6 +29,7 @@ pub fn tell(child: &Child, what: Tell) {
         return;
     };
     let signal = match what {
+        Tell::Interrupt => libc::SIGINT,
         Tell::End => libc::SIGTERM,
         Tell::Rest => libc::SIGSTOP,
         Tell::GoOn => libc::SIGCONT,

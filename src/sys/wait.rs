@@ -85,19 +85,6 @@ pub fn wake_exactly() {
     }
 }
 
-/// Sends SIGINT to a child, so that it ends as if by Ctrl-C; kill(2).
-/// The child must not have been waited for: its id might belong to another.
-pub fn interrupt(child: &std::process::Child) {
-    let Ok(id) = libc::pid_t::try_from(child.id()) else {
-        return;
-    };
-    // SAFETY: kill touches no memory; the id is that of a child that we hold
-    // unreaped, so it can't have been given to another process.
-    unsafe {
-        libc::kill(id, libc::SIGINT);
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;

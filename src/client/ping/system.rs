@@ -13,10 +13,9 @@ use std::time::Duration;
 
 use crate::base::Instant;
 use crate::base::units::format_duration;
-use crate::sys::child::unblock_signals;
+use crate::sys::child::{Tell, tell, unblock_signals};
 use crate::sys::clock::Clock;
 use crate::sys::poll::Poll;
-use crate::sys::wait::interrupt;
 
 use super::complaint::Complaint;
 use super::dialect::{Ended, Header, Line, Lines, Reply, Times, Totals, read_line};
@@ -308,7 +307,7 @@ impl SystemPing {
     /// Asks it for its totals, as Ctrl-C would.
     pub(super) fn stop(&mut self) {
         if !self.ended && self.killed_at.is_none() {
-            interrupt(&self.child);
+            tell(&self.child, Tell::Interrupt);
             self.killed_at = Some(Clock::now() + GOODBYE);
         }
     }

@@ -174,7 +174,7 @@ mod tests {
             ("default default --rounds 1001", "1000 is the most"),
             ("default default --rounds 5 --server /bin/true", "6 are the fewest"),
             ("default default --kind icmp", "never reaches a server"),
-            ("default coalesce=1ms --server /bin/true", "coalesce is of streams"),
+            ("default coalesce=1ms --kind echo --server /bin/true", "coalesce is of streams"),
             ("default default --metric p42", "'p42' is not p50"),
             ("default default --resolve none", "not a difference in percent"),
             ("default default --flood", "--flood"),

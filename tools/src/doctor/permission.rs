@@ -5,7 +5,7 @@
 use std::io;
 use std::process::{Command, Output, Stdio};
 
-use nearlight::client::ping::{Line, PingError, read_line};
+use nearlight::client::ping::{Header, Line, PingError, read_line};
 use nearlight::sys::doctor::icmp_door;
 use nearlight::sys::icmp::IcmpDoor;
 
@@ -170,9 +170,17 @@ fn system_ping(ran: &io::Result<Output>, release: &str, place: Place) -> Finding
     let text = String::from_utf8_lossy(&output.stdout);
     let complaints = String::from_utf8_lossy(&output.stderr);
     let lines = || text.lines().chain(complaints.lines()).map(read_line);
-    let whose = lines().find_map(|line| {
-        let Line::Header(dialect) = line else { return None };
-        Some(format!("{dialect:?}").to_lowercase())
+    let whose = lines().find_map(|line| match line {
+        Line::Header(Header::FromOne) => Some("iputils"),
+        Line::Header(Header::FromZero) => Some("not iputils"),
+        Line::Reply(_)
+        | Line::Trouble { .. }
+        | Line::Outstanding { .. }
+        | Line::Summary(_)
+        | Line::Times(_)
+        | Line::Complaint(_)
+        | Line::Damage
+        | Line::Other => None,
     });
     let named =
         |what: &str| whose.as_ref().map_or(what.to_owned(), |name| format!("{name}, {what}"));

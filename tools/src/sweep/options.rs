@@ -131,7 +131,7 @@ mod tests {
             ("default", "'default' is not KEY=VALUE,VALUE"),
             ("--sweep", "--sweep: missing"),
             ("--sweep nodelay", "--sweep: 'nodelay' is not"),
-            ("coalesce=0,1ms --server /bin/true", "coalesce is of streams"),
+            ("coalesce=0,1ms --kind udp --server /bin/true", "coalesce is of streams"),
             ("nodelay=0,1 --rounds 5 --server /bin/true", "6 are the fewest"),
             ("a=0,1 size=64,1316 --rounds 6 --server /bin/true", "7 are the fewest"),
             ("nodelay=0,1 size=64K --kind udp --server /bin/true", "is the most for udp"),
