@@ -173,7 +173,7 @@ pub(crate) fn header(doc: &Doc) -> String {
     };
     let seconds = |nanos: u64| nanos as f64 / 1e9;
     let who = match &config.server {
-        Some(_) => "a server of its own".to_owned(),
+        Some(command) => format!("a private `{command}`"),
         None => config.target.clone(),
     };
     format!(

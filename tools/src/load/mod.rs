@@ -24,7 +24,7 @@ use crate::ping::doc::{Failure, TOOL, Times, ValidityDoc, nanos, whole};
 use crate::stop::{LOOK, Stop};
 use crate::{DONE, FAILED, INVALID, USAGE, out};
 use doc::{Doc, Rpm, Stream};
-use options::Options;
+use options::{Options, Site};
 
 /// Of each phase, the beginning that is left out: at most this, and a tenth.
 const SETTLE: Duration = Duration::from_millis(500);
@@ -48,16 +48,17 @@ pub(crate) fn main(words: Vec<OsString>) -> u8 {
         }
         Err(error) => return refuse(wants_json, "usage", &error),
     };
-    let (plan, load) = match options.plans() {
-        Ok(plans) => plans,
+    let site = match options.site() {
+        Ok(site) => site,
         Err((word, error)) => return refuse(wants_json, word, &error),
     };
-    let mut doc = empty(&options, &plan, &load);
+    let (plan, load) = options.plans(&site);
+    let mut doc = empty(&options, &site, &plan, &load);
     if !options.json {
         out::line(doc::header(&doc));
     }
     let before = Before::look();
-    let run = run(&options, &plan, &load);
+    let run = run(&options, site.cpu, &plan, &load);
     fill(&mut doc, &options, &plan, &run, before.after());
     if options.json {
         out::json(&doc);
@@ -81,13 +82,13 @@ fn refuse(wants_json: bool, word: &str, error: &str) -> u8 {
 }
 
 /// Probes in a thread of their own; this one starts and ends the load.
-fn run(options: &Options, plan: &Plan, load: &LoadPlan) -> Run {
+fn run(options: &Options, cpu: Option<usize>, plan: &Plan, load: &LoadPlan) -> Run {
     let mut live = Live::new(!options.json && !options.quiet);
     let pinger = Pinger::start(plan);
     let stop = Stop::new();
     let over = Arc::new(AtomicBool::new(false));
     let probes = {
-        let (over, cpu) = (Arc::clone(&over), options.cpu);
+        let over = Arc::clone(&over);
         thread::spawn(move || probe(pinger, cpu, &over))
     };
     let start = Clock::now();
@@ -156,11 +157,11 @@ fn probe(mut pinger: Pinger, cpu: Option<usize>, over: &AtomicBool) -> Vec<Serie
 }
 
 /// The document before anything is measured.
-fn empty(options: &Options, plan: &Plan, load: &LoadPlan) -> Doc {
+fn empty(options: &Options, site: &Site, plan: &Plan, load: &LoadPlan) -> Doc {
     Doc {
         config: Some(doc::Config {
-            target: options.target.clone(),
-            server: None,
+            target: site.name.clone(),
+            server: site.command.clone(),
             publish: load.publish.to_string(),
             subscribe: load.subscribe.to_string(),
             subscribers: load.subscribers,
@@ -173,7 +174,7 @@ fn empty(options: &Options, plan: &Plan, load: &LoadPlan) -> Doc {
             interval_ns: whole(plan.interval),
             size: plan.size,
             pace: plan.pace.name().to_owned(),
-            cpu: options.cpu,
+            cpu: site.cpu,
         }),
         error: None,
         ..failed("", "")

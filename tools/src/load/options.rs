@@ -1,21 +1,26 @@
 //! The arguments of `lightmeter load`.
 
 use std::ffi::OsString;
+use std::net::SocketAddr;
 use std::time::Duration;
 
 use nearlight::base::units::parse_size;
 use nearlight::client::load::LoadPlan;
 use nearlight::client::ping::{Family, Kind, Plan, Target, Wait, Way};
-use nearlight::client::{ClientError, Target as Url};
+use nearlight::client::{ClientError, Scheme, Target as Url};
 use nearlight::limits::LOAD_SUBSCRIBERS;
 
 use crate::args::{self, Given};
+use crate::paired::place::Place;
+use crate::paired::setting::Setting;
+use crate::server::{self, Server};
 
 pub(super) const HELP: &str = "\
-lightmeter load HOST[:ECHO_PORT] [options]
+lightmeter load [HOST[:ECHO_PORT]] [options]
 
 Latency while streaming: probes run all the time, and in the middle of it a
-stream goes through the server to many subscribers. Told for each kind of probe
+stream goes through the server to many subscribers. Without HOST it is done to a
+private `nearlight serve` on loopback. Told for each kind of probe
 that is answered (icmp, tcp connect, udp echo, tcp echo): latency idle, loaded and
 after, and what the load adds; for the stream itself its one-way latency; and
 responsiveness in round trips a minute.
@@ -31,6 +36,10 @@ responsiveness in round trips a minute.
   -s SIZE            bytes of data in a probe (56)
   --pace P           sleep, hybrid or spin
   --cpu N            pin the probes to this core
+  --server PATH      of a private server: the nearlight binary (beside lightmeter, or in
+                     $PATH)
+  --server-cpu N     its core
+  --set KEY=V,KEY=V  its settings, as for `nearlight serve`: idle=spin, coalesce=1ms
   -4, -6             IPv4 or IPv6 alone
   -q                 no status line
   --json             one object; times are integers of nanoseconds
@@ -42,7 +51,11 @@ measurement is not valid: it says why.
 /// The options, defaults filled in.
 #[derive(Debug)]
 pub(super) struct Options {
-    pub(super) target: String,
+    /// `None`: a private server.
+    target: Option<String>,
+    server: Option<String>,
+    server_cpu: Option<usize>,
+    setting: Setting,
     publish: Option<String>,
     subscribe: Option<String>,
     subscribers: usize,
@@ -66,7 +79,10 @@ pub(super) struct Options {
 pub(super) fn parse(words: Vec<OsString>) -> Result<Option<Options>, String> {
     let mut parser = lexopt::Parser::from_args(words);
     let mut options = Options {
-        target: String::new(),
+        target: None,
+        server: None,
+        server_cpu: None,
+        setting: Setting::default(),
         publish: None,
         subscribe: None,
         subscribers: 20,
@@ -86,12 +102,19 @@ pub(super) fn parse(words: Vec<OsString>) -> Result<Option<Options>, String> {
         match argument {
             Given::Option(option) if option == "-h" || option == "--help" => return Ok(None),
             Given::Option(option) => options.take(&option, &mut parser)?,
-            Given::Name(name) if options.target.is_empty() => options.target = name,
+            Given::Name(name) if options.target.is_none() => options.target = Some(name),
             Given::Name(name) => return Err(format!("'{name}' is one name too many")),
         }
     }
-    if options.target.is_empty() {
-        return Err("whom? lightmeter load HOST, or --help".to_owned());
+    let of_server = options.server.is_some()
+        || options.server_cpu.is_some()
+        || options.setting != Setting::default();
+    if options.target.is_some() && of_server {
+        let why = "--server, --server-cpu and --set are of a private server: leave HOST out";
+        return Err(why.to_owned());
+    }
+    if options.target.is_none() && (options.publish.is_some() || options.subscribe.is_some()) {
+        return Err("--publish and --subscribe are of a HOST: name it".to_owned());
     }
     Ok(Some(options))
 }
@@ -112,6 +135,9 @@ impl Options {
             "-s" | "--size" => self.size = args::value(parser, option, args::probe_size)?,
             "--pace" => self.pace = args::value(parser, option, args::pace)?,
             "--cpu" => self.cpu = Some(args::value(parser, option, args::cpu)?),
+            "--server" => self.server = Some(args::value(parser, option, args::text)?),
+            "--server-cpu" => self.server_cpu = Some(args::value(parser, option, args::cpu)?),
+            "--set" => self.setting = args::value(parser, option, Setting::parse)?,
             "-4" => self.family = Family::V4,
             "-6" => self.family = Family::V6,
             "-q" | "--quiet" => self.quiet = true,
@@ -125,17 +151,25 @@ impl Options {
         Ok(())
     }
 
-    /// What to probe, and what load to make.
+    /// Whom to load.
     ///
     /// # Errors
-    /// What is wrong, in a word and in full.
-    pub(super) fn plans(&self) -> Result<(Plan, LoadPlan), (&'static str, String)> {
-        let target = Target::resolve(&self.target, self.family)
+    /// There is no such host, it is not one's own, or no server can be started.
+    pub(super) fn site(&self) -> Result<Site, (&'static str, String)> {
+        let usage = |error: String| ("usage", error);
+        let Some(name) = &self.target else {
+            let program = server::find(self.server.as_deref()).map_err(usage)?;
+            let place = Place::choose(self.server_cpu, self.cpu, true).map_err(usage)?;
+            let mut flags = self.setting.flags();
+            flags.extend(place.server.map(|cpu| format!("--cpus={cpu}")));
+            let server = Server::start(&program, &flags).map_err(usage)?;
+            return Ok(Site::private(server, place, self.setting.command()));
+        };
+        let target = Target::resolve(name, self.family)
             .map_err(|error| (error.word(), error.to_string()))?;
         if !args::is_own_network(target.ip()) {
             let why = format!(
-                "{} is a public address: a load is made to hosts of one's own network alone",
-                self.target
+                "{name} is a public address: a load is made to hosts of one's own network alone"
             );
             return Err(("usage", why));
         }
@@ -143,25 +177,74 @@ impl Options {
             let mut address = target.address;
             address.set_port(port);
             let url = given.clone().unwrap_or_else(|| format!("tcp://{address}"));
-            url.parse::<Url>().map_err(|error: ClientError| ("usage", error.to_string()))
+            url.parse::<Url>().map_err(|error: ClientError| usage(error.to_string()))
         };
-        let load = LoadPlan {
+        Ok(Site {
+            name: name.clone(),
             publish: url(&self.publish, 9000)?,
             subscribe: url(&self.subscribe, 9001)?,
+            echoes: [Kind::Icmp, Kind::Tcp, Kind::Udp, Kind::Echo]
+                .map(|kind| Way::to(kind, target.clone())),
+            cpu: self.cpu,
+            command: None,
+            server: None,
+        })
+    }
+
+    /// What to probe, and what load to make.
+    pub(super) fn plans(&self, site: &Site) -> (Plan, LoadPlan) {
+        let load = LoadPlan {
+            publish: site.publish.clone(),
+            subscribe: site.subscribe.clone(),
             subscribers: self.subscribers,
             rate: self.rate,
             frames: self.frames,
             stall: Duration::from_millis(500),
         };
-        let kinds = [Kind::Icmp, Kind::Tcp, Kind::Udp, Kind::Echo];
         let plan = Plan {
             interval: self.interval,
             size: self.size,
             pace: self.pace,
             warm_up: 20,
-            ..Plan::new(kinds.map(|kind| Way::to(kind, target.clone())).to_vec())
+            ..Plan::new(site.echoes.to_vec())
         };
-        Ok((plan, load))
+        (plan, load)
+    }
+}
+
+/// A server to load, and what it can be probed by.
+pub(super) struct Site {
+    pub(super) name: String,
+    publish: Url,
+    subscribe: Url,
+    echoes: [Way; 4],
+    /// The core of the probes.
+    pub(super) cpu: Option<usize>,
+    /// What would start such a server, if this one is private.
+    pub(super) command: Option<String>,
+    /// It ends with this.
+    #[expect(dead_code, reason = "kept to be dropped")]
+    server: Option<Server>,
+}
+
+impl Site {
+    fn private(server: Server, place: Place, command: String) -> Self {
+        let doors = server.doors;
+        let at = |address: SocketAddr| Target { name: address.to_string(), address };
+        Self {
+            name: doors.echo.to_string(),
+            publish: Url::at(Scheme::Tcp, doors.publish),
+            subscribe: Url::at(Scheme::Tcp, doors.subscribe),
+            echoes: [
+                Way::to(Kind::Icmp, at(doors.echo)),
+                Way::to(Kind::Tcp, at(doors.echo)),
+                Way::to(Kind::Udp, at(doors.udp_echo)),
+                Way::to(Kind::Echo, at(doors.echo)),
+            ],
+            cpu: place.probes,
+            command: Some(command),
+            server: Some(server),
+        }
     }
 }
 
@@ -191,7 +274,7 @@ mod tests {
     #[test]
     fn where_the_stream_goes_follows_the_host() {
         let given = options("127.0.0.1 --rate 500K --subscribers 3").expect("right").expect("some");
-        let (plan, load) = given.plans().expect("addresses");
+        let (plan, load) = given.plans(&given.site().expect("addresses"));
         assert_eq!(load.publish.to_string(), "tcp://127.0.0.1:9000");
         assert_eq!(load.subscribe.to_string(), "tcp://127.0.0.1:9001");
         assert_eq!((load.subscribers, load.frame_bytes()), (3, 512_000 / 200));
@@ -202,7 +285,9 @@ mod tests {
     #[test]
     fn what_is_wrong_is_said() {
         for (words, part) in [
-            ("", "whom?"),
+            ("a --set idle=spin", "leave HOST out"),
+            ("--publish tcp://a:1", "are of a HOST"),
+            ("--server /no/such/file --set idle", "'idle' is not a setting"),
             ("a b", "'b' is one name too many"),
             ("a --loud", "no option '--loud'"),
             ("a --subscribers 100000", "too many"),
@@ -212,7 +297,12 @@ mod tests {
             let error = options(words).expect_err(words);
             assert!(error.contains(part), "{words}: {error}");
         }
-        let public = options("8.8.8.8").expect("right").expect("some").plans();
-        assert!(public.expect_err("public").1.contains("one's own network"));
+        for (words, part) in
+            [("8.8.8.8", "one's own network"), ("--server /no/such/file", "no file")]
+        {
+            let site = options(words).expect("right").expect("some").site();
+            let (_, error) = site.err().expect(words);
+            assert!(error.contains(part), "{error}");
+        }
     }
 }
