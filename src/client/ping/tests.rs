@@ -227,7 +227,8 @@ fn ways_for_tcp_to_fail_are_told_apart() {
     let (address, server) = tcp_echo(56, 56 * 3, false);
     let (_, series) = run(Pinger::start(&plan(&[Kind::Echo], address, 50)));
     assert!(matches!(series[0].failure, Some(PingError::Closed(_))));
-    assert_eq!(series[0].counts.received, 2, "and the warm-up");
+    // A server that closes with bytes unread takes back what it sent last.
+    assert!(series[0].counts.received <= 2, "and the warm-up");
     server.join().unwrap();
 }
 
