@@ -280,7 +280,7 @@ pub(crate) fn of_run(
         received: counts.map(|counts| counts.received),
         lost: counts.map(|counts| counts.lost),
         rtt: counts.map(|counts| Times::of(&counts.rtt)),
-        error: main.and_then(|main| main.failure.as_ref()).map(Failure::of),
+        error: main.and_then(Failure::of_all),
         series: all.iter().map(SeriesDoc::of).collect(),
         validity: Some(ValidityDoc {
             state: validity.word().to_owned(),
@@ -356,6 +356,18 @@ fn config(options: &Options, plan: &Plan, lookup: Duration) -> Config {
 }
 
 impl Failure {
+    /// Why a series has no figures, or fewer than it should.
+    fn of_all(series: &Series) -> Option<Self> {
+        let counts = &series.counts;
+        let all_refused = counts.errors > 0 && counts.errors == counts.sent;
+        let refusal = series.trouble.as_ref().filter(|_| all_refused);
+        series
+            .failure
+            .as_ref()
+            .map(Self::of)
+            .or_else(|| Some(Self { kind: "refused".to_owned(), message: refusal?.clone() }))
+    }
+
     fn of(error: &PingError) -> Self {
         Self { kind: error.word().to_owned(), message: error.to_string() }
     }
