@@ -79,6 +79,23 @@ impl Output {
         Ok(())
     }
 
+    /// Whether any of them was asked for.
+    pub(crate) const fn is_wanted(&self) -> bool {
+        self.plot || !self.files.is_empty()
+    }
+
+    /// Makes the files, or empties them, before there is anything to write:
+    /// that one can't be had is not to be found out after an hour.
+    ///
+    /// # Errors
+    /// Which can't be had, and why.
+    pub(crate) fn create(&self) -> Result<(), String> {
+        for (option, path) in &self.files {
+            File::create(path).map_err(|error| format!("{option} {path}: {error}"))?;
+        }
+        Ok(())
+    }
+
     /// Whether pictures go to the terminal.
     pub(crate) const fn is_plotted(&self) -> bool {
         self.plot

@@ -3,6 +3,7 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::{RecvTimeoutError, sync_channel};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
@@ -25,7 +26,6 @@ pub(crate) struct Stop {
 
 impl Stop {
     /// Takes over the two signals, in this thread and those it starts later.
-    /// Children that are started later inherit that, so start them before.
     pub(crate) fn new() -> Self {
         Self {
             // Without, the signals end the process as they always do.
@@ -37,6 +37,29 @@ impl Stop {
     /// The flag, for other threads.
     pub(crate) fn flag(&self) -> Arc<AtomicBool> {
         Arc::clone(&self.flag)
+    }
+
+    /// Whether somebody wants us to end.
+    pub(crate) fn is_set(&self) -> bool {
+        self.look();
+        self.flag.load(Ordering::Relaxed)
+    }
+
+    /// Has a thread do what can't be interrupted: looking up names, connecting.
+    /// `None`: somebody wants us to end before it is done; or it panicked.
+    pub(crate) fn unless<T: Send + 'static>(
+        &self,
+        work: impl FnOnce() -> T + Send + 'static,
+    ) -> Option<T> {
+        let (sender, receiver) = sync_channel(1);
+        thread::spawn(move || sender.send(work()));
+        loop {
+            match receiver.recv_timeout(LOOK) {
+                Ok(done) => return Some(done),
+                Err(RecvTimeoutError::Timeout) if !self.is_set() => {}
+                Err(RecvTimeoutError::Timeout | RecvTimeoutError::Disconnected) => return None,
+            }
+        }
     }
 
     /// Sets the flag if a signal has come.

@@ -7,10 +7,10 @@
 mod compat;
 pub(crate) mod doc;
 pub(crate) mod lines;
-mod options;
-mod save;
+pub(crate) mod options;
+pub(crate) mod save;
 mod show;
-mod stream;
+pub(crate) mod stream;
 pub(crate) mod text;
 
 use std::ffi::OsString;
@@ -32,6 +32,7 @@ use crate::stop::{LOOK, Stop};
 use crate::{DONE, FAILED, INVALID, USAGE, out};
 use lines::Probe;
 use options::{Asked, Options};
+use save::Save;
 use show::{Lines, Show};
 
 /// Runs it with the words after `ping`; returns the exit code.
@@ -46,11 +47,25 @@ pub(crate) fn main(words: Vec<OsString>) -> u8 {
         Ok(Asked::Ping(options)) => options,
         Err(error) => return refuse(wants_json, "usage", &error),
     };
-    let before = Clock::now();
-    match (options.plan(), options.compat) {
-        (Ok(plan), Some(looks)) => compat::measure(plan, looks),
-        (Ok(plan), None) => measure(&options, &plan, Clock::now().since(before)),
-        (Err((word, error)), _) => refuse(wants_json, word, &error),
+    let stop = Stop::new();
+    let save = options.save.as_deref().map(Save::create).transpose();
+    let save = match options.output.create().and(save) {
+        Ok(save) => save,
+        Err(error) => return refuse(wants_json, "save", &error),
+    };
+    let options = Arc::new(options);
+    let asked = Arc::clone(&options);
+    let looked_up = stop.unless(move || {
+        let before = Clock::now();
+        (asked.plan(), Clock::now().since(before))
+    });
+    match looked_up {
+        Some((Ok(plan), lookup)) => match options.compat {
+            Some(looks) => compat::measure(plan, looks, &stop),
+            None => measure(&options, &Arc::new(plan), lookup, &stop, save),
+        },
+        Some((Err((word, error)), _)) => refuse(wants_json, word, &error),
+        None => stopped(wants_json),
     }
 }
 
@@ -62,16 +77,33 @@ fn refuse(wants_json: bool, word: &str, error: &str) -> u8 {
     USAGE
 }
 
-fn measure(options: &Options, plan: &Plan, lookup: Duration) -> u8 {
+fn stopped(wants_json: bool) -> u8 {
+    refuse(wants_json, "stopped", "stopped before anything was measured");
+    FAILED
+}
+
+/// What the measuring thread and the one that prints tell each other.
+#[derive(Default)]
+struct Shared {
+    /// All sockets are open.
+    started: AtomicBool,
+    /// Events that there was no room for.
+    dropped: AtomicU64,
+}
+
+fn measure(
+    options: &Options,
+    plan: &Arc<Plan>,
+    lookup: Duration,
+    stop: &Stop,
+    save: Option<Save>,
+) -> u8 {
     let text = !options.json && !options.json_lines;
     if text {
         let nothing = doc::of_run(options, plan, &[], crate::host::Host::default(), lookup);
         out::line(text::header(&nothing));
     }
     let before = Before::look();
-    // Started here, for the system's ping must not inherit blocked signals.
-    let pinger = Pinger::start(plan);
-    let stop = Stop::new();
     let lines = match (options.json_lines, text && !options.quiet && options.kind.is_some()) {
         (true, _) => Lines::Json,
         (false, true) => Lines::Text,
@@ -79,44 +111,56 @@ fn measure(options: &Options, plan: &Plan, lookup: Duration) -> u8 {
     };
     let live = Live::new(!options.quiet && lines == Lines::None);
     let (sender, receiver) = sync_channel(PING_EVENTS);
-    let dropped = Arc::new(AtomicU64::new(0));
+    let shared = Arc::new(Shared::default());
     let cpu = options.cpu;
     let probes = {
-        let (flag, dropped) = (stop.flag(), Arc::clone(&dropped));
+        let (plan, flag, shared) = (Arc::clone(plan), stop.flag(), Arc::clone(&shared));
         thread::spawn(move || {
+            let pinger = Pinger::start(&plan);
+            shared.started.store(true, Ordering::Relaxed);
+            // After the start, for the system's ping would inherit it.
             let pinned = cpu.map(pin_to);
             if let Some(Err(error)) = pinned {
                 // It was checked: somebody has just taken the core away.
                 eprintln!("lightmeter ping: {error}");
             }
-            run(pinger, &sender, &flag, &dropped)
+            run(pinger, &sender, &flag, &shared.dropped)
         })
     };
     let mut show = Show::new(plan, lines, live, Clock::now());
-    follow(&receiver, &stop, &mut show, || probes.is_finished());
+    if !follow(&receiver, stop, &mut show, &shared, || probes.is_finished()) {
+        show.end();
+        return stopped(!text);
+    }
     let Ok(series) = probes.join() else {
         eprintln!("lightmeter ping: the measuring thread panicked; please report it");
         return FAILED;
     };
     show.end();
     let mut doc = doc::of_run(options, plan, &series, before.after(), lookup);
-    doc.lines_dropped = dropped.load(Ordering::Relaxed);
+    doc.lines_dropped = shared.dropped.load(Ordering::Relaxed);
+    // First, for nobody may be there any more to be told.
+    let saved = save.map_or(Ok(()), |save| save.write(save::probes(plan, &series), &doc));
     tell(options, &doc);
-    if let Err(error) = keep(options, &save::probes(plan, &series), &doc) {
+    let kept = keep(options, plan, &series, &doc);
+    if let Err(error) = saved.and(kept) {
         eprintln!("lightmeter ping: {error}");
         return FAILED;
     }
     exit_code(plan, &series, doc.validity.is_some_and(|v| !v.invalid.is_empty()))
 }
 
-/// Pictures and files.
-fn keep(options: &Options, probes: &[Probe], doc: &doc::Doc) -> Result<(), String> {
-    let run = output_run(doc, probes);
+/// Pictures, and files of other formats.
+fn keep(options: &Options, plan: &Plan, series: &[Series], doc: &doc::Doc) -> Result<(), String> {
+    if !options.output.is_wanted() {
+        return Ok(());
+    }
+    let probes: Vec<Probe> = save::probes(plan, series).collect();
+    let run = output_run(doc, &probes);
     if options.output.is_plotted() && !options.json && !options.json_lines {
         out::text(format_args!("\n{}", options.output.pictures(&run)));
     }
-    options.output.write(&run)?;
-    options.save.as_ref().map_or(Ok(()), |path| save::write(path, probes, doc))
+    options.output.write(&run)
 }
 
 /// A run for pictures and files: its first line is the title of the one, and
@@ -168,14 +212,16 @@ fn run(
     }
 }
 
-/// Shows what happens until the measuring thread has ended. It looks, and is
-/// not woken: a sender that wakes somebody makes a system call.
+/// Shows what happens until the measuring thread has ended; `false` if it is to
+/// end before it could begin. It looks, and is not woken: a sender that wakes
+/// somebody makes a system call.
 fn follow(
     receiver: &Receiver<Event>,
     stop: &Stop,
     show: &mut Show<'_>,
+    shared: &Shared,
     is_finished: impl Fn() -> bool,
-) {
+) -> bool {
     loop {
         // Asked first: what it sent before it ended is taken after.
         let finished = is_finished();
@@ -183,9 +229,11 @@ fn follow(
             show.event(&event);
         }
         if finished {
-            return;
+            return true;
         }
-        stop.look();
+        if stop.is_set() && !shared.started.load(Ordering::Relaxed) {
+            return false;
+        }
         show.refresh(Clock::now());
         thread::park_timeout(LOOK);
     }

@@ -191,7 +191,8 @@ impl Words {
 
     fn options(self) -> Result<Options, String> {
         let (kind, hosts) = kind_and_hosts(self.names)?;
-        let compat = self.looks.of(self.compat, self.quiet, self.json || self.json_lines, kind)?;
+        let more = self.json || self.json_lines || self.save.is_some() || self.output.is_wanted();
+        let compat = self.looks.of(self.compat, self.quiet, more, kind)?;
         let kind = if compat.is_some() { Some(Kind::Icmp) } else { kind };
         let alone = kind.is_some();
         let interval =

@@ -30,7 +30,7 @@ pub(crate) struct Looks {
 }
 
 impl Looks {
-    /// These, if `wanted`, with what else was asked for.
+    /// These, if `wanted`, with what else was asked for: no lines, or `more`.
     ///
     /// # Errors
     /// Says what does not go together.
@@ -38,7 +38,7 @@ impl Looks {
         self,
         wanted: bool,
         quiet: bool,
-        json: bool,
+        more: bool,
         kind: Option<Kind>,
     ) -> Result<Option<Self>, String> {
         match (wanted, kind) {
@@ -46,7 +46,9 @@ impl Looks {
                 Err("-O and -D are of --ping-compat".to_owned())
             }
             (false, _) => Ok(None),
-            (true, _) if json => Err("either --json or --ping-compat".to_owned()),
+            (true, _) if more => {
+                Err("--ping-compat prints lines alone: no JSON, no pictures, no files".to_owned())
+            }
             (true, None | Some(Kind::Icmp)) => Ok(Some(Self { quiet, ..self })),
             (true, Some(kind)) => Err(format!("ping has no {kind}: --ping-compat is for icmp")),
         }

@@ -15,7 +15,7 @@ use crate::stop::{LOOK, Stop};
 use crate::{FAILED, USAGE, out};
 
 /// Measures, prints what ping would print, and returns its exit code.
-pub(in crate::ping) fn measure(mut plan: Plan, looks: Looks) -> u8 {
+pub(in crate::ping) fn measure(mut plan: Plan, looks: Looks, stop: &Stop) -> u8 {
     // ping counts all that it sends.
     plan.warm_up = 0;
     let plan = &plan;
@@ -32,7 +32,6 @@ pub(in crate::ping) fn measure(mut plan: Plan, looks: Looks) -> u8 {
     });
     let pinger = Pinger::start(plan);
     let start = Clock::now();
-    let stop = Stop::new();
     let (sender, receiver) = sync_channel(PING_EVENTS);
     let dropped = Arc::new(AtomicU64::new(0));
     let probes = {
@@ -40,7 +39,7 @@ pub(in crate::ping) fn measure(mut plan: Plan, looks: Looks) -> u8 {
         thread::spawn(move || super::super::run(pinger, &sender, &flag, &dropped))
     };
     let mut header = Some(compat.header());
-    follow(&receiver, &stop, |event| {
+    follow(&receiver, stop, |event| {
         // ping complains first where it can't even begin.
         if let Some(header) = header.take_if(|_| !matches!(event, Some(Event::Failed { .. }))) {
             out::text(header);
