@@ -24,6 +24,7 @@ const TOOLS: [(&str, &str); 5] = [
     ("load", "tools/src/load/options.rs"),
     ("publish", "tools/src/publish.rs"),
     ("subscribe", "tools/src/subscribe.rs"),
+    ("report", "tools/src/report/mod.rs"),
     ("doctor", "tools/src/doctor/mod.rs"),
 ];
 

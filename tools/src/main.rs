@@ -12,6 +12,7 @@ mod output;
 mod paired;
 mod ping;
 mod publish;
+mod report;
 mod server;
 mod stop;
 mod subscribe;
@@ -22,13 +23,14 @@ use std::process::ExitCode;
 const HELP: &str = "\
 lightmeter: measures latency, side by side and honestly
 
-  lightmeter ping [system|icmp|tcp|udp] HOST[:PORT]
+  lightmeter ping [KIND] HOST[:PORT]
                                round-trip times, all kinds side by side
   lightmeter ab A B            two targets or settings: which is slower, if any
   lightmeter sweep KEY=V,V...  which setting of a server is the fastest
   lightmeter publish URL [FILE | - | --demo]
                                a stream to a server, paced
   lightmeter subscribe URL     a stream from a server: one-way latency, loss
+  lightmeter report FILE...    what a saved run showed; the schemas of all JSON
   lightmeter doctor            what limits measuring on this host, and the fix
 
 lightmeter COMMAND --help says more. Exit codes: 0 done, 1 no reply or failed
@@ -54,6 +56,7 @@ fn main() -> ExitCode {
         Some("publish") => publish::main(words.collect()),
         Some("sweep") => sweep::main(words.collect()),
         Some("subscribe") => subscribe::main(words.collect()),
+        Some("report") => report::main(words.collect()),
         Some("doctor") => doctor::main(words.collect()),
         Some("-h" | "--help" | "help") => {
             out::text(HELP);
@@ -70,7 +73,7 @@ fn main() -> ExitCode {
         _ => {
             let command = command.display();
             eprintln!(
-                "lightmeter: there is no command '{command}'; there are ping, load, ab, sweep, \
+                "lightmeter: there is no command '{command}'; there are ping, load, ab, sweep, report, \
                  doctor, publish, subscribe"
             );
             USAGE

@@ -13,7 +13,8 @@ use crate::paired::text::{interval, share};
 use super::options::Options;
 use super::{DONE, FAILED, INVALID, USAGE};
 
-const SCHEMA: &str = "nearlight.lightmeter.ab/1";
+/// Name and version of the document.
+pub(crate) const SCHEMA: &str = "nearlight.lightmeter.ab/1";
 /// A difference that most people would want to see, if they don't say.
 const USUAL: f64 = 0.05;
 

@@ -1,9 +1,9 @@
 //! `lightmeter ab A B`: is B slower or faster than A, or can't it be told?
 //! Two targets, or two settings of a private server.
 
-mod doc;
+pub(crate) mod doc;
 mod options;
-mod text;
+pub(crate) mod text;
 
 use std::ffi::OsString;
 

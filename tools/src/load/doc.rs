@@ -119,6 +119,14 @@ pub(crate) struct Rpm {
     pub(crate) after: Option<u64>,
 }
 
+/// What a run says of itself at its beginning and at its end.
+pub(crate) fn whole(doc: &Doc) -> String {
+    match header(doc) {
+        header if header.is_empty() => text(doc),
+        header => format!("{header}\n{}", text(doc)),
+    }
+}
+
 /// The document for people.
 pub(crate) fn text(doc: &Doc) -> String {
     let mut text = String::new();
@@ -181,7 +189,7 @@ pub(crate) fn header(doc: &Doc) -> String {
          {} bytes",
         seconds(config.idle_ns),
         seconds(config.loaded_ns),
-        mbit(8 * config.bytes_per_second),
+        mbit(config.bytes_per_second.saturating_mul(8)),
         config.subscribers,
         seconds(config.idle_ns),
         nearlight::base::units::format_duration(Duration::from_nanos(config.interval_ns)),
@@ -215,7 +223,7 @@ fn load(text: &mut String, config: &Config, stream: &Stream) {
         "load: {} to {} subscribers of {}, {} frames of {} bytes published{}{}",
         mbit(stream.received_bits_per_second.unwrap_or(0)),
         config.subscribers,
-        mbit(8 * config.bytes_per_second),
+        mbit(config.bytes_per_second.saturating_mul(8)),
         stream.frames,
         config.frame_bytes,
         if stream.closed > 0 {

@@ -2,13 +2,15 @@
 //! runs. Its schema is `tools/schemas/probe.json`. A probe that was given up
 //! and answered after all has two lines; the later one counts.
 
-use nearlight::client::ping::{Event, Fate, Outcome, Plan, Record};
+use nearlight::client::ping::{Event, Fate, Kind, Outcome, Plan, Record};
 use serde::{Deserialize, Serialize};
 
 use super::doc::{nanos, whole};
 
 /// What each line says it is.
 pub(crate) const TYPE: &str = "probe";
+/// What may have become of a probe.
+const STATUSES: [&str; 5] = ["answered", "late", "duplicate", "lost", "refused"];
 
 /// One probe. Times are nanoseconds: `due`, `sent` and `received` of
 /// `CLOCK_MONOTONIC`, `left` and `came` of `CLOCK_REALTIME`.
@@ -60,6 +62,22 @@ impl Probe {
                 Some(probe)
             }
             Event::Failed { .. } | Event::Quiet | Event::Done => None,
+        }
+    }
+
+    /// Whether its words are among those that there are.
+    ///
+    /// # Errors
+    /// Says which is not.
+    pub(crate) fn check(&self) -> Result<(), String> {
+        let known = [
+            ("type", &self.sort, self.sort == TYPE),
+            ("kind", &self.kind, Kind::named(&self.kind).is_some()),
+            ("status", &self.status, STATUSES.contains(&self.status.as_str())),
+        ];
+        match known.into_iter().find(|(_, _, is_known)| !is_known) {
+            Some((key, word, _)) => Err(format!("a probe can't have the {key} '{word}'")),
+            None => Ok(()),
         }
     }
 

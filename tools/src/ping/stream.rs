@@ -242,7 +242,7 @@ fn doc(options: &Options, watched: &Watched, host: Host) -> Doc {
 }
 
 /// The document where there was no measurement.
-fn failed(word: &str, why: &str) -> Doc {
+pub(crate) fn failed(word: &str, why: &str) -> Doc {
     let nothing = nearlight::client::hist::Hist::new();
     Doc {
         schema: SCHEMA.to_owned(),

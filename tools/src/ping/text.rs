@@ -64,6 +64,14 @@ fn waiting(config: &Config) -> String {
     config.cpu.map_or_else(|| how.to_owned(), |cpu| format!("{how}, on core {cpu}"))
 }
 
+/// What a run says of itself at its beginning and at its end.
+pub(crate) fn whole(doc: &Doc) -> String {
+    match header(doc) {
+        header if header.is_empty() => summary(doc),
+        header => format!("{header}\n{}", summary(doc)),
+    }
+}
+
 /// Everything after the run.
 pub(crate) fn summary(doc: &Doc) -> String {
     let mut text = String::new();

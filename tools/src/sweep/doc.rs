@@ -12,7 +12,8 @@ use crate::paired::{Arm, Metric, Plan};
 
 use super::{DONE, INVALID, USAGE};
 
-const SCHEMA: &str = "nearlight.lightmeter.sweep/1";
+/// Name and version of the document.
+pub(crate) const SCHEMA: &str = "nearlight.lightmeter.sweep/1";
 
 /// The document.
 #[derive(Clone, Debug, Serialize, Deserialize)]

@@ -1,10 +1,10 @@
 //! `lightmeter sweep`: which of many settings of a server is the fastest, if it
 //! matters at all. Each combination against the first, on private servers.
 
-mod doc;
+pub(crate) mod doc;
 mod grid;
 mod options;
-mod text;
+pub(crate) mod text;
 
 use std::ffi::OsString;
 

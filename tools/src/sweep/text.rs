@@ -14,7 +14,7 @@ pub(crate) fn text(doc: &Doc) -> String {
         let _ = writeln!(text, "{}: {}", error.kind, error.message);
     }
     if let (Some(config), Some(first)) = (&doc.config, doc.groups.first()) {
-        let settings = first.arms.len() - 1;
+        let settings = first.arms.len().saturating_sub(1);
         let metric = config.metric.name();
         let _ = writeln!(text, "sweep of {settings} settings: {metric} of {}", config.kind);
         text.push_str(&conditions(config, first.rounds.len()));

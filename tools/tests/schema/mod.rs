@@ -17,7 +17,7 @@ pub(crate) fn complaints(value: &Value, schema: &Value, root: &Value, at: &str) 
             "$defs" => true,
             "$ref" => {
                 let path = rule.as_str().expect("a reference").trim_start_matches('#');
-                let target = root.pointer(path).expect("what the reference leads to");
+                let target = root.pointer(path).unwrap_or_else(|| panic!("{rule} leads nowhere"));
                 found.extend(complaints(value, target, root, at));
                 true
             }
@@ -25,6 +25,10 @@ pub(crate) fn complaints(value: &Value, schema: &Value, root: &Value, at: &str) 
                 let all = rule.as_array().expect("a list of schemas");
                 let fits = |schema| complaints(value, schema, root, at).is_empty();
                 all.iter().filter(|schema| fits(schema)).count() == 1
+            }
+            "anyOf" => {
+                let all = rule.as_array().expect("a list of schemas");
+                all.iter().any(|schema| complaints(value, schema, root, at).is_empty())
             }
             "const" => value == rule,
             "enum" => rule.as_array().expect("a list").contains(value),
@@ -34,12 +38,14 @@ pub(crate) fn complaints(value: &Value, schema: &Value, root: &Value, at: &str) 
                 names.iter().any(|name| is_a(value, name.as_str().expect("the name of a type")))
             }
             "minimum" => value.as_f64().is_none_or(|number| number >= number_of(rule)),
+            "exclusiveMinimum" => value.as_f64().is_none_or(|number| number > number_of(rule)),
+            "maximum" => value.as_f64().is_none_or(|number| number <= number_of(rule)),
             "minItems" => length(value).is_none_or(|length| length >= number_of(rule)),
             "maxItems" => length(value).is_none_or(|length| length <= number_of(rule)),
             "required" => {
                 let keys = rule.as_array().expect("a list of keys");
                 let has = |key: &Value| value.get(key.as_str().expect("a key")).is_some();
-                value.is_object() && keys.iter().all(has)
+                !value.is_object() || keys.iter().all(has)
             }
             "additionalProperties" => {
                 assert_eq!(rule, &Value::Bool(false), "closed objects alone are known");
