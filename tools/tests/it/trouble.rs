@@ -1,0 +1,106 @@
+//! What goes wrong around `lightmeter`: nobody reads its output, disks are
+//! full, servers answer with anything.
+
+use std::io::{Read, Write};
+use std::net::TcpStream;
+
+use super::peer;
+use super::{code, lightmeter, object, run, text, told};
+
+#[test]
+fn nobody_reads_any_more() {
+    let (address, _seen) = peer::echo();
+    for words in [
+        format!("ping udp {address} -i 2ms"),
+        format!("ping {address} -c 20 -i 2ms"),
+        format!("ping udp {address} -i 2ms --json-lines"),
+        format!("ping udp {address} -c 20 -i 2ms --json"),
+        "ping --help".to_owned(),
+        "doctor".to_owned(),
+        "report --schema ping".to_owned(),
+    ] {
+        let (reader, writer) = std::io::pipe().unwrap();
+        drop(reader);
+        let output = lightmeter(&words).stdout(writer).output().unwrap();
+        // By itself: no panic, and no signal.
+        assert_eq!((code(&output), told(&output)), (1, String::new()), "{words}");
+    }
+}
+
+#[test]
+fn a_run_that_can_not_be_saved_is_told_at_once() {
+    for (path, part) in [("/nonexistent/run", "No such file"), ("/", "Is a directory")] {
+        // Until Ctrl-C, if it were not told.
+        let output = run(&format!("ping udp 127.0.0.1:9 --json --save {path}"));
+        let doc = object("ping", &output);
+        assert_eq!((code(&output), &doc["error"]["kind"]), (2, &"save".into()));
+        let message = doc["error"]["message"].as_str().unwrap();
+        assert!(message.contains(path) && message.contains(part), "{message}");
+    }
+}
+
+#[test]
+fn a_full_disk_costs_the_file_and_not_the_summary() {
+    let (address, _seen) = peer::echo();
+    let output = run(&format!("ping udp {address} -c 20 -i 2ms -q --save /dev/full"));
+    assert_eq!(code(&output), 1);
+    assert!(text(&output).contains("half of the replies"), "{}", text(&output));
+    assert!(told(&output).contains("--save /dev/full: No space left"), "{}", told(&output));
+}
+
+#[test]
+fn a_flood_of_replies_changes_no_count() {
+    let address = peer::udp(|_, probe| {
+        let mut forged = probe.to_vec();
+        forged[0] ^= 1;
+        let mut flood = vec![forged; 200];
+        flood.push(probe.to_vec());
+        flood.extend(vec![probe.to_vec(); 200]);
+        flood
+    });
+    let output = run(&format!("ping udp {address} -c 50 -i 5ms --json"));
+    let doc = object("ping", &output);
+    let series = &doc["series"][0];
+    let count = |key: &str| series[key].as_u64().unwrap();
+    assert_eq!((count("sent"), count("scheduled")), (50, 50), "{series}");
+    assert_eq!(count("received") + count("late") + count("lost"), 50, "{series}");
+    assert!(count("forged") > 1000 && count("duplicates") > 1000, "{series}");
+}
+
+#[track_caller]
+fn stream(path: &str, server: fn(TcpStream)) -> String {
+    let address = peer::server(server);
+    let url = format!("http://{address}{path}");
+    let output = run(&format!("ping stream {url} --seconds 300ms --json"));
+    let doc = object("stream", &output);
+    assert!(code(&output) < 2, "{doc}");
+    doc["error"]["message"].as_str().unwrap_or_default().to_owned()
+}
+
+#[test]
+fn a_server_that_speaks_no_http_is_no_stream() {
+    let message = stream("/live", |stream| peer::answer(stream, b"220 mail.example ESMTP\r\n"));
+    assert!(message.contains("HTTP"), "{message}");
+    let message = stream("/live", |stream| peer::answer(stream, &[0; 100_000]));
+    assert!(!message.is_empty());
+    let message = stream("/live", |mut stream| {
+        let _ = stream.read(&mut [0; 2048]);
+        let _ = stream.write_all(b"HTTP/1.1 200 OK\r\n");
+        while stream.write_all(b"X: more\r\n").is_ok() {}
+    });
+    assert!(message.contains("head"), "{message}");
+    let message = stream("/live", |stream| {
+        peer::answer(stream, b"HTTP/1.1 404 no\r\nContent-Length: 4\r\n\r\n\x1b[2J")
+    });
+    assert!(message.contains("404") && !message.contains('\x1b'), "{message}");
+    let message = stream("/live", |stream| {
+        peer::answer(stream, b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nzzz\r\n")
+    });
+    assert!(message.contains("chunked"), "{message}");
+    let message = stream("/live", |stream| {
+        peer::answer(stream, b"HTTP/1.1 200 OK\r\nContent-Length: 99999999999999999999\r\n\r\nx")
+    });
+    assert!(!message.is_empty());
+    let message = stream("/live", |stream| peer::answer(stream, b""));
+    assert!(message.contains("closed without an answer"), "{message}");
+}
