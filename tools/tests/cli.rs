@@ -51,9 +51,9 @@ fn echo() -> SocketAddr {
 
 #[test]
 fn wrong_usage_is_2_and_says_what_there_is() {
-    let unknown = run("sweep");
+    let unknown = run("sleep");
     assert_eq!(unknown.status.code(), Some(2));
-    assert!(error(&unknown).contains("ping, publish, subscribe"));
+    assert!(error(&unknown).contains("there are ping, load, ab, sweep, report"));
     assert_eq!(run("").status.code(), Some(2));
     assert_eq!(run("ping").status.code(), Some(2));
     assert_eq!(run("publish nowhere --demo").status.code(), Some(2));
@@ -88,7 +88,7 @@ fn all_kinds_end_in_a_table_and_a_sentence() {
     assert_eq!(output.status.code(), Some(0));
     let text = String::from_utf8(output.stdout).unwrap();
     assert!(text.contains("\nkind "), "{text}");
-    assert!(text.contains("\ntcp        10        10     0"), "{text}");
+    assert!(text.contains("\ntcp          10        10     0"), "{text}");
     assert!(text.contains("tcp echo "), "{text}");
     assert!(!text.contains('\x1b'), "no control sequences in a pipe");
 }
@@ -105,7 +105,7 @@ fn no_reply_is_1() {
 fn errors_are_objects_too() {
     for (words, kind) in [
         ("ping --json tcp [::1", "resolve"),
-        ("ping tcp a b --json", "usage"),
+        ("ping sctp a b --json", "usage"),
         ("ping 8.8.8.8 -i 1ms --json", "usage"),
     ] {
         let output = run(words);

@@ -137,7 +137,8 @@ fn twenty_sets_of_options_print_what_ping_prints() {
 fn it_goes_with_icmp_alone() {
     for (words, part) in [
         ("ping tcp 127.0.0.1 --ping-compat", "ping has no tcp"),
-        ("ping icmp 127.0.0.1 --ping-compat --json", "either --json or --ping-compat"),
+        ("ping icmp 127.0.0.1 --ping-compat --json", "no JSON, no pictures, no files"),
+        ("ping icmp 127.0.0.1 --ping-compat --save f", "no JSON, no pictures, no files"),
         ("ping icmp 127.0.0.1 -O", "-O and -D are of --ping-compat"),
     ] {
         let mut command = Command::new(env!("CARGO_BIN_EXE_lightmeter"));
