@@ -1,11 +1,13 @@
 //! Nothing is allocated for a frame, and nothing is copied that need not be:
-//! the real ingest and fan-out, warmed up, under an allocator that counts.
+//! the real ingest and fan-out, warmed up, under an allocator that counts. Nor
+//! is anything for a probe of the ping engine, over real sockets.
 //!
-//! One test alone in its binary, and one thread: what is counted is its own.
+//! Each thread counts for itself: what others allocate is their own.
 #![expect(unsafe_code, reason = "GlobalAlloc is an unsafe trait; this one counts and passes on")]
 
 use nearlight::base::Instant;
 use nearlight::client::picture::{Detail, Picture};
+use nearlight::client::ping::{Event, Kind as Probe, Pinger, Plan, Target, Wait, Way as Path};
 use nearlight::framing::Kind;
 use nearlight::protocol::http::Rules;
 use nearlight::protocol::{Ask, Name};
@@ -19,11 +21,14 @@ use nearlight::reactor::turn::Turn;
 use nearlight::reactor::udp::{Duty, Ports};
 use nearlight::reactor::{Told, alarms, close, control, fanout, ingest, note, session};
 use nearlight::relay::Settings;
+use nearlight::sys::clock::Clock;
 use nearlight::sys::socket::{Reuse, Socket, Udp};
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::cell::Cell;
-use std::io::{self, IoSlice};
-use std::net::{Ipv4Addr, SocketAddr};
+use std::io::{self, IoSlice, Read, Write};
+use std::net::{Ipv4Addr, SocketAddr, TcpListener, UdpSocket};
+use std::thread;
+use std::time::Duration;
 
 /// Pieces of frames before counting begins: segments have come round by then.
 const WARM: usize = 4000;
@@ -123,7 +128,7 @@ struct Rig {
     publisher: Option<Key>,
     subscribers: Vec<Key>,
     /// Sends the datagrams.
-    sender: std::net::UdpSocket,
+    sender: UdpSocket,
     to: SocketAddr,
     wire: Vec<u8>,
 }
@@ -163,7 +168,7 @@ impl Rig {
             way,
             publisher: None,
             subscribers: Vec::new(),
-            sender: std::net::UdpSocket::bind(any).expect("a port"),
+            sender: UdpSocket::bind(any).expect("a port"),
             to,
             wire: Vec::with_capacity(64 * 1024),
         };
@@ -366,6 +371,68 @@ fn nothing_is_allocated_or_copied_for_a_frame() {
         frames_cost_nothing(way, Kind::Raw, &raw);
     }
     frames_cost_nothing(Way::Udp, Kind::Datagram, &raw);
+}
+
+/// TCP and UDP echo on one port of loopback, until the process ends.
+fn echo() -> SocketAddr {
+    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a port");
+    let address = listener.local_addr().expect("an address");
+    let socket = UdpSocket::bind(address).expect("the same port");
+    thread::spawn(move || {
+        let mut buffer = [0; 2048];
+        while let Ok((bytes, from)) = socket.recv_from(&mut buffer) {
+            let _ = socket.send_to(&buffer[..bytes], from);
+        }
+    });
+    thread::spawn(move || {
+        for stream in listener.incoming() {
+            thread::spawn(move || {
+                let (mut stream, mut buffer) = (stream.expect("a connection"), [0; 2048]);
+                while let Ok(bytes @ 1..) = stream.read(&mut buffer) {
+                    let _ = stream.write_all(&buffer[..bytes]);
+                }
+            });
+        }
+    });
+    address
+}
+
+/// Takes as many replies, and answers what that cost.
+fn probed(pinger: &mut Pinger, replies: u64) -> u64 {
+    let before = ALLOCATIONS.get();
+    let mut left = replies;
+    while left > 0 {
+        match pinger.next(Clock::now() + Duration::from_secs(30)) {
+            Event::Reply(_) => left -= 1,
+            Event::Lost { .. } => {}
+            other => panic!("{other:?}"),
+        }
+    }
+    ALLOCATIONS.get() - before
+}
+
+#[test]
+fn nothing_is_allocated_for_a_probe() {
+    let address = echo();
+    let target = Target { name: address.to_string(), address };
+    for pace in [Wait::Sleep, Wait::Hybrid(Duration::from_micros(50)), Wait::Spin] {
+        let kinds = [Probe::Udp, Probe::Echo, Probe::Tcp, Probe::Icmp];
+        let mut plan = Plan::new(kinds.map(|kind| Path::to(kind, target.clone())).to_vec());
+        plan.interval = Duration::from_millis(1);
+        plan.pace = pace;
+        let mut pinger = Pinger::start(&plan);
+        if let Event::Failed { way: 3 } = pinger.next(Clock::now()) {
+            eprintln!("without ICMP, which is not permitted here");
+        }
+        // Until each kind has been round once: its first reply, its first poll.
+        probed(&mut pinger, 200);
+        assert_eq!(probed(&mut pinger, 2000), 0, "{pace:?}: allocations for 2,000 replies");
+        pinger.stop();
+        for series in pinger.finish() {
+            let is_missing = series.kind() == Probe::Icmp && series.failure.is_some();
+            assert!(is_missing || series.counts.received > 200, "{series:?}");
+        }
+    }
 }
 
 #[test]
