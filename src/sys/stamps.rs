@@ -43,8 +43,10 @@ pub fn stamp(socket: BorrowedFd<'_>) -> io::Result<()> {
     set(socket, libc::SOL_SOCKET, libc::SO_TIMESTAMPING, &numbered)
 }
 
-/// Has receives tell how many datagrams a full buffer has cost, socket(7)
-/// `SO_RXQ_OVFL`.
+/// Has receives tell how many datagrams were dropped on the socket, socket(7)
+/// `SO_RXQ_OVFL`: for want of room in its buffer; of raw ICMPv6, and of UDP beyond
+/// 76 bytes, also for a wrong checksum (net/ipv6/raw.c, linux/skbuff.h
+/// `CHECKSUM_BREAK`).
 ///
 /// # Errors
 /// The kernel's.
@@ -94,7 +96,7 @@ pub struct Arrived {
     pub ttl: Option<u8>,
     /// When the kernel had it; of a TCP connection, its last byte.
     pub stamp: Option<Stamp>,
-    /// Datagrams that a full buffer has cost this socket so far.
+    /// Datagrams that were dropped on this socket so far.
     pub drops: Option<u32>,
 }
 

@@ -37,8 +37,9 @@ pub struct Counts {
     /// Packets on our socket that answer none of our probes: with another
     /// token, a number that was never sent, or not the bytes that were.
     pub forged: u64,
-    /// Packets that the kernel dropped for want of room in our own buffer, as
-    /// far as it told: some of what is lost was lost here.
+    /// Packets that the kernel dropped on our own socket, as far as it told: for
+    /// want of room in its buffer, or for a wrong checksum where it checks that
+    /// last. Some of what is lost was lost here.
     pub dropped_here: u64,
     /// Probes that nothing is known about yet, or when we stopped.
     pub pending: u64,

@@ -46,7 +46,7 @@ pub fn validity(plan: &Plan, all: &[Series]) -> Validity {
         if dropped > 0 {
             validity.degraded.push(format!(
                 "{}: {dropped} packets were dropped here, for want of room in our own receive \
-                 buffer: loss is overstated",
+                 buffer or for a wrong checksum: not all that is lost was lost on the way",
                 series.way.kind
             ));
         }

@@ -49,7 +49,7 @@ pub(super) enum Heard {
     Trouble { which: Which, from: Option<IpAddr>, why: Why },
     /// Something that is not for us.
     Forged,
-    /// So many packets have been dropped for want of room here, in all.
+    /// So many packets have been dropped on our socket, in all.
     Dropped(u32),
 }
 
