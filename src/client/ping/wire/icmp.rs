@@ -11,7 +11,7 @@ use crate::sys::clock::Clock;
 use crate::sys::icmp::{IcmpDoor, IcmpSocket};
 use crate::sys::stamps;
 
-use super::{Heard, Numbers, Which, is_passing, make_room, twice};
+use super::{Heard, Numbers, Which, insist, is_passing, make_room};
 use crate::client::ping::echo::{self, Shape};
 use crate::client::ping::ledger::Receipt;
 use crate::client::ping::payload::{self, Token};
@@ -60,7 +60,7 @@ impl Icmp {
         let Self { socket, numbers, token, .. } = self;
         echo::complete_request(message, socket.is_v6(), token.0 as u16, sequence as u16);
         numbers.sent(sequence);
-        twice(|| socket.send(message), |next| numbers.restart(socket.as_fd(), next), sequence)
+        insist(|| socket.send(message), |next| numbers.restart(socket.as_fd(), next), sequence)
     }
 
     pub(super) fn hear(&mut self, heard: &mut VecDeque<Heard>) -> Result<(), PingError> {

@@ -35,6 +35,9 @@ use udp::Udp;
 
 /// How far back a stamp or an error may reach, in probes.
 const REACH: u64 = 64;
+/// Calls that a probe may take to be sent: each failed one has told an error
+/// about another.
+const TRIES: u32 = 5;
 /// Things that one look may hear: a reply, the stamps and errors before it.
 pub(super) const HEARD: usize = 256;
 
@@ -244,19 +247,21 @@ fn make_room(socket: BorrowedFd<'_>) {
     let _ = SockRef::from(&socket).set_recv_buffer_size(PING_RECEIVE_BYTES);
 }
 
-/// Makes a send call, and once more if it failed: an ICMP error about an
-/// earlier probe comes out of the next call on its socket. `renew` is called
-/// before each that follows a failed one.
-fn twice(
+/// Makes a send call, and again if it failed: an ICMP error about an earlier
+/// probe comes out of the next call on its socket, and another such error may
+/// come in between. `renew` is called before each that follows a failed one.
+fn insist(
     mut send: impl FnMut() -> io::Result<()>,
     mut renew: impl FnMut(u64),
     sequence: u64,
 ) -> (Instant, io::Result<()>) {
-    let now = Clock::now();
-    if send().is_ok() {
-        return (now, Ok(()));
+    for _ in 1..TRIES {
+        let now = Clock::now();
+        if send().is_ok() {
+            return (now, Ok(()));
+        }
+        renew(sequence);
     }
-    renew(sequence);
     let now = Clock::now();
     let result = send();
     if result.is_err() {
@@ -282,6 +287,24 @@ fn is_passing(error: &io::Error) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn errors_about_other_probes_keep_none_from_being_sent() {
+        for failing in 0..=TRIES {
+            let (mut calls, mut renewed) = (0, Vec::new());
+            let send = || {
+                calls += 1;
+                if calls > failing { Ok(()) } else { Err(io::ErrorKind::HostUnreachable.into()) }
+            };
+            let (_, result) = insist(send, |next| renewed.push(next), 7);
+            assert_eq!(result.is_ok(), failing < TRIES, "{failing}");
+            assert_eq!(calls, TRIES.min(failing + 1));
+            // Numbering begins with this probe, or where it was not sent with the next.
+            let last = if failing < TRIES { 7 } else { 8 };
+            assert_eq!(renewed.len() as u32, failing);
+            assert_eq!(renewed.last().copied(), (failing > 0).then_some(last));
+        }
+    }
 
     #[test]
     fn numbers_of_the_kernel_lead_to_probes_across_their_wrap() {

@@ -10,7 +10,7 @@ use crate::limits::DATAGRAM_MAX;
 use crate::sys::clock::Clock;
 use crate::sys::stamps;
 
-use super::{Heard, Numbers, Which, is_passing, make_room, twice};
+use super::{Heard, Numbers, Which, insist, is_passing, make_room};
 use crate::client::ping::echo;
 use crate::client::ping::ledger::Receipt;
 use crate::client::ping::payload::{self, Token};
@@ -58,7 +58,7 @@ impl Udp {
         let data = message.get(echo::HEADER..).unwrap_or_default();
         numbers.sent(sequence);
         let send = || socket.send(data).map(|_| ());
-        twice(send, |next| numbers.restart(socket.as_fd(), next), sequence)
+        insist(send, |next| numbers.restart(socket.as_fd(), next), sequence)
     }
 
     pub(super) fn hear(&mut self, heard: &mut VecDeque<Heard>) -> Result<(), PingError> {
