@@ -105,8 +105,8 @@ impl Complaint {
     /// Whether there is something to set right, in [`PingError::System`].
     pub(super) const fn is_setup(self) -> bool {
         match self {
-            Self::NotPermitted | Self::BadOption => true,
-            Self::UnknownHost | Self::Unreachable | Self::Other => false,
+            Self::NotPermitted | Self::BadOption | Self::Unreachable => true,
+            Self::UnknownHost | Self::Other => false,
         }
     }
 

@@ -24,7 +24,7 @@ pub enum PingError {
     },
     /// ICMP is not permitted; the text says how to permit it.
     Permission(Box<Refusal>),
-    /// There is no route to the address, or the address family is off.
+    /// This host has no route to the address, or its family is off here.
     Unreachable(io::Error),
     /// The machine answers, and nothing listens on the port.
     Refused(SocketAddr),
@@ -73,9 +73,29 @@ impl PingError {
             Self::Resolve { .. }
             | Self::NotInstalled
             | Self::UnknownPing(_)
-            | Self::Permission(_) => true,
+            | Self::Permission(_)
+            | Self::Unreachable(_) => true,
             Self::System(words) => Complaint::of(words).is_setup(),
-            Self::Unreachable(_)
+            Self::Refused(_)
+            | Self::Timeout { .. }
+            | Self::Closed(_)
+            | Self::NotEcho(_)
+            | Self::NotHttp { .. }
+            | Self::NoPublisher(_)
+            | Self::Stuck(_)
+            | Self::Io { .. } => false,
+        }
+    }
+
+    /// Whether it is a permission that is missing.
+    pub fn is_permission(&self) -> bool {
+        match self {
+            Self::Permission(_) => true,
+            Self::System(words) => Complaint::of(words) == Complaint::NotPermitted,
+            Self::Resolve { .. }
+            | Self::NotInstalled
+            | Self::UnknownPing(_)
+            | Self::Unreachable(_)
             | Self::Refused(_)
             | Self::Timeout { .. }
             | Self::Closed(_)
@@ -103,6 +123,8 @@ impl PingError {
             Self::Refused(address)
         } else if error.kind() == io::ErrorKind::TimedOut {
             Self::Timeout { address, after }
+        } else if is_no_way(&error) {
+            Self::Unreachable(error)
         } else {
             Self::Io { what: "connect", error }
         }
@@ -171,7 +193,10 @@ impl fmt::Display for PingError {
         match self {
             Self::Resolve { name, why } => write!(f, "can't find host '{name}': {why}"),
             Self::Permission(refusal) => refusal.fmt(f),
-            Self::Unreachable(error) => write!(f, "no way to the target: {error}"),
+            Self::Unreachable(error) => {
+                write!(f, "no way from here to the target: {}; ", io_text(error))?;
+                f.write_str(way_there(error))
+            }
             Self::Refused(address) => {
                 write!(f, "nothing listens on {address} (connection refused)")
             }
@@ -211,6 +236,31 @@ impl fmt::Display for PingError {
 }
 
 impl std::error::Error for PingError {}
+
+/// Whether this host itself finds no way: no route, no address, no such family.
+fn is_no_way(error: &io::Error) -> bool {
+    error.kind() == io::ErrorKind::NetworkUnreachable
+        || error.kind() == io::ErrorKind::AddrNotAvailable
+        || error.raw_os_error() == Some(libc::EAFNOSUPPORT)
+}
+
+/// How to find a way.
+fn way_there(error: &io::Error) -> &'static str {
+    match error.raw_os_error() {
+        // Over IPv4 this is a route that is missing.
+        Some(libc::EADDRNOTAVAIL) => {
+            "no interface that is up has an IPv6 address to send from (`ip -6 address`): `sudo \
+             sysctl -w net.ipv6.conf.all.disable_ipv6=0` if it is off, or -4 without it"
+        }
+        Some(libc::EAFNOSUPPORT) => {
+            "this kernel runs without that kind of address: choose the other by -4 or -6"
+        }
+        Some(_) | None => {
+            "`ip link` shows whether an interface is down (`sudo ip link set lo up` for \
+             loopback), `ip route get ADDRESS` whether a route is missing"
+        }
+    }
+}
 
 /// The error's words, without "(os error N)".
 pub(super) fn io_text(error: &io::Error) -> String {

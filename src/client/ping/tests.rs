@@ -207,6 +207,7 @@ fn a_large_tcp_probe_comes_back_whole() {
     let mut plan = plan(&[Kind::Echo], address, 10);
     plan.size = 1 << 20;
     plan.interval = Duration::from_millis(20);
+    plan.wait = Duration::from_secs(10);
     let (_, series) = run(Pinger::start(&plan));
     let counts = &series[0].counts;
     assert_eq!(counts.received + counts.late, 10, "{series:?}");

@@ -195,10 +195,10 @@ fn system_ping(ran: &io::Result<Output>, release: &str, place: Place) -> Finding
             Some(PingError::System(text.to_owned()))
         })
         .collect();
-    complaints.sort_by_key(|error| !error.is_setup());
+    complaints.sort_by_key(|error| !error.is_permission());
     match complaints.first() {
         None => Finding::note(TOPIC, named("no reply"), "loopback did not answer it"),
-        Some(error) if error.is_setup() => cannot(&named("not permitted"), &error.to_string())
+        Some(error) if error.is_permission() => cannot(&named("not permitted"), &error.to_string())
             .prevents("system")
             .fix(Fix::Network(RANGE, EVERYBODY)),
         Some(error) => Finding::note(TOPIC, named("failed"), error),

@@ -2,8 +2,8 @@
 
 use std::process::{Child, Output};
 
+use nearlight::sys::child::{Tell, tell};
 use nearlight::sys::clock::Clock;
-use nearlight::sys::wait::interrupt;
 use serde_json::Value;
 
 use super::peer::{self, SOON};
@@ -180,7 +180,7 @@ fn a_schedule_that_is_not_kept_is_not_valid() {
 
 /// Ends it with Ctrl-C.
 pub(crate) fn ctrl_c(child: Child) -> Output {
-    interrupt(&child);
+    tell(&child, Tell::Interrupt);
     child.wait_with_output().unwrap()
 }
 

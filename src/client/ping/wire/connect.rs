@@ -15,9 +15,9 @@ use crate::sys::clock::Clock;
 use crate::sys::poll::Poll;
 use crate::sys::stamps;
 
-use super::{Heard, Which, Why};
-use crate::client::ping::Plan;
+use super::{Heard, Which, Why, udp};
 use crate::client::ping::ledger::Receipt;
+use crate::client::ping::{PingError, Plan};
 
 #[derive(Debug)]
 pub(in crate::client::ping) struct Connect {
@@ -39,8 +39,11 @@ struct Attempt {
 }
 
 impl Connect {
-    pub(super) fn new(peer: SocketAddr, plan: &Plan) -> Self {
-        Self {
+    /// Nothing is sent before the first probe; but a target that this host has no
+    /// route to is told at once, and not once for each.
+    pub(super) fn open(peer: SocketAddr, plan: &Plan) -> Result<Self, PingError> {
+        udp::connected(peer).map_err(|error| PingError::connecting(peer, plan.wait, error))?;
+        Ok(Self {
             peer,
             address: peer.into(),
             waiting: Vec::with_capacity(PING_CONNECTS),
@@ -48,7 +51,7 @@ impl Connect {
             patience: plan.wait * 2,
             resets: plan.interval < Duration::from_secs(1) / PING_GOODBYES,
             stamps: plan.stamps,
-        }
+        })
     }
 
     pub(super) fn describe(&self) -> String {

@@ -94,7 +94,7 @@ impl Wire {
         match way.kind {
             Kind::Icmp => Icmp::open(target, token, plan).map(Self::Icmp),
             Kind::Udp => Udp::open(target, token, plan).map(Self::Udp),
-            Kind::Tcp => Ok(Self::Connect(Connect::new(target, plan))),
+            Kind::Tcp => Connect::open(target, plan).map(Self::Connect),
             Kind::Echo => Bytes::echo(target, token, plan).map(Self::Bytes),
             Kind::Relay => {
                 let publish = way.publish.unwrap_or(target);

@@ -13,7 +13,7 @@ use crate::sys::clock::Clock;
 use crate::sys::stamps;
 
 use super::udp::connected;
-use super::{Heard, Numbers, Which, is_passing, make_room, twice};
+use super::{Heard, Numbers, Which, insist, is_passing, make_room};
 use crate::client::ping::ledger::Receipt;
 use crate::client::ping::oneway::{Stamps, one_way};
 use crate::client::ping::stamp::{Losses, Sender};
@@ -73,7 +73,7 @@ impl Stamp {
         let packet = sender.probe(Clock::now().as_nanos() + *lead);
         numbers.sent(sequence);
         let send = || socket.send(packet).map(|_| ());
-        twice(send, |next| numbers.restart(socket.as_fd(), next), sequence)
+        insist(send, |next| numbers.restart(socket.as_fd(), next), sequence)
     }
 
     pub(super) fn hear(&mut self, heard: &mut VecDeque<Heard>) -> Result<(), PingError> {

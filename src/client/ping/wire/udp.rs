@@ -88,6 +88,7 @@ impl Udp {
     }
 }
 
+/// A socket that sends there and hears from there alone; nothing is sent yet.
 pub(super) fn connected(peer: SocketAddr) -> io::Result<UdpSocket> {
     let any: SocketAddr = if peer.is_ipv4() { ([0; 4], 0).into() } else { ([0; 16], 0).into() };
     let socket = UdpSocket::bind(any)?;
