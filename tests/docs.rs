@@ -19,9 +19,11 @@ const DOCUMENTS: [&str; 6] = [
     "CHANGELOG.md",
 ];
 /// Where lightmeter's commands say in their help what they take.
-const TOOLS: [(&str, &str); 5] = [
+const TOOLS: [(&str, &str); 8] = [
     ("ping", "tools/src/ping/options.rs"),
     ("load", "tools/src/load/options.rs"),
+    ("ab", "tools/src/ab/options.rs"),
+    ("sweep", "tools/src/sweep/options.rs"),
     ("publish", "tools/src/publish.rs"),
     ("subscribe", "tools/src/subscribe.rs"),
     ("report", "tools/src/report/mod.rs"),

@@ -1,5 +1,6 @@
 //! What the subcommands' arguments have in common.
 
+use std::ffi::OsString;
 use std::net::{IpAddr, Ipv6Addr};
 use std::time::Duration;
 
@@ -13,8 +14,8 @@ use nearlight::limits::{PING_INTERVAL_MIN, PING_SIZE_MAX, PROBE_BYTES};
 pub(crate) enum Given {
     /// An option with its dashes.
     Option(String),
-    /// A name.
-    Name(String),
+    /// A name; one of a file may be no text.
+    Name(OsString),
 }
 
 /// The next argument.
@@ -26,7 +27,7 @@ pub(crate) fn next(parser: &mut lexopt::Parser) -> Result<Option<Given>, String>
     Ok(argument.map(|argument| match argument {
         lexopt::Arg::Short(letter) => Given::Option(format!("-{letter}")),
         lexopt::Arg::Long(name) => Given::Option(format!("--{name}")),
-        lexopt::Arg::Value(word) => Given::Name(word.to_string_lossy().into_owned()),
+        lexopt::Arg::Value(word) => Given::Name(word),
     }))
 }
 

@@ -102,8 +102,12 @@ pub(super) fn parse(words: Vec<OsString>) -> Result<Option<Options>, String> {
         match argument {
             Given::Option(option) if option == "-h" || option == "--help" => return Ok(None),
             Given::Option(option) => options.take(&option, &mut parser)?,
-            Given::Name(name) if options.target.is_none() => options.target = Some(name),
-            Given::Name(name) => return Err(format!("'{name}' is one name too many")),
+            Given::Name(name) if options.target.is_none() => {
+                options.target = Some(name.to_string_lossy().into_owned());
+            }
+            Given::Name(name) => {
+                return Err(format!("'{}' is one name too many", name.display()));
+            }
         }
     }
     let of_server = options.server.is_some()

@@ -146,7 +146,7 @@ pub(crate) fn parse(words: Vec<OsString>) -> Result<Asked, String> {
                 return Ok(Asked::Help);
             }
             Given::Option(option) => given.take(&option, &mut parser)?,
-            Given::Name(name) => given.names.push(name),
+            Given::Name(name) => given.names.push(name.to_string_lossy().into_owned()),
         }
     }
     given.options().map(Asked::Ping)

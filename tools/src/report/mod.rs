@@ -15,10 +15,11 @@ mod schemas;
 
 use std::ffi::{OsStr, OsString};
 
-use lexopt::prelude::{Long, Short, Value};
-
-use crate::{DONE, FAILED, USAGE, args, out};
+use crate::args::{self, Given};
+use crate::output::Output;
+use crate::{DONE, FAILED, USAGE, out, ping};
 use document::Document;
+use read::Saved;
 
 const HELP: &str = "\
 lightmeter report FILE... [options]
@@ -28,6 +29,8 @@ Shows what a run showed at its end, from what it saved: `lightmeter ping --save
 FILE`, or what --json or --json-lines of ping, ping stream, load, ab and sweep
 printed. - is standard input. Several files are shown one after the other.
 
+  --plot, --svg FILE, --png FILE, --csv FILE, --hgrm FILE, --hlog FILE
+  --figure F, --ascii   of a saved ping, one file: as `lightmeter ping` takes them
   --json         the documents again, one a line
   --schema NAME  the JSON Schema (draft 2020-12) of ping, probe (a line of
                  --json-lines), stream, load, ab, sweep, subscribe or doctor
@@ -39,7 +42,7 @@ usage.
 enum Asked {
     Help,
     Schema(&'static str),
-    Files { names: Vec<OsString>, json: bool },
+    Files { names: Vec<OsString>, json: bool, output: Output },
 }
 
 /// Runs it with the words after `report`; returns the exit code.
@@ -47,7 +50,7 @@ pub(crate) fn main(words: Vec<OsString>) -> u8 {
     match parse(words) {
         Ok(Asked::Help) => out::text(HELP),
         Ok(Asked::Schema(schema)) => out::text(schema),
-        Ok(Asked::Files { names, json }) => return show_all(&names, json),
+        Ok(Asked::Files { names, json, output }) => return show_all(&names, json, &output),
         Err(error) => {
             eprintln!("lightmeter report: {error}");
             return USAGE;
@@ -59,30 +62,36 @@ pub(crate) fn main(words: Vec<OsString>) -> u8 {
 fn parse(words: Vec<OsString>) -> Result<Asked, String> {
     let mut parser = lexopt::Parser::from_args(words);
     let (mut names, mut json, mut schema) = (Vec::new(), false, None);
-    while let Some(argument) = parser.next().map_err(|error| error.to_string())? {
+    let mut output = Output::default();
+    while let Some(argument) = args::next(&mut parser)? {
         match argument {
-            Short('h') | Long("help") => return Ok(Asked::Help),
-            Long("json") => json = true,
-            Long("schema") => {
-                schema = Some(args::value(&mut parser, "--schema", schemas::named)?);
-            }
-            Value(name) => names.push(name),
-            Short(_) | Long(_) => {
-                let error = argument.unexpected();
-                return Err(format!("{error}; lightmeter report --help lists the options"));
-            }
+            Given::Option(option) => match option.as_str() {
+                "-h" | "--help" => return Ok(Asked::Help),
+                "--json" => json = true,
+                "--schema" => schema = Some(args::value(&mut parser, &option, schemas::named)?),
+                _ if Output::knows(&option) => output.take(&option, &mut parser)?,
+                _ => {
+                    return Err(format!(
+                        "there is no option '{option}'; lightmeter report --help lists them"
+                    ));
+                }
+            },
+            Given::Name(name) => names.push(name),
         }
     }
-    match (schema, names.is_empty()) {
-        (Some(schema), true) => Ok(Asked::Schema(schema)),
-        (Some(_), false) => Err("either --schema or files".to_owned()),
-        (None, true) => Err("of what? lightmeter report FILE, or --help".to_owned()),
-        (None, false) => Ok(Asked::Files { names, json }),
+    match (schema, names.as_slice()) {
+        (Some(schema), []) => Ok(Asked::Schema(schema)),
+        (Some(_), _) => Err("either --schema or files".to_owned()),
+        (None, []) => Err("of what? lightmeter report FILE, or --help".to_owned()),
+        (None, [_, _, ..]) if output.is_wanted() => {
+            Err("pictures and other formats are of one file at a time".to_owned())
+        }
+        (None, _) => Ok(Asked::Files { names, json, output }),
     }
 }
 
 /// Shows each, and goes on with the next where one can't be shown.
-fn show_all(names: &[OsString], json: bool) -> u8 {
+fn show_all(names: &[OsString], json: bool, output: &Output) -> u8 {
     let mut code = DONE;
     let mut separator = "";
     for name in names {
@@ -94,6 +103,10 @@ fn show_all(names: &[OsString], json: bool) -> u8 {
                     separator = "\n";
                 }
                 out::text(plain(&saved.doc.text()));
+                if let Err(error) = picture(&saved, output) {
+                    eprintln!("lightmeter report: {error}");
+                    code = FAILED;
+                }
             }
             Err(error) => {
                 eprintln!("lightmeter report: {}", plain(&error));
@@ -102,6 +115,29 @@ fn show_all(names: &[OsString], json: bool) -> u8 {
         }
     }
     code
+}
+
+/// Draws and writes what was asked for beside the text.
+fn picture(saved: &Saved, output: &Output) -> Result<(), String> {
+    if !output.is_wanted() {
+        return Ok(());
+    }
+    let Document::Ping(doc) = &saved.doc else {
+        return Err("there are no single probes in this file to draw or write".to_owned());
+    };
+    if saved.probes.is_empty() {
+        return Err("there are no single probes in this file: save a run with --save".to_owned());
+    }
+    let run = ping::output_run(doc, &saved.probes);
+    if output.is_plotted() {
+        out::text(format_args!("\n{}", plain_picture(&output.pictures(&run))));
+    }
+    output.write(&run)
+}
+
+/// A picture may have colours of its own; names in it are from the file.
+fn plain_picture(text: &str) -> String {
+    text.chars().map(|c| if c.is_control() && !"\n\u{1b}".contains(c) { '?' } else { c }).collect()
 }
 
 /// A file as messages call it.
@@ -131,13 +167,14 @@ mod tests {
         assert!(matches!(asked(&["-h"]), Ok(Asked::Help)));
         assert!(matches!(asked(&["--schema", "ping"]), Ok(Asked::Schema(_))));
         let files = asked(&["a", "-", "--json"]);
-        assert!(matches!(files, Ok(Asked::Files { names, json: true }) if names.len() == 2));
+        assert!(matches!(files, Ok(Asked::Files { names, json: true, .. }) if names.len() == 2));
         for (words, part) in [
             (&[][..], "of what?"),
             (&["--schema"], "--schema: missing"),
             (&["--schema", "pong"], "'pong' is none of ping, probe"),
             (&["--schema", "ping", "a"], "either"),
             (&["a", "--plto"], "--plto"),
+            (&["a", "b", "--plot"], "one file at a time"),
         ] {
             let Err(error) = asked(words) else { panic!("{words:?}") };
             assert!(error.contains(part), "{words:?}: {error}");

@@ -40,7 +40,6 @@ pub(crate) struct Saved {
     pub(crate) doc: Document,
     /// Its probes in the order of the file, or an even choice of them; one that
     /// was given up and answered after all is there twice, the later one counts.
-    #[cfg_attr(not(test), expect(dead_code, reason = "for pictures"))]
     pub(crate) probes: Vec<Probe>,
     /// Of how many sequence numbers one is among them.
     #[cfg_attr(not(test), expect(dead_code, reason = "for pictures"))]
