@@ -29,6 +29,8 @@ const NAME: &str = "nearlight";
 const START: Duration = Duration::from_secs(10);
 /// Beyond the time that it gives its connections, before it is killed.
 const GOODBYE: Duration = Duration::from_millis(500);
+/// How long is waited for the last words of one that doesn't answer.
+const LAST_WORDS: Duration = Duration::from_millis(200);
 /// Lines of its complaints that are kept.
 const LAST_LINES: usize = 10;
 /// Bytes of a line; a longer one is cut.
@@ -152,8 +154,10 @@ impl Server {
                 format!("it says '{line}' instead of where it listens: is it {NAME}?")
             })?);
         }
+        // First, for one that was waited for can be told nothing.
+        let words = self.last_words();
         let status = self.child.wait().map_err(|why| format!("it can't be waited for: {why}"))?;
-        Err(self.last_words().unwrap_or_else(|| format!("it ended at once ({status})")))
+        Err(words.unwrap_or_else(|| format!("it ended at once ({status})")))
     }
 
     /// The next line of its standard output; `None` when that has ended.
@@ -195,8 +199,17 @@ impl Server {
         Ok(())
     }
 
-    /// Its last complaints, as one line without its name.
+    /// Its last complaints, as one line without its name. One that is about to
+    /// end gets a moment to say why.
     pub(crate) fn last_words(&mut self) -> Option<String> {
+        self.go_on();
+        let until = Clock::now() + LAST_WORDS;
+        loop {
+            let left = until.since(Clock::now());
+            if left.is_zero() || !matches!(self.hear(left), Ok(true)) {
+                break;
+            }
+        }
         while let Some(stderr) = &self.stderr
             && let Ok([true]) = wait_readable([Some(stderr.as_fd())], Duration::ZERO)
             && self.hear_complaints().is_ok()

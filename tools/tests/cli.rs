@@ -58,7 +58,8 @@ fn wrong_usage_is_2_and_says_what_there_is() {
     assert_eq!(run("ping").status.code(), Some(2));
     assert_eq!(run("publish nowhere --demo").status.code(), Some(2));
     assert_eq!(run("subscribe").status.code(), Some(2));
-    for help in ["--help", "ping --help", "publish --help", "subscribe --help"] {
+    for help in ["--help", "ping --help", "ab -h", "sweep -h", "publish --help", "subscribe --help"]
+    {
         let output = run(help);
         assert_eq!(output.status.code(), Some(0), "{help}");
         assert!(output.stdout.starts_with(b"lightmeter"), "{help}");

@@ -160,3 +160,67 @@ fn advice(asked: &Options, group: &Group) -> Option<String> {
         format!("to see one of {wanted} takes a quieter machine than this one is now")
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::ab::text::text;
+    use crate::paired::testing;
+
+    fn doc(rounds: usize, arms: [u64; 3], resolve: Option<f64>) -> Doc {
+        let plan = testing::plan(&["default", "nodelay=0"], 1);
+        let run = testing::run(&plan, rounds, &arms);
+        Doc::new(&Options { plan, resolve, is_json: true, is_quiet: true }, &run)
+    }
+
+    #[test]
+    fn verdicts_have_exit_codes_and_sentences() {
+        for (rounds, arms, resolve, code, part) in [
+            (20, [50_000, 50_000, 60_000], None, 1, "B is slower than A: p50 +20.0 % (+19."),
+            (20, [50_000, 50_000, 40_000], None, 0, "B is faster than A: p50 -20.0 % (-20."),
+            (20, [50_000, 50_000, 50_000], None, 0, "no difference in p50 larger than 0.40 %"),
+            (20, [50_000, 50_000, 50_000], Some(0.05), 0, "no difference in p50"),
+            (20, [50_000, 50_000, 50_000], Some(0.001), 3, "no difference in p50"),
+            (20, [50_000, 56_000, 53_000], None, 0, "no difference in p50 larger than 12."),
+            (5, [50_000, 50_000, 60_000], None, 3, "5 complete, 6 are the fewest"),
+            (0, [50_000; 3], None, 3, "0 complete, 6 are the fewest"),
+        ] {
+            let doc = doc(rounds, arms, resolve);
+            let sentence = doc.sentence.clone().unwrap_or_default();
+            assert!(sentence.contains(part), "{arms:?}: {sentence}");
+            assert_eq!(doc.exit_code, code, "{sentence}");
+            assert!(text(&doc).contains(&sentence));
+        }
+        assert_eq!(doc(20, [50_000; 3], Some(0.001)).reasons.len(), 1);
+        let noisy = doc(20, [50_000, 56_000, 53_000], None);
+        assert!(noisy.advice.is_some_and(|advice| advice.contains("--rounds 1")));
+    }
+
+    #[test]
+    fn a_run_that_broke_is_not_valid() {
+        let plan = testing::plan(&["default", "nodelay=0"], 1);
+        let mut run = testing::run(&plan, 20, &[50_000, 50_000, 60_000]);
+        run.groups[0].totals[2].sent += 10;
+        let asked = Options { plan, resolve: None, is_json: true, is_quiet: true };
+        let doc = Doc::new(&asked, &run);
+        assert_eq!((doc.exit_code, doc.reasons.len()), (INVALID, 1));
+        assert!(doc.reasons[0].starts_with("B lost 4.8 %"), "{:?}", doc.reasons);
+        run.groups[0].totals[2].sent -= 10;
+        run.trouble = Some("round 21: B: it went away".to_owned());
+        let doc = Doc::new(&asked, &run);
+        assert_eq!(doc.exit_code, INVALID);
+        assert!(text(&doc).contains("not valid: round 21: B: it went away\n"));
+    }
+
+    #[test]
+    fn a_saved_document_is_shown_again_exactly() {
+        for doc in [
+            doc(20, [50_000, 50_100, 57_777], Some(0.07)),
+            doc(3, [50_000; 3], None),
+            Doc::failed("usage", "what?"),
+        ] {
+            assert_eq!(crate::ab::show(&doc.json()), Ok(text(&doc)));
+        }
+        assert!(crate::ab::show("{}").is_err());
+    }
+}

@@ -19,6 +19,8 @@ pub(crate) mod probe;
 mod progress;
 pub(crate) mod run;
 pub(crate) mod setting;
+#[cfg(test)]
+pub(crate) mod testing;
 pub(crate) mod text;
 
 use std::fmt;

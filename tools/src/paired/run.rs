@@ -84,7 +84,7 @@ struct Yield {
 
 /// What is measured in a place of a round.
 enum Door {
-    Ours(Server, Route),
+    Ours(Box<Server>, Route),
     Theirs(Route),
 }
 
@@ -133,7 +133,7 @@ fn start(
     let server = Server::start(program, &flags)?;
     server.rest();
     let route = Route::to(&server.doors, kind);
-    Ok(Door::Ours(server, route))
+    Ok(Door::Ours(Box::new(server), route))
 }
 
 /// Starts every arm once and sends it some probes of each pace: what is wrong

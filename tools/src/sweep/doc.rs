@@ -68,9 +68,12 @@ impl Doc {
         let groups = groups(plan, run);
         let outcomes: Vec<Outcome> = groups.iter().map(|group| outcome(plan, group)).collect();
         let reasons = reasons(&groups, run.trouble.as_deref());
-        let mut commands: Vec<String> =
-            outcomes.iter().filter_map(|outcome| outcome.command.clone()).collect();
-        commands.dedup();
+        let mut commands: Vec<String> = Vec::new();
+        for command in outcomes.iter().filter_map(|outcome| outcome.command.as_ref()) {
+            if !commands.contains(command) {
+                commands.push(command.clone());
+            }
+        }
         let is_said = groups.iter().all(|group| !group.has_too_few());
         Self {
             config: Some(config(plan, None)),
@@ -204,5 +207,81 @@ fn sentence(groups: &[Group], outcomes: &[Outcome]) -> String {
             }
         }
         _ => "which setting wins depends on how it is measured".to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::paired::testing;
+    use crate::sweep::text::text;
+
+    const SETTINGS: [&str; 3] = ["nodelay=0", "nodelay=1", "nodelay=1,idle=spin"];
+
+    fn doc(groups: usize, rounds: usize, arms: [u64; 4]) -> Doc {
+        let plan = testing::plan(&SETTINGS, groups);
+        Doc::new(&plan, &testing::run(&plan, rounds, &arms))
+    }
+
+    #[test]
+    fn the_fastest_wins_and_its_line_is_given() {
+        let doc = doc(1, 20, [50_000, 50_000, 40_000, 30_000]);
+        let outcome = &doc.outcomes[0];
+        assert_eq!((outcome.winner, &outcome.ties[..]), (Some(3), &[][..]));
+        assert_eq!(doc.commands, ["nearlight serve --nodelay=1 --idle=spin"]);
+        assert!(outcome.sentence.starts_with("nodelay=1,idle=spin wins: p50 -40."));
+        assert!(text(&doc).ends_with("\n  nearlight serve --nodelay=1 --idle=spin\n"));
+        assert_eq!(doc.exit_code, DONE);
+    }
+
+    #[test]
+    fn who_can_not_be_told_from_the_winner_is_named() {
+        let doc = doc(1, 20, [50_000, 50_000, 30_010, 30_000]);
+        assert_eq!((doc.outcomes[0].winner, &doc.outcomes[0].ties[..]), (Some(3), &[2][..]));
+        assert!(doc.outcomes[0].sentence.contains("not told from it: nodelay=1 ("));
+    }
+
+    #[test]
+    fn the_first_wins_where_others_are_slower() {
+        let doc = doc(1, 20, [50_000, 50_000, 50_000, 60_000]);
+        assert_eq!((doc.outcomes[0].winner, &doc.outcomes[0].ties[..]), (Some(0), &[2][..]));
+        assert_eq!(doc.commands, ["nearlight serve --nodelay=0"]);
+    }
+
+    #[test]
+    fn without_a_difference_there_is_no_winner() {
+        let doc = doc(2, 20, [50_000, 50_200, 50_000, 50_000]);
+        let sentence = doc.sentence.clone().unwrap_or_default();
+        assert!(sentence.starts_with("no setting differs beyond the A/A floor (0."), "{sentence}");
+        assert_eq!((doc.commands.len(), doc.exit_code), (0, DONE));
+    }
+
+    #[test]
+    fn groups_are_summed_up() {
+        let doc = doc(2, 20, [50_000, 50_000, 40_000, 30_000]);
+        assert_eq!(doc.sentence.as_deref(), Some("nodelay=1,idle=spin wins throughout"));
+        assert_eq!(doc.commands.len(), 1);
+        // Two comparisons at two sizes are four: no interval below 8 rounds.
+        let plan = testing::plan(&SETTINGS, 2);
+        let few = Doc::new(&plan, &testing::run(&plan, 7, &[50_000, 50_000, 40_000, 30_000]));
+        assert_eq!((few.exit_code, few.commands.len()), (INVALID, 0));
+        let mut mixed = testing::run(&plan, 20, &[50_000, 50_000, 40_000, 30_000]);
+        mixed.groups[1].rounds =
+            testing::run(&plan, 20, &[50_000, 50_000, 30_000, 40_000]).groups[1].rounds.clone();
+        let mixed = Doc::new(&plan, &mixed);
+        assert_eq!(mixed.commands.len(), 2);
+        assert!(mixed.sentence.is_some_and(|text| text.contains("depends on how")));
+    }
+
+    #[test]
+    fn a_saved_document_is_shown_again_exactly() {
+        for doc in [
+            doc(2, 20, [50_000, 50_100, 43_210, 57_777]),
+            doc(1, 3, [50_000; 4]),
+            Doc::failed("start", "it can't"),
+        ] {
+            assert_eq!(crate::sweep::show(&doc.json()), Ok(text(&doc)));
+        }
+        assert!(crate::sweep::show("[]").is_err());
     }
 }
