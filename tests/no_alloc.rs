@@ -405,7 +405,9 @@ fn probed(pinger: &mut Pinger, replies: u64) -> u64 {
         match pinger.next(Clock::now() + Duration::from_secs(30)) {
             Event::Reply(_) => left -= 1,
             Event::Lost { .. } => {}
-            other => panic!("{other:?}"),
+            event @ (Event::Trouble { .. } | Event::Failed { .. } | Event::Quiet | Event::Done) => {
+                panic!("{event:?}")
+            }
         }
     }
     ALLOCATIONS.get() - before
