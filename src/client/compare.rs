@@ -21,7 +21,7 @@
 //!   that others use, 60 rounds found +5 % in 68 of 100 runs, signs in 87.
 //! - An interval that leaves out 1 as the only condition is wrong in 5 of 100
 //!   runs by design. So B has to stand apart from both As: that is wrong in
-//!   fewer than 1 of 100, and costs one round in ten.
+//!   fewer than 1 of 100, and takes a fifth more rounds.
 
 use crate::limits::COMPARE_ERROR;
 

@@ -9,6 +9,7 @@
 #[path = "../schema/mod.rs"]
 mod schema;
 
+use std::collections::BTreeSet;
 use std::ffi::OsString;
 use std::io::Read;
 use std::net::{Ipv4Addr, SocketAddr, UdpSocket};
@@ -29,6 +30,7 @@ const CHECKS: &[(&str, fn())] = &[
     ("a refused setting", a_refused_setting),
     ("a server that goes away", a_server_that_goes_away),
     ("no server", no_server),
+    ("all but one rest", all_but_one_rest),
     ("ctrl-c", ctrl_c),
     ("a killed lightmeter", a_killed_lightmeter),
 ];
@@ -241,10 +243,15 @@ fn children(id: u32) -> Vec<u32> {
     text.unwrap_or_default().split_whitespace().filter_map(|id| id.parse().ok()).collect()
 }
 
+/// Its state, a letter of proc_pid_stat(5).
+fn state(id: u32) -> Option<char> {
+    let text = std::fs::read_to_string(format!("/proc/{id}/stat")).ok()?;
+    text.rsplit_once(") ")?.1.chars().next()
+}
+
 /// Whether it runs, or rests; one that has ended may not be buried yet.
 fn is_alive(id: u32) -> bool {
-    let text = std::fs::read_to_string(format!("/proc/{id}/stat")).unwrap_or_default();
-    text.rsplit_once(") ").is_some_and(|(_, rest)| !rest.starts_with(['Z', 'X']))
+    state(id).is_some_and(|state| !['Z', 'X'].contains(&state))
 }
 
 #[track_caller]
@@ -256,34 +263,66 @@ fn wait_for(what: &str, mut is_so: impl FnMut() -> bool) {
     }
 }
 
+/// A `lightmeter` that doesn't outlive a check that fails.
+struct Running(Child);
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        let _gone = self.0.kill();
+        let _status = self.0.wait();
+    }
+}
+
 /// A long run, and the servers of a round of it.
-fn long_run() -> (Child, Vec<u32>) {
-    let mut command = lightmeter("ab default idle=spin --rounds 1000 --json -q");
-    let child = command.stdin(Stdio::null()).stdout(Stdio::piped()).spawn().unwrap();
+fn long_run() -> (Running, Vec<u32>) {
+    let mut command =
+        lightmeter("ab default idle=spin --rounds 1000 --probes 400 -i 1ms --json -q");
+    let command = command.stdin(Stdio::null()).stdout(Stdio::piped());
+    let run = Running(command.spawn().unwrap());
     let mut servers = Vec::new();
     wait_for("three servers", || {
-        servers = children(child.id());
+        servers = children(run.0.id());
         servers.len() == 3
     });
-    (child, servers)
+    (run, servers)
+}
+
+fn all_but_one_rest() {
+    let (run, _) = long_run();
+    // In one round, each of three has its turn while the two others rest.
+    let mut seen = (Vec::new(), BTreeSet::new());
+    wait_for("a turn of each", || {
+        let servers = children(run.0.id());
+        let resting: Vec<u32> =
+            servers.iter().copied().filter(|&id| state(id) == Some('T')).collect();
+        if seen.0 != servers {
+            seen = (servers, BTreeSet::new());
+        }
+        if resting.len() == 2 {
+            seen.1.insert(resting);
+        }
+        seen.1.len() == 3
+    });
 }
 
 fn ctrl_c() {
-    let (mut child, servers) = long_run();
-    tell(&child, Tell::Interrupt);
+    let (mut run, servers) = long_run();
+    let start = Clock::now();
+    tell(&run.0, Tell::Interrupt);
     let mut text = Vec::new();
-    child.stdout.take().unwrap().read_to_end(&mut text).unwrap();
-    let code = child.wait().unwrap().code();
+    run.0.stdout.take().unwrap().read_to_end(&mut text).unwrap();
+    let code = run.0.wait().unwrap().code();
     let object = document(&text);
     assert_eq!(object["interrupted"], true);
     assert_eq!(object["exit_code"].as_i64(), code.map(i64::from));
     assert!(object["result"]["rounds"].as_array().unwrap().len() < 1000);
     assert!(!servers.into_iter().any(is_alive), "a server was left behind");
+    assert!(Clock::now().since(start) < Duration::from_secs(10), "it went on with other rounds");
 }
 
 fn a_killed_lightmeter() {
-    let (mut child, servers) = long_run();
-    child.kill().unwrap();
-    child.wait().unwrap();
+    let (mut run, servers) = long_run();
+    run.0.kill().unwrap();
+    run.0.wait().unwrap();
     wait_for("the end of all servers", || !servers.iter().any(|&id| is_alive(id)));
 }
