@@ -47,6 +47,14 @@ pub(crate) struct Run<'a> {
     pub(crate) probes: &'a [Probe],
 }
 
+/// Values of several arms, for one picture of them all.
+pub(crate) struct Arms {
+    pub(crate) title: String,
+    pub(crate) quantity: String,
+    pub(crate) caption: String,
+    pub(crate) values: Vec<Values>,
+}
+
 /// Options that name a file.
 const FILES: [&str; 5] = ["--svg", "--png", "--csv", "--hgrm", "--hlog"];
 /// Stretches of a histogram log.
@@ -107,7 +115,6 @@ impl Output {
     /// Which could not be written, and why.
     pub(crate) fn write(&self, run: &Run<'_>) -> Result<(), String> {
         for (option, path) in &self.files {
-            let failed = |why: String| format!("{option} {path}: {why}");
             let bytes = match *option {
                 "--svg" => self.draw(run, self.figure, |f, l| Ok(plot::svg(f, l).into_bytes())),
                 "--png" => self.draw(run, self.figure, png),
@@ -115,15 +122,32 @@ impl Output {
                 "--hgrm" => hgrm_of(run),
                 _ => hlog_of(run),
             };
-            let bytes = bytes.map_err(failed)?;
-            let write = || {
-                let mut file = BufWriter::new(File::create(path)?);
-                file.write_all(&bytes)?;
-                file.flush()
-            };
-            write().map_err(|error: std::io::Error| failed(error.to_string()))?;
+            save(option, path, bytes)?;
         }
         Ok(())
+    }
+
+    /// Draws the share of each arm's probes below a latency: files, and what is
+    /// for the terminal.
+    ///
+    /// # Errors
+    /// Which file could not be written, or can't be made of this.
+    pub(crate) fn compare(&self, arms: &Arms) -> Result<Option<String>, String> {
+        let labels = Labels {
+            title: arms.title.clone(),
+            quantity: arms.quantity.clone(),
+            caption: arms.caption.clone(),
+        };
+        let figure = Figure::Ecdf(&arms.values);
+        for (option, path) in &self.files {
+            let bytes = match *option {
+                "--svg" => Ok(plot::svg(figure, &labels).into_bytes()),
+                "--png" => png(figure, &labels),
+                _ => Err("single probes are not kept of a comparison".to_owned()),
+            };
+            save(option, path, bytes)?;
+        }
+        Ok(self.plot.then(|| plot::terminal(figure, &labels, &self.screen())))
     }
 
     /// The pictures for the terminal: the run in time, and its percentiles; or
@@ -178,6 +202,18 @@ impl Output {
         };
         render(figure, &labels)
     }
+}
+
+/// Writes the file that `option` names.
+fn save(option: &str, path: &str, bytes: Result<Vec<u8>, String>) -> Result<(), String> {
+    let failed = |why: String| format!("{option} {path}: {why}");
+    let bytes = bytes.map_err(failed)?;
+    let write = || {
+        let mut file = BufWriter::new(File::create(path)?);
+        file.write_all(&bytes)?;
+        file.flush()
+    };
+    write().map_err(|error: std::io::Error| failed(error.to_string()))
 }
 
 fn shape(text: &str) -> Result<Shape, String> {

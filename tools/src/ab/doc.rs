@@ -165,12 +165,16 @@ fn advice(asked: &Options, group: &Group) -> Option<String> {
 mod tests {
     use super::*;
     use crate::ab::text::text;
+    use crate::output::Output;
     use crate::paired::testing;
 
     fn doc(rounds: usize, arms: [u64; 3], resolve: Option<f64>) -> Doc {
         let plan = testing::plan(&["default", "nodelay=0"], 1);
         let run = testing::run(&plan, rounds, &arms);
-        Doc::new(&Options { plan, resolve, is_json: true, is_quiet: true }, &run)
+        Doc::new(
+            &Options { plan, resolve, is_json: true, is_quiet: true, output: Output::default() },
+            &run,
+        )
     }
 
     #[test]
@@ -201,7 +205,13 @@ mod tests {
         let plan = testing::plan(&["default", "nodelay=0"], 1);
         let mut run = testing::run(&plan, 20, &[50_000, 50_000, 60_000]);
         run.groups[0].totals[2].sent += 10;
-        let asked = Options { plan, resolve: None, is_json: true, is_quiet: true };
+        let asked = Options {
+            plan,
+            resolve: None,
+            is_json: true,
+            is_quiet: true,
+            output: Output::default(),
+        };
         let doc = Doc::new(&asked, &run);
         assert_eq!((doc.exit_code, doc.reasons.len()), (INVALID, 1));
         assert!(doc.reasons[0].starts_with("B lost 4.8 %"), "{:?}", doc.reasons);
@@ -219,8 +229,8 @@ mod tests {
             doc(3, [50_000; 3], None),
             Doc::failed("usage", "what?"),
         ] {
-            assert_eq!(crate::ab::show(&doc.json()), Ok(text(&doc)));
+            let again: Doc = serde_json::from_str(&doc.json()).expect("a document");
+            assert_eq!(text(&again), text(&doc));
         }
-        assert!(crate::ab::show("{}").is_err());
     }
 }

@@ -7,6 +7,7 @@ pub(crate) mod text;
 
 use std::ffi::OsString;
 
+use crate::output::Output;
 use crate::paired::run;
 use crate::stop::Stop;
 use crate::{DONE, FAILED, USAGE, out};
@@ -38,6 +39,10 @@ pub(crate) fn main(words: Vec<OsString>) -> u8 {
     } else {
         out::text(text::text(&doc));
     }
+    if let Err(why) = draw(&doc, &asked.output, !asked.is_json) {
+        eprintln!("lightmeter ab: {why}");
+        return FAILED;
+    }
     doc.exit_code
 }
 
@@ -46,13 +51,20 @@ fn compare(asked: &Options, stop: &Stop) -> Doc {
     Doc::new(asked, &run)
 }
 
-/// What was shown for a saved document, the same again.
+/// Draws A, A again and B, on the terminal if it is `shown` text.
 ///
 /// # Errors
-/// It is no such document.
-#[cfg_attr(not(test), expect(dead_code, reason = "for `lightmeter report`"))]
-pub(crate) fn show(saved: &str) -> Result<String, String> {
-    serde_json::from_str(saved).map(|doc| text::text(&doc)).map_err(|why| why.to_string())
+/// There is nothing to draw, or a file can't be written.
+pub(crate) fn draw(doc: &Doc, output: &Output, shown: bool) -> Result<(), String> {
+    if !output.is_wanted() {
+        return Ok(());
+    }
+    let group = doc.result.as_ref().filter(|group| !group.rounds.is_empty());
+    let group = group.ok_or("nothing was measured, so there is nothing to draw")?;
+    if let Some(picture) = output.compare(&text::picture(group))?.filter(|_| shown) {
+        out::text(format_args!("\n{picture}"));
+    }
+    Ok(())
 }
 
 fn refuse(is_json: bool, kind: &str, why: &str) -> u8 {

@@ -5,6 +5,7 @@ use std::ffi::OsString;
 use lexopt::prelude::{Long, Short, Value};
 
 use crate::args;
+use crate::output::Output;
 use crate::paired::options::{Common, Flag};
 use crate::paired::probe::Route;
 use crate::paired::setting::{DEFAULT, Setting};
@@ -37,6 +38,8 @@ or two settings of `nearlight serve`, each given to private servers on loopback:
   --server PATH    the nearlight binary (beside lightmeter, or in $PATH)
   --server-cpu N   the core of the servers
   --cpu N          the core of the probes
+  --plot, --ascii, --svg FILE, --png FILE   a picture: which share of the probes of
+                   each arm took less than how long
   -q               no progress
   --json           one object instead of text; times are integers of nanoseconds
 
@@ -48,6 +51,9 @@ Exit codes: 0 B is not slower, 1 B is slower, 2 wrong usage or nothing to
 measure, 3 nothing can be said, or what could is not valid. Ctrl-C gives the
 verdict of the rounds so far.
 ";
+
+/// Options for a picture; there is one that fits.
+const PICTURES: [&str; 4] = ["plot", "ascii", "svg", "png"];
 
 /// What the words ask for.
 pub(crate) enum Asked {
@@ -63,6 +69,7 @@ pub(crate) struct Options {
     pub(crate) resolve: Option<f64>,
     pub(crate) is_json: bool,
     pub(crate) is_quiet: bool,
+    pub(crate) output: Output,
 }
 
 /// Reads the words after `ab`; looks hosts up.
@@ -72,6 +79,7 @@ pub(crate) struct Options {
 pub(crate) fn parse(words: Vec<OsString>) -> Result<Asked, String> {
     let mut parser = lexopt::Parser::from_args(words);
     let (mut common, mut resolve, mut names) = (Common::default(), None, Vec::new());
+    let mut output = Output::default();
     while let Some(argument) = parser.next().map_err(|error| error.to_string())? {
         if let Some(flag) = Flag::of(&argument) {
             common.take(flag, &mut parser)?;
@@ -83,6 +91,10 @@ pub(crate) fn parse(words: Vec<OsString>) -> Result<Asked, String> {
                 resolve = Some(args::value(&mut parser, "--resolve", percent)?);
             }
             Value(word) => names.push(word.to_string_lossy().into_owned()),
+            Long(name) if PICTURES.contains(&name) => {
+                let option = format!("--{name}");
+                output.take(&option, &mut parser)?;
+            }
             Short(_) | Long(_) => {
                 let error = argument.unexpected();
                 return Err(format!("{error}; lightmeter ab --help lists the options"));
@@ -96,6 +108,7 @@ pub(crate) fn parse(words: Vec<OsString>) -> Result<Asked, String> {
         resolve,
         is_json: common.json,
         is_quiet: common.quiet,
+        output,
     }))
 }
 

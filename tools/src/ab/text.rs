@@ -5,6 +5,9 @@ use std::fmt::Write as _;
 use crate::paired::text::{conditions, interval, pace, remarks, share, table};
 
 use super::doc::Doc;
+use crate::output::Arms;
+use crate::paired::doc::Group;
+use lightmeter::plot::Values;
 
 /// The whole text.
 pub(crate) fn text(doc: &Doc) -> String {
@@ -40,3 +43,25 @@ pub(crate) fn text(doc: &Doc) -> String {
     }
     text
 }
+
+/// All arms as distributions: of each as many values as it got replies, of its
+/// percentiles, so within 1 %.
+pub(super) fn picture(group: &Group) -> Arms {
+    let values = group.arms.iter().map(|arm| {
+        let last = arm.percentiles_ns.len().saturating_sub(1);
+        let replies = arm.received.min(MOST) as usize;
+        let at = |reply: usize| arm.percentiles_ns.get(reply * last / (replies - 1).max(1));
+        let values = (0..replies).filter_map(at).copied().collect();
+        Values::new(format!("{} {}", arm.name, arm.what), values)
+    });
+    let kinds: Vec<_> = group.arms.first().map(|arm| arm.kind.clone()).into_iter().collect();
+    Arms {
+        title: format!("ab, {} of {}", pace(group), kinds.join(" and ")),
+        quantity: "round-trip time".to_owned(),
+        caption: format!("{} rounds; drawn from whole percentiles", group.rounds.len()),
+        values: values.collect(),
+    }
+}
+
+/// Values that are drawn of an arm.
+const MOST: u64 = 100_000;

@@ -17,7 +17,7 @@ use std::ffi::{OsStr, OsString};
 
 use crate::args::{self, Given};
 use crate::output::Output;
-use crate::{DONE, FAILED, USAGE, out, ping};
+use crate::{DONE, FAILED, USAGE, ab, out, ping};
 use document::Document;
 use read::Saved;
 
@@ -30,7 +30,8 @@ FILE`, or what --json or --json-lines of ping, ping stream, load, ab and sweep
 printed. - is standard input. Several files are shown one after the other.
 
   --plot, --svg FILE, --png FILE, --csv FILE, --hgrm FILE, --hlog FILE
-  --figure F, --ascii   of a saved ping, one file: as `lightmeter ping` takes them
+  --figure F, --ascii   of one saved ping, as `lightmeter ping` takes them;
+                        of one ab the pictures
   --json         the documents again, one a line
   --schema NAME  the JSON Schema (draft 2020-12) of ping, probe (a line of
                  --json-lines), stream, load, ab, sweep, subscribe or doctor
@@ -122,8 +123,12 @@ fn picture(saved: &Saved, output: &Output) -> Result<(), String> {
     if !output.is_wanted() {
         return Ok(());
     }
-    let Document::Ping(doc) = &saved.doc else {
-        return Err("there are no single probes in this file to draw or write".to_owned());
+    let doc = match &saved.doc {
+        Document::Ping(doc) => doc,
+        Document::Ab(doc) => return ab::draw(doc, output, true),
+        Document::Stream(_) | Document::Load(_) | Document::Sweep(_) => {
+            return Err("there are no single probes in this file to draw or write".to_owned());
+        }
     };
     if saved.probes.is_empty() {
         return Err("there are no single probes in this file: save a run with --save".to_owned());

@@ -280,8 +280,8 @@ mod tests {
             doc(1, 3, [50_000; 4]),
             Doc::failed("start", "it can't"),
         ] {
-            assert_eq!(crate::sweep::show(&doc.json()), Ok(text(&doc)));
+            let again: Doc = serde_json::from_str(&doc.json()).expect("a document");
+            assert_eq!(text(&again), text(&doc));
         }
-        assert!(crate::sweep::show("[]").is_err());
     }
 }

@@ -43,15 +43,6 @@ pub(crate) fn main(words: Vec<OsString>) -> u8 {
     doc.exit_code
 }
 
-/// What was shown for a saved document, the same again.
-///
-/// # Errors
-/// It is no such document.
-#[cfg_attr(not(test), expect(dead_code, reason = "for `lightmeter report`"))]
-pub(crate) fn show(saved: &str) -> Result<String, String> {
-    serde_json::from_str(saved).map(|doc| text::text(&doc)).map_err(|why| why.to_string())
-}
-
 fn refuse(is_json: bool, kind: &str, why: &str) -> u8 {
     if is_json {
         out::line(Doc::failed(kind, why).json());
