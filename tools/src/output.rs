@@ -322,7 +322,9 @@ fn hlog_of(run: &Run<'_>) -> Result<Vec<u8>, String> {
             ns,
         })
         .collect();
-    let start = SystemTime::UNIX_EPOCH + Duration::from_secs(run.started);
+    // A saved run may say anything.
+    let start = SystemTime::UNIX_EPOCH.checked_add(Duration::from_secs(run.started));
+    let start = start.unwrap_or(SystemTime::UNIX_EPOCH);
     let mut bytes = Vec::new();
     hlog::write(&mut bytes, start, &run.title, &intervals).map_err(|error| error.to_string())?;
     Ok(bytes)

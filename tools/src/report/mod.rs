@@ -43,7 +43,14 @@ usage.
 enum Asked {
     Help,
     Schema(&'static str),
-    Files { names: Vec<OsString>, json: bool, output: Output },
+    Files(Files),
+}
+
+/// Files to show, and how.
+struct Files {
+    names: Vec<OsString>,
+    json: bool,
+    output: Output,
 }
 
 /// Runs it with the words after `report`; returns the exit code.
@@ -51,7 +58,7 @@ pub(crate) fn main(words: Vec<OsString>) -> u8 {
     match parse(words) {
         Ok(Asked::Help) => out::text(HELP),
         Ok(Asked::Schema(schema)) => out::text(schema),
-        Ok(Asked::Files { names, json, output }) => return show_all(&names, json, &output),
+        Ok(Asked::Files(files)) => return files.show(),
         Err(error) => {
             eprintln!("lightmeter report: {error}");
             return USAGE;
@@ -65,84 +72,83 @@ fn parse(words: Vec<OsString>) -> Result<Asked, String> {
     let (mut names, mut json, mut schema) = (Vec::new(), false, None);
     let mut output = Output::default();
     while let Some(argument) = args::next(&mut parser)? {
-        match argument {
-            Given::Option(option) => match option.as_str() {
-                "-h" | "--help" => return Ok(Asked::Help),
-                "--json" => json = true,
-                "--schema" => schema = Some(args::value(&mut parser, &option, schemas::named)?),
-                _ if Output::knows(&option) => output.take(&option, &mut parser)?,
-                _ => {
-                    return Err(format!(
-                        "there is no option '{option}'; lightmeter report --help lists them"
-                    ));
-                }
-            },
-            Given::Name(name) => names.push(name),
+        let option = match argument {
+            Given::Name(name) => {
+                names.push(name);
+                continue;
+            }
+            Given::Option(option) => option,
+        };
+        match option.as_str() {
+            "-h" | "--help" => return Ok(Asked::Help),
+            "--json" => json = true,
+            "--schema" => schema = Some(args::value(&mut parser, &option, schemas::named)?),
+            _ if Output::knows(&option) => output.take(&option, &mut parser)?,
+            _ => {
+                return Err(format!(
+                    "there is no option '{option}'; lightmeter report --help lists them"
+                ));
+            }
         }
     }
-    match (schema, names.as_slice()) {
-        (Some(schema), []) => Ok(Asked::Schema(schema)),
+    match (schema, names.len()) {
+        (Some(schema), 0) => Ok(Asked::Schema(schema)),
         (Some(_), _) => Err("either --schema or files".to_owned()),
-        (None, []) => Err("of what? lightmeter report FILE, or --help".to_owned()),
-        (None, [_, _, ..]) if output.is_wanted() => {
-            Err("pictures and other formats are of one file at a time".to_owned())
-        }
-        (None, _) => Ok(Asked::Files { names, json, output }),
+        (None, 0) => Err("of what? lightmeter report FILE, or --help".to_owned()),
+        (None, 2..) if output.is_wanted() => Err("pictures and files are of one FILE".to_owned()),
+        (None, _) => Ok(Asked::Files(Files { names, json, output })),
     }
 }
 
-/// Shows each, and goes on with the next where one can't be shown.
-fn show_all(names: &[OsString], json: bool, output: &Output) -> u8 {
-    let mut code = DONE;
-    let mut separator = "";
-    for name in names {
-        match read::open(name) {
-            Ok(saved) if json => out::json(&saved.doc),
-            Ok(saved) => {
-                if names.len() > 1 {
+impl Files {
+    /// Shows each, and goes on with the next where one can't be shown.
+    fn show(&self) -> u8 {
+        let mut code = DONE;
+        let mut separator = "";
+        for name in &self.names {
+            let shown = read::open(name).and_then(|saved| {
+                if self.names.len() > 1 && !self.json {
                     out::line(format_args!("{separator}==> {} <==", label(name)));
                     separator = "\n";
                 }
-                out::text(plain(&saved.doc.text()));
-                if let Err(error) = picture(&saved, output) {
-                    eprintln!("lightmeter report: {error}");
-                    code = FAILED;
-                }
-            }
-            Err(error) => {
+                self.show_one(&saved).map_err(|error| format!("{}: {error}", label(name)))
+            });
+            if let Err(error) = shown {
                 eprintln!("lightmeter report: {}", plain(&error));
                 code = FAILED;
             }
         }
+        code
     }
-    code
-}
 
-/// Draws and writes what was asked for beside the text.
-fn picture(saved: &Saved, output: &Output) -> Result<(), String> {
-    if !output.is_wanted() {
-        return Ok(());
-    }
-    let doc = match &saved.doc {
-        Document::Ping(doc) => doc,
-        Document::Ab(doc) => return ab::draw(doc, output, true),
-        Document::Stream(_) | Document::Load(_) | Document::Sweep(_) => {
-            return Err("there are no single probes in this file to draw or write".to_owned());
+    fn show_one(&self, saved: &Saved) -> Result<(), String> {
+        if self.json {
+            out::json(&saved.doc);
+        } else {
+            out::text(plain(&saved.doc.text()));
         }
-    };
-    if saved.probes.is_empty() {
-        return Err("there are no single probes in this file: save a run with --save".to_owned());
+        if !self.output.is_wanted() {
+            return Ok(());
+        }
+        let doc = match &saved.doc {
+            Document::Ping(doc) => doc,
+            Document::Ab(doc) => return ab::draw(doc, &self.output, !self.json),
+            Document::Stream(_) | Document::Load(_) | Document::Sweep(_) => {
+                return Err("it has no single probes to draw or write".to_owned());
+            }
+        };
+        if saved.probes.is_empty() {
+            return Err("it has no probes to draw: ping --save keeps them".to_owned());
+        }
+        if saved.stride > 1 {
+            eprintln!("lightmeter report: one probe of {} is drawn", saved.stride);
+        }
+        let run = ping::output_run(doc, &saved.probes);
+        if self.output.is_plotted() && !self.json {
+            out::text(format_args!("\n{}", self.output.pictures(&run)));
+        }
+        self.output.write(&run)
     }
-    let run = ping::output_run(doc, &saved.probes);
-    if output.is_plotted() {
-        out::text(format_args!("\n{}", plain_picture(&output.pictures(&run))));
-    }
-    output.write(&run)
-}
-
-/// A picture may have colours of its own; names in it are from the file.
-fn plain_picture(text: &str) -> String {
-    text.chars().map(|c| if c.is_control() && !"\n\u{1b}".contains(c) { '?' } else { c }).collect()
 }
 
 /// A file as messages call it.
@@ -153,10 +159,12 @@ fn label(name: &OsStr) -> String {
     plain(&name.to_string_lossy())
 }
 
-/// Text from a file that somebody else may have made: whatever a terminal
-/// would take for a command is a question mark.
+/// Text from a file that somebody else may have made: what a terminal would take
+/// for a command, or for a turn of the writing's direction, is a question mark.
 fn plain(text: &str) -> String {
-    text.chars().map(|c| if c.is_control() && c != '\n' { '?' } else { c }).collect()
+    let turns = |c| matches!(c, '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
+    let harms = |c: char| (c.is_control() && c != '\n') || turns(c);
+    text.chars().map(|c| if harms(c) { '?' } else { c }).collect()
 }
 
 #[cfg(test)]
@@ -172,14 +180,16 @@ mod tests {
         assert!(matches!(asked(&["-h"]), Ok(Asked::Help)));
         assert!(matches!(asked(&["--schema", "ping"]), Ok(Asked::Schema(_))));
         let files = asked(&["a", "-", "--json"]);
-        assert!(matches!(files, Ok(Asked::Files { names, json: true, .. }) if names.len() == 2));
+        assert!(matches!(files, Ok(Asked::Files(files)) if files.names.len() == 2 && files.json));
+        let plotted = asked(&["a", "--plot", "--svg", "b"]);
+        assert!(matches!(plotted, Ok(Asked::Files(files)) if files.output.is_plotted()));
         for (words, part) in [
             (&[][..], "of what?"),
             (&["--schema"], "--schema: missing"),
             (&["--schema", "pong"], "'pong' is none of ping, probe"),
             (&["--schema", "ping", "a"], "either"),
             (&["a", "--plto"], "--plto"),
-            (&["a", "b", "--plot"], "one file at a time"),
+            (&["a", "b", "--plot"], "one FILE"),
         ] {
             let Err(error) = asked(words) else { panic!("{words:?}") };
             assert!(error.contains(part), "{words:?}: {error}");
@@ -189,5 +199,41 @@ mod tests {
     #[test]
     fn a_terminal_gets_no_commands_from_a_file() {
         assert_eq!(plain("a\x1b[2J\u{9b}1mb\r\n"), "a?[2J?1mb?\n");
+        assert_eq!(plain("ü \u{202e}µs"), "ü ?µs");
+    }
+
+    /// Pictures and files of probes that no run has had.
+    #[test]
+    fn whatever_probes_say_is_drawn() {
+        let mut words = vec!["file", "--plot"];
+        for option in ["--svg", "--csv", "--hgrm", "--hlog"] {
+            words.extend([option, "/dev/null"]);
+        }
+        let doc: serde_json::Value =
+            serde_json::from_str(include_str!("../../tests/runs/ping.json")).expect("JSON");
+        let probe: serde_json::Value =
+            serde_json::from_str(include_str!("../../tests/runs/probe.json")).expect("JSON");
+        let extremes = [0, 1, 1 << 40, u64::MAX - 1, u64::MAX].map(serde_json::Value::from);
+        for (n, value) in extremes.iter().enumerate() {
+            let mut doc = doc.clone();
+            doc["host"]["started"] = value.clone();
+            let doc = serde_json::from_value(doc).expect("a document");
+            let mut probes = Vec::new();
+            for (m, time) in extremes.iter().cycle().skip(n).take(11).enumerate() {
+                let mut probe = probe.clone();
+                probe["host"] = ["", "a\u{1b}[2J", "b,\"c\n"][m % 3].into();
+                for key in ["due_ns", "sent_ns", "left_ns", "rtt_ns", "network_ns", "seq"] {
+                    probe[key] = if (m + key.len()) % 2 == 0 { time } else { value }.clone();
+                }
+                probes.push(serde_json::from_value(probe).expect("a probe"));
+            }
+            for figure in ["timeline", "percentiles", "ecdf", "histogram"] {
+                let words = [&words[..], &["--figure", figure]].concat();
+                let Ok(Asked::Files(files)) = asked(&words) else { panic!("{words:?}") };
+                let run = ping::output_run(&doc, &probes);
+                assert!(!files.output.pictures(&run).contains("\x1b[2J"));
+                files.output.write(&run).expect("written");
+            }
+        }
     }
 }

@@ -1,6 +1,7 @@
 //! Reads a saved run: a line of JSON for each probe, then the document; or the
 //! document alone. Files come from anywhere, so each is read within bounds.
 
+use std::collections::HashSet;
 use std::ffi::OsStr;
 use std::fs::File;
 use std::io::{BufRead, BufReader, Read};
@@ -38,11 +39,10 @@ const BOUNDS: Bounds = Bounds { bytes: 4 << 30, probes: 2 * PING_RECORDS };
 pub(crate) struct Saved {
     /// What it came to.
     pub(crate) doc: Document,
-    /// Its probes in the order of the file, or an even choice of them; one that
-    /// was given up and answered after all is there twice, the later one counts.
+    /// Its probes in the order of the file, or an even choice of them. One that
+    /// was given up and answered after all has the later of its two lines here.
     pub(crate) probes: Vec<Probe>,
     /// Of how many sequence numbers one is among them.
-    #[cfg_attr(not(test), expect(dead_code, reason = "for pictures"))]
     pub(crate) stride: u64,
 }
 
@@ -88,6 +88,7 @@ fn read(from: impl BufRead, bounds: Bounds) -> Result<Saved, Wrong> {
                 let error = "nothing comes after the document of a run; give each run as a file";
                 return Err((lines.number, error.to_owned()));
             }
+            kept.settle();
             return Ok(Saved { doc, probes: kept.probes, stride: kept.stride });
         }
     }
@@ -195,6 +196,14 @@ impl Kept {
             self.probes.push(probe);
         }
         Ok(())
+    }
+
+    /// Forgets that a probe was given up where something came of it after all.
+    fn settle(&mut self) {
+        let key = |probe: &Probe| (probe.kind.clone(), probe.host.clone(), probe.seq);
+        let after_all = |probe: &&Probe| probe.status == "late" || probe.status == "refused";
+        let known: HashSet<_> = self.probes.iter().filter(after_all).map(key).collect();
+        self.probes.retain(|probe| probe.status != "lost" || !known.contains(&key(probe)));
     }
 }
 

@@ -36,6 +36,16 @@ fn a_document_alone_and_one_behind_probes() {
 }
 
 #[test]
+fn what_was_given_up_and_came_is_there_once() {
+    let lost = |seq| probe(seq).replace("answered", "lost");
+    let late = probe(1).replace("answered", "late");
+    let text = [probe(0), lost(1), lost(2), late, doc()].join("\n");
+    let saved = read(text.as_bytes(), BOUNDS).expect("a run");
+    let found: Vec<_> = saved.probes.iter().map(|probe| (probe.seq, &*probe.status)).collect();
+    assert_eq!(found, [(0, "answered"), (2, "lost"), (1, "late")]);
+}
+
+#[test]
 fn what_is_wrong_is_said_with_its_line() {
     let (good, doc) = (probe(0), doc());
     let newer = doc.replace("ping/1", "ping/2");
