@@ -3,6 +3,7 @@
 //! saved run shows the same again.
 #![expect(clippy::unwrap_used, reason = "a test that fails says where")]
 
+mod compare;
 mod peer;
 mod ping;
 mod report;
@@ -11,6 +12,7 @@ mod schema;
 mod stream;
 mod trouble;
 
+use std::io::Write;
 use std::process::{Command, Output, Stdio};
 
 use serde_json::Value;
@@ -28,6 +30,18 @@ fn lightmeter(words: &str) -> Command {
 
 fn run(words: &str) -> Output {
     lightmeter(words).output().unwrap()
+}
+
+/// Given by standard input.
+fn piped(words: &str, input: &[u8]) -> Output {
+    let mut command = lightmeter(words);
+    let mut child = command.stdin(Stdio::piped()).spawn().unwrap();
+    let mut stdin = child.stdin.take().unwrap();
+    let input = input.to_vec();
+    let writer = std::thread::spawn(move || drop(stdin.write_all(&input)));
+    let output = child.wait_with_output().unwrap();
+    writer.join().unwrap();
+    output
 }
 
 fn code(output: &Output) -> i32 {

@@ -227,9 +227,7 @@ fn sigterm_ends_it_the_same() {
     let (address, seen) = peer::echo();
     let child = lightmeter(&format!("ping {address} -c 100000 -i 5ms --json")).spawn().unwrap();
     (0..30).for_each(|_| seen.recv_timeout(SOON).unwrap());
-    let id = child.id().to_string();
-    let kill = std::process::Command::new("sh").args(["-c", "kill -TERM $0", &id]).status();
-    assert!(kill.unwrap().success());
+    tell(&child, Tell::End);
     let output = child.wait_with_output().unwrap();
     let doc = object("ping", &output);
     replied(code(&output), &doc);

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 
 use super::peer::{self, SOON};
 use super::ping::ctrl_c;
-use super::{check, code, lightmeter, object, run, text, told};
+use super::{check, code, lightmeter, object, piped, run, text, told};
 
 /// A file of this name in a folder of this test's.
 fn file(name: &str) -> PathBuf {
@@ -52,6 +52,35 @@ fn byte_for_byte() {
 }
 
 #[test]
+fn pictures_and_files_byte_for_byte() {
+    let loss = peer::udp(|n, probe| if n % 7 == 0 { vec![] } else { vec![probe.to_vec()] });
+    let saved = file("pictured");
+    let formats = ["svg", "csv", "hgrm", "hlog"];
+    let options = |by: &str| {
+        let option =
+            |format: &&str| format!("--{format} {}", file(&format!("{by}.{format}")).display());
+        formats.iter().map(option).collect::<Vec<_>>().join(" ")
+    };
+    let words =
+        format!("ping udp {loss} -q -c 40 -i 2ms -W 30ms --plot --save {}", saved.display());
+    let printed = text(&run(&format!("{words} {}", options("run"))));
+    let again = run(&format!("report {} --plot {}", saved.display(), options("report")));
+    assert_eq!((code(&again), text(&again)), (0, printed), "{}", told(&again));
+    assert!(text(&again).contains("p99"), "a picture: {}", text(&again));
+    for format in formats {
+        let of = |by: &str| fs::read(file(&format!("{by}.{format}"))).unwrap();
+        assert!(of("run").len() > 300 && of("run") == of("report"), "{format}");
+    }
+    // A document has no probes, and there is one picture of one run.
+    let saved = saved.display();
+    let json = run(&format!("report {saved} --json"));
+    let plotted = piped("report - --plot", &json.stdout);
+    assert_eq!(code(&plotted), 1);
+    assert!(told(&plotted).contains("no probes to draw"), "{}", told(&plotted));
+    assert_eq!(code(&run(&format!("report {saved} {saved} --plot"))), 2);
+}
+
+#[test]
 fn after_ctrl_c_too() {
     let (address, seen) = peer::echo();
     let file = file("ctrl-c");
@@ -91,18 +120,6 @@ fn a_stream_is_shown_again() {
     assert_eq!(again.stdout, output.stdout);
 }
 
-/// Given by standard input.
-fn piped(words: &str, input: &[u8]) -> std::process::Output {
-    let mut command = lightmeter(words);
-    let mut child = command.stdin(std::process::Stdio::piped()).spawn().unwrap();
-    let mut stdin = child.stdin.take().unwrap();
-    let input = input.to_vec();
-    let writer = std::thread::spawn(move || drop(stdin.write_all(&input)));
-    let output = child.wait_with_output().unwrap();
-    writer.join().unwrap();
-    output
-}
-
 #[test]
 fn standard_input_and_several_files() {
     let (address, _seen) = peer::echo();
@@ -124,7 +141,7 @@ fn standard_input_and_several_files() {
 
 #[test]
 fn every_schema_is_printed() {
-    for name in ["ping", "probe", "stream", "subscribe", "doctor"] {
+    for name in ["ping", "probe", "stream", "load", "ab", "sweep", "subscribe", "doctor"] {
         let output = run(&format!("report --schema {name}"));
         assert_eq!(code(&output), 0);
         let path = format!("{}/schemas/{name}.json", env!("CARGO_MANIFEST_DIR"));
