@@ -55,7 +55,7 @@ pub(crate) fn progress(passed: Duration, whole: Option<Duration>) -> String {
     let seconds = passed.as_secs();
     match whole {
         Some(whole) if whole > passed => {
-            let left = Duration::from_secs((whole - passed).as_secs() + 1);
+            let left = Duration::from_secs((whole - passed).as_secs().saturating_add(1));
             format!("{seconds} of {} s, {} left", whole.as_secs(), format_duration(left))
         }
         Some(whole) => format!("{seconds} of {} s, waiting for the last", whole.as_secs()),

@@ -47,7 +47,8 @@ was due, late or not.
   -W DUR      a probe without reply for this long is lost (2s)
   -s SIZE     bytes of data in a probe, from 16 (56)
   -4, -6      IPv4 or IPv6 alone
-  --warm-up N probes that are not counted (1, or those of the first 100 ms)
+  --warm-up N probes that are not counted (1, or those of the first 100 ms; 0
+              where -w leaves no time for them)
   --pace P    sleep (asleep between probes, as most programs), hybrid (awake in
               time to send), spin (never asleep; a whole core)
   --cpu N     pin the probes to this core
@@ -200,16 +201,21 @@ impl Words {
         if self.json && self.json_lines {
             return Err("either --json or --json-lines".to_owned());
         }
+        let count = self.count.or((!alone).then_some(ALL_COUNT));
+        let warm_up = match self.deadline {
+            Some(deadline) => warm_up_before(deadline, interval, count),
+            None => warm_up(interval),
+        };
         Ok(Options {
             kind,
             hosts,
-            count: self.count.or((!alone).then_some(ALL_COUNT)),
+            count,
             interval,
             deadline: self.deadline,
             wait: self.wait.unwrap_or(Duration::from_secs(2)),
             size: self.size.unwrap_or(56),
             family: self.family,
-            warm_up: self.warm_up.unwrap_or_else(|| warm_up(interval)),
+            warm_up: self.warm_up.unwrap_or(warm_up),
             pace: self.pace,
             cpu: self.cpu,
             stamps: !self.user,
@@ -232,6 +238,19 @@ const ALL_COUNT: u64 = 400;
 fn warm_up(interval: Duration) -> u64 {
     let tenth = Duration::from_millis(100).as_nanos();
     u64::try_from(tenth / interval.as_nanos().max(1)).unwrap_or(1).clamp(1, 100)
+}
+
+/// The same, or none where a deadline leaves time for the probes that were asked
+/// for but not for these, or for hardly anything else.
+fn warm_up_before(deadline: Duration, interval: Duration, count: Option<u64>) -> u64 {
+    let in_time = deadline.as_nanos().div_ceil(interval.as_nanos().max(1));
+    let (warm_up, wanted) = (warm_up(interval), u128::from(count.unwrap_or(1)));
+    let is_spare = if wanted <= in_time {
+        wanted + u128::from(warm_up) <= in_time
+    } else {
+        2 * u128::from(warm_up) <= in_time
+    };
+    if is_spare { warm_up } else { 0 }
 }
 
 fn kind_and_hosts(names: Vec<String>) -> Result<(Option<Kind>, Vec<String>), String> {
@@ -390,6 +409,25 @@ mod tests {
         assert_eq!(options("tcp host").expect("right").count, None);
         let hosts = options("icmp a b c --pace spin --timestamp user").expect("right");
         assert_eq!((hosts.hosts.len(), hosts.pace, hosts.stamps), (3, Wait::Spin, false));
+    }
+
+    #[test]
+    fn a_deadline_leaves_time_for_what_was_asked_for() {
+        for (words, wanted) in [
+            ("icmp host -c 1 -w 1", 0),
+            ("icmp host -c 3 -w 3", 0),
+            ("icmp host -c 3 -w 4", 1),
+            ("icmp host -w 1", 0),
+            ("icmp host -w 2", 1),
+            ("icmp host -c 9 -w 2", 1),
+            ("icmp host -c 1 -w 1 --warm-up 1", 1),
+            ("udp host -c 100 -i 1ms -w 150ms", 0),
+            ("udp host -c 100 -i 1ms -w 200ms", 100),
+            ("udp host -c 1000 -i 1ms -w 300ms", 100),
+            ("udp host -i 10us -w 5124095h", 100),
+        ] {
+            assert_eq!(options(words).expect(words).warm_up, wanted, "{words}");
+        }
     }
 
     #[test]

@@ -37,8 +37,9 @@ pub(crate) struct Show<'a> {
 
 impl<'a> Show<'a> {
     pub(crate) fn new(plan: &'a Plan, lines: Lines, live: Live, started: Instant) -> Self {
-        let interval = u32::try_from(plan.probes().unwrap_or(0)).unwrap_or(u32::MAX);
-        let scheduled = plan.count.map(|_| plan.interval * interval);
+        // More than there are numbers for is without end.
+        let probes = plan.probes().and_then(|probes| u32::try_from(probes).ok());
+        let scheduled = probes.and_then(|probes| plan.interval.checked_mul(probes));
         let whole = [scheduled, plan.deadline].into_iter().flatten().min();
         Self { plan, lines, live, started, whole, seen: vec![(0, None); plan.ways.len()] }
     }

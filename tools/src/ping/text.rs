@@ -89,6 +89,10 @@ pub(crate) fn summary(doc: &Doc) -> String {
         }
     }
     busy(&mut text, doc);
+    let is_tried = |series: &SeriesDoc| series.sent > 0 || series.error.is_some();
+    if !doc.series.is_empty() && !doc.series.iter().any(is_tried) {
+        text.push_str("no probe was counted: it ended while warming up\n");
+    }
     words(&mut text, doc);
     text
 }
@@ -182,17 +186,24 @@ fn notes(text: &mut String, series: &SeriesDoc, doc: &Doc, full: bool) {
     if !rare.is_empty() {
         let _ = writeln!(text, "{name}: {}", rare.join(", "));
     }
-    if series.lost > 1 {
+    if series.loss_run > 1 {
         let _ = writeln!(text, "{name}: the longest run of lost probes is {}", series.loss_run);
     }
     if full && series.received > 0 {
         details(text, &name, series);
+        let warm_up = doc.config.as_ref().is_some_and(|config| config.warm_up > 0);
+        if let Some(first) = series.first_ns.filter(|_| warm_up) {
+            let _ = writeln!(text, "{name}: the first reply, not counted: {}", latency(first));
+        }
     }
     if let Some(ways) = &series.one_way {
         each_way(text, &name, ways);
     }
     if let Some(trouble) = &series.last_refusal {
-        let _ = writeln!(text, "{name}: {} refused: {trouble}", series.errors);
+        let _ = match series.errors {
+            0 => writeln!(text, "{name}: refused while warming up: {trouble}"),
+            errors => writeln!(text, "{name}: {errors} refused: {trouble}"),
+        };
     }
     if let Some(failure) = &series.error {
         let _ = writeln!(text, "{name}: {}", failure.message);
@@ -233,9 +244,6 @@ fn details(text: &mut String, name: &str, series: &SeriesDoc) {
             latency(p50),
             latency(max)
         );
-    }
-    if let Some(first) = series.first_ns {
-        let _ = writeln!(text, "{name}: the first reply, not counted: {}", latency(first));
     }
 }
 

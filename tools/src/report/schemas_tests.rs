@@ -65,6 +65,27 @@ fn every_key_is_described_and_no_other_is_let_in() {
     }
 }
 
+/// The engine's words for what went wrong, which nothing else holds to a list.
+#[test]
+fn every_word_of_an_error_is_in_the_schema() {
+    let ping = of("ping");
+    let known = ping.pointer("/$defs/failure/properties/kind/enum").expect("a list");
+    let known = known.as_array().expect("a list");
+    for source in [
+        include_str!("../../../src/client/ping/error.rs"),
+        include_str!("../../../src/client/ping/complaint.rs"),
+    ] {
+        let (_, body) = source.split_once("fn word(").expect("the words");
+        let (body, _) = body.split_once("\n    }\n").expect("their end");
+        let words: Vec<&str> =
+            body.split("=> \"").skip(1).filter_map(|w| w.split('"').next()).collect();
+        assert!(words.len() > 4, "{words:?}");
+        for word in words {
+            assert!(known.contains(&json!(word)), "{word}");
+        }
+    }
+}
+
 /// Whether the types take it; then it is shown, too.
 fn is_read(name: &str, value: &Value) -> bool {
     let json = value.to_string();

@@ -67,6 +67,40 @@ fn a_flood_of_replies_changes_no_count() {
     assert!(count("forged") > 1000 && count("duplicates") > 1000, "{series}");
 }
 
+#[test]
+fn whatever_is_asked_for() {
+    let (address, _seen) = peer::echo();
+    for words in [
+        "-c 18446744073709551615 -i 1ms",
+        "-i 5000000h -c 4294967295",
+        "-i 5124095h",
+        "-W 5124095h -c 1",
+        "-c 2 -i 1ms --warm-up 18446744073709551615",
+        "--warm-up 0 -c 1",
+        "-s 65507 -c 3 -i 10ms",
+        "-s 16 -c 100 -i 10us --pace spin",
+        "-c 3 -i 1ms --pace hybrid --timestamp user --cpu 0",
+    ] {
+        for kind in ["", "udp", "echo", "tcp", "icmp", "system"] {
+            let output = run(&format!("ping {kind} {address} {words} -w 200ms --json"));
+            let doc = object("ping", &output);
+            assert!((0..=3).contains(&code(&output)), "{kind} {words}: {doc}");
+            assert_eq!(told(&output), "", "{kind} {words}");
+        }
+    }
+}
+
+/// As many as were asked for, where a deadline leaves no time to warm up.
+#[test]
+fn one_probe_within_one_interval() {
+    let (address, _seen) = peer::echo();
+    let output = run(&format!("ping udp {address} -c 1 -w 1"));
+    assert_eq!(code(&output), 0, "{}", text(&output));
+    let output = run(&format!("ping udp {address} -c 9 --warm-up 9 -i 100ms -w 150ms"));
+    assert_eq!(code(&output), 1);
+    assert!(text(&output).contains("ended while warming up"), "{}", text(&output));
+}
+
 #[track_caller]
 fn stream(path: &str, server: fn(TcpStream)) -> String {
     let address = peer::server(server);
