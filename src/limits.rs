@@ -85,6 +85,9 @@ pub const NAME_BYTES: usize = 255;
 pub const HTTP_HEAD_BYTES: usize = 8 * 1024;
 /// Header lines of an HTTP request.
 pub const HTTP_HEADERS: usize = 64;
+/// Responses 1xx that a client reads before the final one: servers send one or
+/// two, and one that never ends with them would hold it for ever.
+pub const HTTP_INTERIM: usize = 16;
 /// A request head must be complete within this.
 pub const HTTP_HEAD_TIME: Duration = Duration::from_secs(5);
 /// An HTTP connection with no request is closed after this.

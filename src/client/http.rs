@@ -5,7 +5,7 @@ use super::conn::Conn;
 use super::error::{ClientError, ClientResult};
 use super::target::Target;
 use crate::base::Instant;
-use crate::limits::{CLIENT_STOP, HTTP_HEAD_BYTES, HTTP_HEADERS};
+use crate::limits::{CLIENT_STOP, HTTP_HEAD_BYTES, HTTP_HEADERS, HTTP_INTERIM};
 use crate::protocol::Body;
 use crate::sys::clock::Clock;
 use std::sync::atomic::AtomicBool;
@@ -65,12 +65,13 @@ pub(super) fn read_final(
     deadline: Instant,
     stop: &AtomicBool,
 ) -> ClientResult<Response> {
-    loop {
+    for _ in 0..=HTTP_INTERIM {
         let response = read_response(conn, deadline, stop)?;
         if response.status == 101 || response.status >= 200 {
             return Ok(response);
         }
     }
+    Err(broken("no end of interim responses"))
 }
 
 /// The error that a refusal is, with the first line of its body in it.

@@ -59,6 +59,20 @@ fn http_publisher_sends_chunks_after_leave() {
 }
 
 #[test]
+fn interim_responses_without_end_are_given_up() {
+    let (addr, server) = server(|mut stream| {
+        read_head(&mut stream);
+        let interim = b"HTTP/1.1 100 Continue\r\n\r\n".repeat(100);
+        while stream.write_all(&interim).is_ok() {}
+    });
+    let target = target(Scheme::Http, addr, "/live");
+    let opened = Subscriber::open(&target, &ClientOptions::default(), &NEVER);
+    let error = opened.err().expect("no answer").to_string();
+    assert!(error.contains("no end of interim responses"), "{error}");
+    server.join().expect("it noticed");
+}
+
+#[test]
 fn http_publisher_says_why_it_was_refused() {
     let (addr, server) = server(|mut stream| {
         read_head(&mut stream);
