@@ -275,14 +275,19 @@ pub(crate) fn text(doc: &Doc) -> String {
         nanos.map_or_else(|| "—".to_owned(), |n| format_latency(Duration::from_nanos(n)))
     };
     let mut text = String::new();
+    let Some(url) = &doc.url else {
+        return doc.error.as_ref().map_or(text, |error| format!("{}\n", error.message));
+    };
     let seconds = doc.took_ns as f64 / 1e9;
-    let _ = write!(text, "stream {}: {seconds:.1} s", doc.url.as_deref().unwrap_or("?"));
+    let _ = write!(text, "stream {url}: {seconds:.1} s");
     let _ = writeln!(text, "{}", if doc.ended { ", ended by the server" } else { "" });
     if let Some(error) = &doc.error {
         let _ = writeln!(text, "{}", error.message);
     }
     if doc.bytes == 0 {
-        text.push_str("nothing came: is the stream being published?\n");
+        if doc.error.is_none() {
+            text.push_str("nothing came: is the stream being published?\n");
+        }
         return text;
     }
     let _ = writeln!(
@@ -347,7 +352,11 @@ mod tests {
         let words = ["tcp://127.0.0.1:1"].map(OsString::from).to_vec();
         let Ok(Some(options)) = parse(words) else { panic!("right usage") };
         assert_eq!((options.seconds, options.stall.as_millis()), (Duration::from_secs(10), 500));
-        let text = text(&failed("usage", "no"));
-        assert!(text.contains("nothing came"), "{text}");
+        let mut doc = failed("stream", "no such stream");
+        assert_eq!(text(&doc), "no such stream\n");
+        doc.url = Some("tcp://127.0.0.1:1".to_owned());
+        assert_eq!(text(&doc), "stream tcp://127.0.0.1:1: 0.0 s\nno such stream\n");
+        doc.error = None;
+        assert!(text(&doc).ends_with("nothing came: is the stream being published?\n"));
     }
 }
