@@ -17,6 +17,7 @@ use nearlight::client::load::{Load, LoadPlan, Loaded};
 use nearlight::client::ping::{Event, Pinger, Plan, Series, validity};
 use nearlight::sys::affinity::pin_to;
 use nearlight::sys::clock::Clock;
+use nearlight::sys::wait::wake_exactly;
 
 use crate::host::{Before, Host};
 use crate::live::{Live, progress};
@@ -48,6 +49,8 @@ pub(crate) fn main(words: Vec<OsString>) -> u8 {
         }
         Err(error) => return refuse(wants_json, "usage", &error),
     };
+    // A private server inherits the mask: it is not to end before this does.
+    let stop = Stop::new();
     let site = match options.site() {
         Ok(site) => site,
         Err((word, error)) => return refuse(wants_json, word, &error),
@@ -58,7 +61,10 @@ pub(crate) fn main(words: Vec<OsString>) -> u8 {
         out::line(doc::header(&doc));
     }
     let before = Before::look();
-    let run = run(&options, site.cpu, &plan, &load);
+    let Some(run) = run(&options, site.cpu, &plan, &load, &stop) else {
+        refuse(wants_json, "stopped", "stopped before anything was measured");
+        return FAILED;
+    };
     fill(&mut doc, &options, &plan, &run, before.after());
     if options.json {
         out::json(&doc);
@@ -81,11 +87,18 @@ fn refuse(wants_json: bool, word: &str, error: &str) -> u8 {
     USAGE
 }
 
-/// Probes in a thread of their own; this one starts and ends the load.
-fn run(options: &Options, cpu: Option<usize>, plan: &Plan, load: &LoadPlan) -> Run {
+/// Probes in a thread of their own; this one starts and ends the load. `None`: it
+/// was to end before all were connected.
+fn run(
+    options: &Options,
+    cpu: Option<usize>,
+    plan: &Plan,
+    load: &LoadPlan,
+    stop: &Stop,
+) -> Option<Run> {
     let mut live = Live::new(!options.json && !options.quiet);
-    let pinger = Pinger::start(plan);
-    let stop = Stop::new();
+    let planned = plan.clone();
+    let pinger = stop.unless(move || Pinger::start(&planned))?;
     let over = Arc::new(AtomicBool::new(false));
     let probes = {
         let over = Arc::clone(&over);
@@ -95,8 +108,7 @@ fn run(options: &Options, cpu: Option<usize>, plan: &Plan, load: &LoadPlan) -> R
     let whole = 2 * options.idle + options.seconds;
     let mut wait = |until: Instant, busy: Option<&Load>| {
         while Clock::now() < until && busy.is_none_or(Load::is_running) {
-            stop.look();
-            if stop.flag().load(Ordering::Relaxed) || probes.is_finished() {
+            if stop.is_set() || probes.is_finished() {
                 return false;
             }
             live.draw(Clock::now(), || {
@@ -133,7 +145,7 @@ fn run(options: &Options, cpu: Option<usize>, plan: &Plan, load: &LoadPlan) -> R
     over.store(true, Ordering::Relaxed);
     let series = probes.join().unwrap_or_default();
     live.wipe();
-    Run { series, loaded, spans, error }
+    Some(Run { series, loaded, spans, error })
 }
 
 /// When a phase that has begun counts.
@@ -143,6 +155,7 @@ fn settled(begun: Instant, lasts: Duration) -> Instant {
 
 /// The measuring thread.
 fn probe(mut pinger: Pinger, cpu: Option<usize>, over: &AtomicBool) -> Vec<Series> {
+    wake_exactly();
     if let Some(Err(error)) = cpu.map(pin_to) {
         eprintln!("lightmeter load: {error}");
     }

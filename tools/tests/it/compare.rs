@@ -5,7 +5,8 @@ use std::path::Path;
 use serde_json::Value;
 
 use super::peer;
-use super::{code, object, piped, run, text, told};
+use super::ping::{ctrl_c, wait_until_it_blocks_signals};
+use super::{code, lightmeter, object, piped, run, text, told};
 
 /// Its exit code and its document, which `report` shows.
 #[track_caller]
@@ -76,7 +77,13 @@ fn load_on_a_relay_and_on_nothing() {
     let closed = peer::closed();
     let (code, doc, _) = measure("load", &format!("{closed} --seconds 300ms --idle 300ms -q"));
     assert_eq!(code, 1, "{doc}");
-    for words in ["", "127.0.0.1 --rate much", "no.such.host.invalid"] {
+    let (full, _queued, _listener) = peer::full();
+    let child = lightmeter(&format!("load {full} --json")).spawn().unwrap();
+    wait_until_it_blocks_signals(&child);
+    let output = ctrl_c(child);
+    let doc = object("load", &output);
+    assert_eq!((super::code(&output), &doc["error"]["kind"]), (1, &"stopped".into()));
+    for words in ["127.0.0.1 --rate much", "no.such.host.invalid", "127.0.0.1 --server x"] {
         let (code, doc, _) = measure("load", words);
         assert_eq!(code, 2, "{words}: {doc}");
     }
