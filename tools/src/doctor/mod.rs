@@ -30,6 +30,7 @@ use lexopt::prelude::{Long, Short, Value};
 use nearlight::sys::affinity::allowed_cpus;
 use nearlight::sys::clock::Clock;
 
+use crate::stop::Stop;
 use crate::{DONE, FAILED, USAGE, out};
 use finding::{Finding, Place, Verdict};
 use host::{Who, read};
@@ -80,6 +81,8 @@ pub(crate) fn main(words: Vec<OsString>) -> u8 {
             return USAGE;
         }
     }
+    // It takes a second or two, and Ctrl-C cuts no object short.
+    let _stop = Stop::new();
     let report = examine();
     if wants_json {
         out::line(json::report(&report));

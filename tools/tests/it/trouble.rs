@@ -5,6 +5,7 @@ use std::io::{Read, Write};
 use std::net::TcpStream;
 
 use super::peer;
+use super::ping::{ctrl_c, wait_until_it_blocks_signals};
 use super::{code, lightmeter, object, run, text, told};
 
 #[test]
@@ -25,6 +26,15 @@ fn nobody_reads_any_more() {
         // By itself: no panic, and no signal.
         assert_eq!((code(&output), told(&output)), (1, String::new()), "{words}");
     }
+}
+
+#[test]
+fn ctrl_c_cuts_no_examination_short() {
+    let child = lightmeter("doctor --json").spawn().unwrap();
+    wait_until_it_blocks_signals(&child);
+    let output = ctrl_c(child);
+    let doc = object("doctor", &output);
+    assert!(doc["error"].is_null() && code(&output) < 2, "{doc}");
 }
 
 #[test]
