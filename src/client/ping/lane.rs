@@ -19,10 +19,9 @@ use super::wire::{HEARD, Heard, Which, Why, Wire};
 use super::words::icmp_words;
 use super::{Answer, Event, Kind, Outcome, PingError, Plan, Series, Way, echo};
 
-/// Probes that are still sent when a lane is stopped: those of a millisecond at
-/// the shortest interval. Somebody who can't keep the schedule at all is not to
-/// send for seconds after Ctrl-C.
-const CATCH_UP: usize = 100;
+/// Probes that were due when it is stopped and are sent then at most: those of a
+/// stall. One that is further behind can't keep its schedule, and says so.
+const CATCH_UP: usize = 4096;
 
 pub(super) struct Lane {
     /// Its place in the plan, and what stands there.

@@ -63,9 +63,9 @@ fn a_flood_of_replies_changes_no_count() {
     let address = peer::udp(|_, probe| {
         let mut forged = probe.to_vec();
         forged[0] ^= 1;
-        let mut flood = vec![forged; 200];
+        let mut flood = vec![forged; 20];
         flood.push(probe.to_vec());
-        flood.extend(vec![probe.to_vec(); 200]);
+        flood.extend(vec![probe.to_vec(); 20]);
         flood
     });
     let output = run(&format!("ping udp {address} -c 50 -i 5ms --json"));
@@ -74,7 +74,7 @@ fn a_flood_of_replies_changes_no_count() {
     let count = |key: &str| series[key].as_u64().unwrap();
     assert_eq!((count("sent"), count("scheduled")), (50, 50), "{series}");
     assert_eq!(count("received") + count("late") + count("lost"), 50, "{series}");
-    assert!(count("forged") > 1000 && count("duplicates") > 1000, "{series}");
+    assert!(count("forged") > 100 && count("duplicates") > 100, "{series}");
 }
 
 #[test]
