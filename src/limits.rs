@@ -323,7 +323,7 @@ pub const LOAD_SUBSCRIBERS: usize = 5_000;
 /// Probes of one kind that are remembered, to know their replies and copies
 /// of them: as many as ICMP's 16-bit sequence numbers can tell apart.
 pub const PING_WINDOW: usize = 65_536;
-/// Probes of one kind that are kept one by one (18 MiB); longer runs keep an
+/// Probes of one kind that are kept one by one (24 MiB); longer runs keep an
 /// even choice of them, and count all.
 pub const PING_RECORDS: usize = 1 << 18;
 /// TCP connections of a ping that are being made at a time: more than a target

@@ -182,6 +182,8 @@ fn body(status: u16, coding: Option<&str>, length: Option<&str>) -> ClientResult
 }
 
 fn broken(why: &str) -> ClientError {
+    // Part of it may be the peer's.
+    let why: String = why.chars().filter(|c| !c.is_control()).take(200).collect();
     ClientError::protocol(format!("no HTTP response: {why}"))
 }
 

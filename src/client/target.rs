@@ -52,6 +52,20 @@ impl Target {
         Self { scheme, host: addr.ip().to_string(), port: addr.port(), path }
     }
 
+    /// Reads `http://ADDR:PORT/PATH` of any server; the path may be empty.
+    ///
+    /// # Errors
+    /// Says what is wrong with it.
+    pub fn of_server(url: &str) -> ClientResult<Self> {
+        let target = parse(url, false).and_then(|target| match target.scheme {
+            Scheme::Http => Ok(target),
+            Scheme::Tcp | Scheme::Udp | Scheme::Ws => Err("another scheme"),
+        });
+        target.map_err(|why| {
+            ClientError::Target(format!("'{url}': {why}; write http://ADDR:PORT/PATH"))
+        })
+    }
+
     /// How to speak to it.
     pub const fn scheme(&self) -> Scheme {
         self.scheme
@@ -102,7 +116,7 @@ impl FromStr for Target {
     type Err = ClientError;
 
     fn from_str(url: &str) -> ClientResult<Self> {
-        parse(url).map_err(|why| {
+        parse(url, true).map_err(|why| {
             ClientError::Target(format!(
                 "'{url}': {why}; write tcp://ADDR:PORT, udp://ADDR:PORT, http://ADDR:PORT/NAME or ws://ADDR:PORT/NAME"
             ))
@@ -116,7 +130,8 @@ impl fmt::Display for Target {
     }
 }
 
-fn parse(url: &str) -> Result<Target, &'static str> {
+/// `named`: an HTTP path is the name of a stream, so there has to be one.
+fn parse(url: &str, named: bool) -> Result<Target, &'static str> {
     let (scheme, rest) = url.split_once("://").ok_or("no scheme")?;
     let schemes = [Scheme::Tcp, Scheme::Udp, Scheme::Http, Scheme::Ws];
     let scheme = schemes
@@ -136,9 +151,10 @@ fn parse(url: &str) -> Result<Target, &'static str> {
     let path = match scheme {
         Scheme::Tcp | Scheme::Udp if path.is_empty() || path == "/" => "",
         Scheme::Tcp | Scheme::Udp => return Err("a path or query means nothing here"),
-        Scheme::Http | Scheme::Ws if path.len() < 2 || path.starts_with('?') => {
+        Scheme::Http | Scheme::Ws if named && (path.len() < 2 || path.starts_with('?')) => {
             return Err("the stream's name is missing");
         }
+        Scheme::Http | Scheme::Ws if path.is_empty() => "/",
         Scheme::Http | Scheme::Ws => path,
     };
     let (host, port) = host_and_port(authority)?;

@@ -184,11 +184,12 @@ pub fn told(socket: BorrowedFd<'_>) -> io::Result<Option<Told>> {
 }
 
 /// Round-trip time of a TCP connection's handshake as the kernel has it right
-/// after it, in microseconds: tcp(7) `TCP_INFO`, `tcpi_rtt`.
+/// after it, in microseconds: tcp(7) `TCP_INFO`, `tcpi_rtt`. `None` if the first
+/// packet had to be sent again: then it is of the last one alone.
 ///
 /// # Errors
 /// The kernel's.
-pub fn handshake_micros(socket: BorrowedFd<'_>) -> io::Result<u32> {
+pub fn handshake_micros(socket: BorrowedFd<'_>) -> io::Result<Option<u32>> {
     // SAFETY: tcp_info is plain integers, for which zero is a valid value.
     let mut info: libc::tcp_info = unsafe { std::mem::zeroed() };
     let mut length = size_of::<libc::tcp_info>() as libc::socklen_t;
@@ -203,7 +204,10 @@ pub fn handshake_micros(socket: BorrowedFd<'_>) -> io::Result<u32> {
             &raw mut length,
         )
     };
-    if done == 0 { Ok(info.tcpi_rtt) } else { Err(io::Error::last_os_error()) }
+    if done != 0 {
+        return Err(io::Error::last_os_error());
+    }
+    Ok((info.tcpi_total_retrans == 0).then_some(info.tcpi_rtt))
 }
 
 /// Control messages of one receive, walked without trusting their lengths.
@@ -463,7 +467,7 @@ mod tests {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
         let client = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
         let (mut server, _) = listener.accept().unwrap();
-        assert!(handshake_micros(client.as_fd()).unwrap() < 10_000_000);
+        assert!(handshake_micros(client.as_fd()).unwrap().unwrap() < 10_000_000);
         stamp(client.as_fd()).unwrap();
         for end in [9, 19] {
             io::Write::write_all(&mut (&client), b"ten bytes!").unwrap();

@@ -25,6 +25,7 @@ lightmeter: measures latency, side by side and honestly
 
   lightmeter ping [KIND] HOST[:PORT]
                                round-trip times, all kinds side by side
+  lightmeter load [HOST]       latency while streaming
   lightmeter ab A B            two targets or settings: which is slower, if any
   lightmeter sweep KEY=V,V...  which setting of a server is the fastest
   lightmeter publish URL [FILE | - | --demo]
@@ -34,7 +35,7 @@ lightmeter: measures latency, side by side and honestly
   lightmeter doctor            what limits measuring on this host, and the fix
 
 lightmeter COMMAND --help says more. Exit codes: 0 done, 1 no reply or failed
-while running, 2 wrong usage, no such host or not permitted.
+while running, 2 wrong usage, no such host or not permitted, 3 not valid.
 ";
 
 /// What a subcommand comes to.

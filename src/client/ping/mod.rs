@@ -28,8 +28,8 @@
 //! stamps, of `CLOCK_REALTIME`: the two are never subtracted from each other.
 //! User RTT less network RTT is host overhead. All are kept here under the
 //! probe's number; replies carry a random token, that number and a pattern back,
-//! and no time that could be believed. After the start nothing is allocated, but
-//! for the text of an error.
+//! and no time that could be believed. For a probe that is sent and answered nothing
+//! is allocated; errors have text, and what a peer does not take is queued.
 
 mod complaint;
 mod dialect;

@@ -130,10 +130,12 @@ fn join(parts: &[String]) -> String {
 
 /// Several hosts, the nearest first.
 fn hosts(all: &[Series]) -> Verdict {
+    // Like with like: where one has no stamps, all are as a program feels them.
+    let answered = || all.iter().filter(|series| series.counts.rtt.count() > 0);
+    let by_kernel = answered().all(|series| series.counts.network.count() > 0);
     let network = |series: &Series| {
         let counts = &series.counts;
-        let stamped = counts.network.count() > 0;
-        Quantiles::of(if stamped { &counts.network } else { &counts.rtt })
+        Quantiles::of(if by_kernel { &counts.network } else { &counts.rtt })
     };
     let mut found: Vec<_> = all
         .iter()

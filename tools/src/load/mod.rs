@@ -34,6 +34,8 @@ const SETTLE: Duration = Duration::from_millis(500);
 struct Run {
     series: Vec<Series>,
     loaded: Option<Loaded>,
+    /// How long the load was on.
+    lasted: Duration,
     spans: Vec<phases::Span>,
     error: Option<String>,
 }
@@ -121,7 +123,7 @@ fn run(
     };
     let mut spans: Vec<phases::Span> = vec![("idle", start, Clock::now())];
     let mut error = None;
-    let mut loaded = None;
+    let (mut loaded, mut lasted) = (None, Duration::ZERO);
     let mut go_on = wait(start + options.idle, None);
     spans[0].2 = Clock::now();
     if go_on {
@@ -129,8 +131,10 @@ fn run(
             Ok(load) => {
                 let begun = Clock::now();
                 go_on = wait(begun + options.seconds, Some(&load));
+                let ended = Clock::now();
                 let finished = load.finish();
-                spans.push(("loaded", settled(begun, options.seconds), Clock::now()));
+                spans.push(("loaded", settled(begun, options.seconds), ended));
+                lasted = ended.since(begun);
                 error = finished.error.as_ref().map(|why| format!("the load failed: {why}"));
                 loaded = Some(finished);
             }
@@ -145,7 +149,7 @@ fn run(
     over.store(true, Ordering::Relaxed);
     let series = probes.join().unwrap_or_default();
     live.wipe();
-    Some(Run { series, loaded, spans, error })
+    Some(Run { series, loaded, lasted, spans, error })
 }
 
 /// When a phase that has begun counts.
@@ -216,14 +220,15 @@ fn fill(doc: &mut Doc, options: &Options, plan: &Plan, run: &Run, host: Host) {
     // A kind that nobody answers here has nothing to say.
     let answered: Vec<_> = run.series.iter().filter(|s| s.counts.received > 0).collect();
     let silent = run.series.iter().filter(|s| s.counts.received == 0);
-    let cuts = phases::cut(&answered, &run.spans);
+    let cuts = phases::cut(&answered, plan.warm_up, &run.spans);
     (doc.phases, doc.added, doc.rpm) = (cuts.phases, cuts.added, cuts.rpm);
-    doc.stream = run.loaded.as_ref().map(|loaded| stream(options, loaded));
+    doc.stream = run.loaded.as_ref().map(|loaded| stream(run.lasted, loaded));
     let mut found = validity(plan, &run.series);
     found.degraded.extend(silent.map(|series| {
         let why = series.failure.as_ref().map(ToString::to_string).or(series.trouble.clone());
         format!("{}: no reply: {}", series.way.kind, why.unwrap_or_else(|| "lost".to_owned()))
     }));
+    found.degraded.extend(run.loaded.as_ref().and_then(|loaded| weak(options, run, loaded)));
     if run.spans.len() < 3 && run.error.is_none() {
         found.degraded.push("it was ended early: not all phases were measured".to_owned());
     }
@@ -239,10 +244,28 @@ fn fill(doc: &mut Doc, options: &Options, plan: &Plan, run: &Run, host: Host) {
     doc.sentence = sentence(doc);
 }
 
-fn stream(options: &Options, loaded: &Loaded) -> Stream {
+/// Why the load was less than what was asked for.
+fn weak(options: &Options, run: &Run, loaded: &Loaded) -> Option<String> {
+    /// Of the rate that was asked for.
+    const ENOUGH: f64 = 0.95;
+    if loaded.closed > 0 {
+        let closed = loaded.closed;
+        return Some(format!("{closed} subscribers were closed on: the load was not what it says"));
+    }
+    let published = loaded.published.as_ref().map_or(0, |published| published.bytes);
+    let wanted = options.rate() as f64 * run.lasted.as_secs_f64();
+    (wanted > 0.0 && (published as f64) < ENOUGH * wanted).then(|| {
+        format!(
+            "{:.0} % of the rate was published: no more got through",
+            100.0 * published as f64 / wanted
+        )
+    })
+}
+
+fn stream(lasted: Duration, loaded: &Loaded) -> Stream {
     let (stalls, stalled) = loaded.watch.stalls();
     let published = loaded.published.as_ref();
-    let seconds = options.seconds.as_secs_f64();
+    let seconds = lasted.as_secs_f64();
     Stream {
         published_bytes: published.map_or(0, |published| published.bytes),
         frames: published.map_or(0, |published| published.sends),

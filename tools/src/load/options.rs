@@ -8,7 +8,7 @@ use nearlight::base::units::parse_size;
 use nearlight::client::load::LoadPlan;
 use nearlight::client::ping::{Family, Kind, Plan, Target, Wait, Way};
 use nearlight::client::{ClientError, Scheme, Target as Url};
-use nearlight::limits::LOAD_SUBSCRIBERS;
+use nearlight::limits::{LOAD_SUBSCRIBERS, PING_RECORDS};
 
 use crate::args::{self, Given};
 use crate::paired::place::Place;
@@ -117,6 +117,11 @@ pub(super) fn parse(words: Vec<OsString>) -> Result<Option<Options>, String> {
         let why = "--server, --server-cpu and --set are of a private server: leave HOST out";
         return Err(why.to_owned());
     }
+    let whole = (2 * options.idle + options.seconds).as_nanos();
+    if whole / options.interval.as_nanos().max(1) > PING_RECORDS as u128 / 2 {
+        let most = PING_RECORDS / 2;
+        return Err(format!("more than {most} probes of each kind are too many: a longer -i"));
+    }
     if options.target.is_none() && (options.publish.is_some() || options.subscribe.is_some()) {
         return Err("--publish and --subscribe are of a HOST: name it".to_owned());
     }
@@ -153,6 +158,11 @@ impl Options {
             }
         }
         Ok(())
+    }
+
+    /// Bytes a second of the stream.
+    pub(super) const fn rate(&self) -> u64 {
+        self.rate
     }
 
     /// Whom to load.
@@ -292,6 +302,7 @@ mod tests {
             ("a --set idle=spin", "leave HOST out"),
             ("--publish tcp://a:1", "are of a HOST"),
             ("--server /no/such/file --set idle", "'idle' is not a setting"),
+            ("a -i 50us", "a longer -i"),
             ("a b", "'b' is one name too many"),
             ("a --loud", "no option '--loud'"),
             ("a --subscribers 100000", "too many"),

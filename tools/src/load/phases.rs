@@ -29,13 +29,14 @@ pub(super) struct Cuts {
     pub(super) rpm: Rpm,
 }
 
-/// Cuts `all` at `spans`, of which the first is idle, the second loaded, the
-/// third after.
-pub(super) fn cut(all: &[&Series], spans: &[Span]) -> Cuts {
+/// Cuts `all`, but for the first `warm_up` probes, at `spans`, of which the first
+/// is idle, the second loaded, the third after. What was still out at the end is
+/// left out.
+pub(super) fn cut(all: &[&Series], warm_up: u64, spans: &[Span]) -> Cuts {
     let kinds: Vec<(&str, Vec<Cut>)> = all
         .iter()
         .map(|series| {
-            let cuts = spans.iter().map(|span| Cut::of(series, *span)).collect();
+            let cuts = spans.iter().map(|span| Cut::of(series, warm_up, *span)).collect();
             (series.way.kind.name(), cuts)
         })
         .collect();
@@ -64,7 +65,7 @@ pub(super) fn cut(all: &[&Series], spans: &[Span]) -> Cuts {
 }
 
 impl Cut {
-    fn of(series: &Series, (_, from, to): Span) -> Self {
+    fn of(series: &Series, warm_up: u64, (_, from, to): Span) -> Self {
         let mut cut = Self {
             sent: 0,
             lost: 0,
@@ -73,8 +74,13 @@ impl Cut {
             response: Hist::fine(),
             times: Vec::new(),
         };
-        let due = |record: &&Record| from <= record.intended && record.intended < to;
-        for record in series.records.iter().filter(due) {
+        let counts = |record: &&Record| {
+            from <= record.intended
+                && record.intended < to
+                && record.sequence >= warm_up
+                && record.fate != Fate::Waiting
+        };
+        for record in series.records.iter().filter(counts) {
             cut.take(record);
         }
         cut.times.sort_unstable();
@@ -126,7 +132,7 @@ fn per_minute(cut: &Cut) -> Option<u64> {
 }
 
 fn added(kind: &str, cuts: &[Cut]) -> Option<Added> {
-    let [idle, loaded, after] = cuts else {
+    let [idle, loaded, after @ ..] = cuts else {
         return None;
     };
     if idle.rtt.count() == 0 || loaded.rtt.count() == 0 {
@@ -140,7 +146,8 @@ fn added(kind: &str, cuts: &[Cut]) -> Option<Added> {
         let [a, b] = [before.p99?, under.p99?].map(|p99| whole(p99).cast_signed());
         apart.then_some(b - a)
     });
-    let back = (after.rtt.count() > 0 && p50.is_some_and(|p50| p50 > 0)).then(|| {
+    let after = after.first().filter(|after| after.rtt.count() > 0);
+    let back = after.filter(|_| p50.is_some_and(|p50| p50 > 0)).map(|after| {
         let left = difference(idle, after).unwrap_or(0);
         // Less than a tenth of what the load added is as good as gone.
         10 * left < p50.unwrap_or(0)
@@ -207,11 +214,12 @@ mod tests {
         let slow = |i| Some(100 + i % 7 + if load(i) { 50 } else { 0 });
         let (tcp, echo) =
             (series(Kind::Tcp, slow, 3000), series(Kind::Echo, |i| Some(200 + i % 7), 3000));
-        let cuts = cut(&[&tcp, &echo], &spans());
+        let cuts = cut(&[&tcp, &echo], 10, &spans());
         let added: Vec<_> =
             cuts.added.iter().map(|a| (a.p50_ns.map(|n| n / 1000), a.back)).collect();
         assert_eq!(added, [(Some(50), Some(true)), (None, None)]);
         assert_eq!(cuts.phases[1].series[0].sent, 1000);
+        assert_eq!(cuts.phases[0].series[0].sent, 990, "without those that warm up");
         // 60 s over 103 and 203 µs, a hair less for the slowest left out.
         let rpm = cuts.rpm.idle.expect("both");
         assert!((430_000..450_000).contains(&rpm), "{rpm}");
@@ -219,11 +227,23 @@ mod tests {
     }
 
     #[test]
+    fn a_run_that_ends_under_load_still_tells_what_it_adds() {
+        let slow = |i: u64| Some(100 + i % 7 + if i >= 1000 { 50 } else { 0 });
+        let mut one = series(Kind::Udp, slow, 2000);
+        one.records[1999].fate = Fate::Waiting;
+        let cuts = cut(&[&one], 0, &spans()[..2]);
+        let added = &cuts.added[0];
+        assert_eq!((added.p50_ns.map(|n| n / 1000), added.back), (Some(50), None));
+        let loaded = &cuts.phases[1].series[0];
+        assert_eq!((loaded.sent, loaded.lost), (999, 0), "what is still out is not lost");
+    }
+
+    #[test]
     fn what_stays_after_the_load_is_told() {
         let slow = |i: u64| Some(100 + i % 7 + if i >= 1000 { 50 } else { 0 });
-        let cuts = cut(&[&series(Kind::Udp, slow, 3000)], &spans());
+        let cuts = cut(&[&series(Kind::Udp, slow, 3000)], 0, &spans());
         assert_eq!(cuts.added[0].back, Some(false));
-        let lost = cut(&[&series(Kind::Udp, |i| (i < 1000).then_some(100), 3000)], &spans());
+        let lost = cut(&[&series(Kind::Udp, |i| (i < 1000).then_some(100), 3000)], 0, &spans());
         assert_eq!((lost.added.len(), lost.phases[1].series[0].lost), (0, 1000));
         assert_eq!(lost.rpm.idle, None);
     }

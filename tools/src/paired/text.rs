@@ -58,11 +58,15 @@ fn cell(nanos: Option<u64>) -> String {
     nanos.map_or_else(|| NOTHING.to_owned(), |n| format_latency(Duration::from_nanos(n)))
 }
 
+/// The widest column of names.
+const WIDEST: usize = 200;
+
 /// A row for each arm, and behind it what `more` says of it.
 pub(crate) fn table(group: &Group, more: impl Fn(usize) -> String) -> String {
     let width = |of: fn(&ArmDoc) -> &str, least: usize| {
         let widths = group.arms.iter().map(|arm| of(arm).chars().count());
-        widths.max().unwrap_or_default().max(least)
+        // A saved document may be somebody else's.
+        widths.max().unwrap_or_default().clamp(least, WIDEST)
     };
     let (name, what) = (width(|arm| &arm.name, 3), width(|arm| &arm.what, 4));
     let mut text = format!("{:name$}  {:what$}", "arm", "what");

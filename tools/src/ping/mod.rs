@@ -156,7 +156,8 @@ fn keep(options: &Options, plan: &Plan, series: &[Series], doc: &doc::Doc) -> Re
         return Ok(());
     }
     let probes: Vec<Probe> = save::probes(plan, series).collect();
-    let run = output_run(doc, &probes);
+    let stride = series.iter().map(|series| series.stride).max().unwrap_or(1);
+    let run = output_run(doc, &probes, stride);
     if options.output.is_plotted() && !options.json && !options.json_lines {
         out::text(format_args!("\n{}", options.output.pictures(&run)));
     }
@@ -164,14 +165,19 @@ fn keep(options: &Options, plan: &Plan, series: &[Series], doc: &doc::Doc) -> Re
 }
 
 /// A run for pictures and files: its first line is the title of the one, and
-/// what a figure is worth nothing without the caption.
-pub(crate) fn output_run<'a>(doc: &doc::Doc, probes: &'a [Probe]) -> Run<'a> {
+/// what a figure is worth nothing without the caption. Of a long run one probe in
+/// `stride` is here, and it says so.
+pub(crate) fn output_run<'a>(doc: &doc::Doc, probes: &'a [Probe], stride: u64) -> Run<'a> {
     let header = text::header(doc);
     let (title, what) = header.split_once(": ").unwrap_or((&header, ""));
     let cores = doc.host.as_ref().map_or("", |host| &host.cores);
     Run {
         title: title.to_owned(),
-        caption: format!("{what}; cores {cores}"),
+        caption: if stride > 1 {
+            format!("one probe in {stride} of a long run; {what}; cores {cores}")
+        } else {
+            format!("{what}; cores {cores}")
+        },
         started: doc.host.as_ref().map_or(0, |host| host.started),
         probes,
     }

@@ -4,8 +4,8 @@ use std::ffi::OsString;
 use std::time::Duration;
 
 use nearlight::base::units::format_duration;
+use nearlight::client::Target as Url;
 use nearlight::client::ping::{ECHO_PORT, Family, IcmpDoor, Kind, Plan, Target, Wait, Way};
-use nearlight::client::{ClientError, Scheme, Target as Url};
 use nearlight::limits::{PING_HOSTS, PING_INTERVAL_PUBLIC};
 use nearlight::protocol::stamp;
 
@@ -195,6 +195,9 @@ impl Words {
         let more = self.json || self.json_lines || self.save.is_some() || self.output.is_wanted();
         let compat = self.looks.of(self.compat, self.quiet, more, kind)?;
         let kind = if compat.is_some() { Some(Kind::Icmp) } else { kind };
+        if compat.is_some() && hosts.len() > 1 {
+            return Err("ping has one host: --ping-compat with several can't be".to_owned());
+        }
         let alone = kind.is_some();
         let interval =
             self.interval.unwrap_or(Duration::from_millis(if alone { 1000 } else { 30 }));
@@ -357,10 +360,7 @@ impl Options {
     }
 
     fn app(&self, text: &str) -> Result<Way, String> {
-        let url: Url = text.parse().map_err(|error: ClientError| error.to_string())?;
-        if url.scheme() != Scheme::Http {
-            return Err(format!("'{text}' is not http://HOST:PORT/PATH"));
-        }
+        let url = Url::of_server(text).map_err(|error| error.to_string())?;
         let target = Target::resolve(&url.authority(), self.family);
         let mut target = target.map_err(|error| error.to_string())?;
         self.polite(&target)?;
@@ -441,6 +441,7 @@ mod tests {
             ("host --cpu 60000", "--cpu: "),
             ("host --icmp-socket stream", "none of auto, raw and dgram"),
             ("host --json --json-lines", "either --json or"),
+            ("--ping-compat icmp a b", "ping has one host"),
             ("host -c 0", "-c: '0' is not"),
             ("host -i 1us", "10us is the least"),
             ("host -i soon", "-i: 'soon' is not a duration"),

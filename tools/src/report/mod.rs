@@ -143,7 +143,7 @@ impl Files {
         if saved.stride > 1 {
             eprintln!("lightmeter report: one probe of {} is drawn", saved.stride);
         }
-        let run = ping::output_run(doc, &saved.probes);
+        let run = ping::output_run(doc, &saved.probes, saved.stride);
         if self.output.is_plotted() && !self.json {
             out::text(format_args!("\n{}", self.output.pictures(&run)));
         }
@@ -230,7 +230,7 @@ mod tests {
             for figure in ["timeline", "percentiles", "ecdf", "histogram"] {
                 let words = [&words[..], &["--figure", figure]].concat();
                 let Ok(Asked::Files(files)) = asked(&words) else { panic!("{words:?}") };
-                let run = ping::output_run(&doc, &probes);
+                let run = ping::output_run(&doc, &probes, 1);
                 assert!(!files.output.pictures(&run).contains("\x1b[2J"));
                 files.output.write(&run).expect("written");
             }

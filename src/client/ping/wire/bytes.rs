@@ -94,10 +94,8 @@ impl Bytes {
     }
 
     pub(super) fn watch(&self, poll: &mut Poll) {
+        // What a publisher is told stays unread, and must not wake anybody.
         poll.read(self.back().as_fd());
-        if self.back.is_some() {
-            poll.read(self.there.as_fd());
-        }
     }
 
     pub(super) fn send(&mut self, message: &mut [u8], sequence: u64) -> (Instant, io::Result<()>) {

@@ -69,6 +69,10 @@ impl Connect {
         let patience = self.patience;
         self.waiting.retain(|attempt| now.since(attempt.sent) <= patience);
         if self.waiting.len() == PING_CONNECTS {
+            // Those that are lost already make room for those that may not be.
+            self.waiting.retain(|attempt| now.since(attempt.sent) <= patience / 2);
+        }
+        if self.waiting.len() == PING_CONNECTS {
             let why = "too many connections are being made at once; use a longer interval";
             return (now, Err(io::Error::other(why)));
         }
@@ -118,8 +122,8 @@ impl Connect {
 /// A connection that is made. What the network took is the handshake's time as
 /// the kernel has it: in whole microseconds, so rounded down.
 fn made(attempt: &Attempt, at: Instant, stamps: bool) -> Heard {
-    let micros = stamps.then(|| stamps::handshake_micros(attempt.socket.as_fd()).ok()).flatten();
-    let told = micros.map(|micros| Duration::from_micros(u64::from(micros)));
+    let micros = stamps.then(|| stamps::handshake_micros(attempt.socket.as_fd()).ok().flatten());
+    let told = micros.flatten().map(|micros| Duration::from_micros(u64::from(micros)));
     let receipt = Receipt { at, came: None, told: told.filter(|told| !told.is_zero()) };
     Heard::Reply { sequence: attempt.sequence, receipt, bytes: 0, ttl: None }
 }

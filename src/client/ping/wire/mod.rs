@@ -191,6 +191,11 @@ impl Numbers {
         Self { base: 0, step: step as u64, newest: 0, stamped }
     }
 
+    /// The newest probe sent.
+    pub(super) const fn newest(&self) -> u64 {
+        self.newest
+    }
+
     pub(super) fn sent(&mut self, sequence: u64) {
         self.newest = sequence;
     }

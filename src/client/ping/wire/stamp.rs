@@ -16,7 +16,7 @@ use super::udp::connected;
 use super::{Heard, Numbers, Which, insist, is_passing, make_room};
 use crate::client::ping::ledger::Receipt;
 use crate::client::ping::oneway::{Stamps, one_way};
-use crate::client::ping::stamp::{Losses, Sender};
+use crate::client::ping::stamp::{Losses, Reflection, Sender};
 use crate::client::ping::{PingError, Plan, Reflected};
 
 #[derive(Debug)]
@@ -25,11 +25,11 @@ pub(in crate::client::ping) struct Stamp {
     peer: SocketAddr,
     sender: Sender,
     losses: Losses,
-    /// The first reply to each probe; of a long run no more than are kept of
-    /// other probes.
-    replies: Vec<Stamps>,
-    /// No probe before this one has been answered.
-    answered: u64,
+    /// The first reply in time to each probe that counts; of a long run no more
+    /// than are kept of other probes.
+    replies: Vec<Option<Stamps>>,
+    warm_up: u64,
+    wait: Duration,
     /// How far the clock of the kernel's stamps, T1 and T4 is ahead of ours.
     lead: u64,
     numbers: Numbers,
@@ -53,8 +53,9 @@ impl Stamp {
             peer,
             sender: Sender::new(plan.size),
             losses: Losses::default(),
-            replies: Vec::with_capacity(room),
-            answered: 0,
+            replies: vec![None; room],
+            warm_up: plan.warm_up,
+            wait: plan.wait,
             lead: Clock::lead(),
             buffer: vec![0; DATAGRAM_MAX].into(),
         })
@@ -80,8 +81,9 @@ impl Stamp {
         let received = stamps::receive(self.socket.as_fd(), &mut self.buffer);
         let now = Clock::now();
         let what = |error: io::Error| PingError::Io { what: "receive STAMP", error };
-        // A probe is not known by its first bytes.
-        self.numbers.told(self.socket.as_fd(), |_| Some(Which::Oldest), heard).map_err(what)?;
+        let newest = self.numbers.newest();
+        let which = |quoted: &[u8]| about(quoted, newest);
+        self.numbers.told(self.socket.as_fd(), which, heard).map_err(what)?;
         match received {
             Ok(Some(arrived)) => {
                 heard.extend(arrived.drops.map(Heard::Dropped));
@@ -100,14 +102,7 @@ impl Stamp {
         let Some(reply) = self.sender.read(packet, t4) else {
             return Heard::Forged;
         };
-        // Copies and those that were overtaken are no news of losses.
-        if reply.sequence >= self.answered {
-            self.answered = reply.sequence + 1;
-            self.losses.reply(&reply);
-            if let Some(stamps) = reply.stamps.filter(|_| self.replies.len() < PING_RECORDS) {
-                self.replies.push(stamps);
-            }
-        }
+        self.keep(&reply);
         Heard::Reply {
             sequence: reply.sequence,
             receipt: Receipt { at, came: arrived.stamp, told: None },
@@ -116,10 +111,50 @@ impl Stamp {
         }
     }
 
+    /// Keeps what a reply says, unless its probe warms up; a copy, or one that is
+    /// late, says nothing.
+    fn keep(&mut self, reply: &Reflection) {
+        let place = reply.sequence.checked_sub(self.warm_up);
+        let place = place.and_then(|place| usize::try_from(place).ok());
+        let Some(slot) = place.and_then(|place| self.replies.get_mut(place)) else {
+            return;
+        };
+        let Some(stamps) = reply.stamps.filter(|_| slot.is_none()) else {
+            return;
+        };
+        self.losses.reply(reply);
+        if Duration::from_nanos(stamps.t4.saturating_sub(stamps.t1)) <= self.wait {
+            *slot = Some(stamps);
+        }
+    }
+
     /// What the replies say of the two ways.
     pub(super) fn reflected(&self) -> Reflected {
         let one_clock = self.peer.ip().is_loopback();
         let known = one_clock.then_some(Duration::ZERO);
-        Reflected { one_clock, ways: one_way(&self.replies, known), losses: self.losses.split() }
+        let replies: Vec<Stamps> = self.replies.iter().flatten().copied().collect();
+        Reflected { one_clock, ways: one_way(&replies, known), losses: self.losses.split() }
+    }
+}
+
+/// The probe that an ICMP error quotes: a STAMP packet begins with its number,
+/// of which there are 32 bits.
+fn about(quoted: &[u8], newest: u64) -> Option<Which> {
+    let low = u32::from_be_bytes(quoted.get(..4)?.try_into().ok()?);
+    let back = (newest as u32).wrapping_sub(low);
+    newest.checked_sub(u64::from(back)).map(Which::Probe)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_error_is_about_the_probe_that_it_quotes() {
+        let quoted = |number: u32| [&number.to_be_bytes()[..], &[0; 20]].concat();
+        assert_eq!(about(&quoted(7), 9), Some(Which::Probe(7)));
+        assert_eq!(about(&quoted(u32::MAX), 1 << 32), Some(Which::Probe((1 << 32) - 1)));
+        assert_eq!(about(&quoted(10), 9), None, "not sent yet");
+        assert_eq!(about(&[0, 0], 9), None);
     }
 }
