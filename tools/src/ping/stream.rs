@@ -271,9 +271,6 @@ pub(crate) fn failed(word: &str, why: &str) -> Doc {
 
 /// The document for people.
 pub(crate) fn text(doc: &Doc) -> String {
-    let span = |nanos: Option<u64>| {
-        nanos.map_or_else(|| "—".to_owned(), |n| format_latency(Duration::from_nanos(n)))
-    };
     let mut text = String::new();
     let Some(url) = &doc.url else {
         return doc.error.as_ref().map_or(text, |error| format!("{}\n", error.message));
@@ -321,6 +318,11 @@ pub(crate) fn text(doc: &Doc) -> String {
         many => format!("{many} stalls of {stall} or more, {} in all", span(Some(doc.stalled_ns))),
     };
     let _ = writeln!(text, "{stalls}");
+    stamps(&mut text, doc);
+    text
+}
+
+fn stamps(text: &mut String, doc: &Doc) {
     match (doc.stamps, doc.latency.p50_ns) {
         (0, _) | (_, None) => text.push_str(
             "no probe stamps in this stream, so no one-way latency: `lightmeter publish URL --demo` \
@@ -340,7 +342,10 @@ pub(crate) fn text(doc: &Doc) -> String {
             );
         }
     }
-    text
+}
+
+fn span(nanos: Option<u64>) -> String {
+    nanos.map_or_else(|| "—".to_owned(), |n| format_latency(Duration::from_nanos(n)))
 }
 
 #[cfg(test)]
