@@ -84,10 +84,13 @@ impl Drop for Stage {
     }
 }
 
+/// What a case does, and what it comes to.
+type Check = Box<dyn Fn(&Stage) -> Result<String, String>>;
+
 fn main() -> ExitCode {
     let arguments: Vec<String> = env::args().skip(1).collect();
     let rights = every_right();
-    let mut cases: Vec<(String, Box<dyn Fn(&Stage) -> Result<String, String>>)> = Vec::new();
+    let mut cases: Vec<(String, Check)> = Vec::new();
     for rights in rights {
         cases.push((rights.name(), Box::new(move |stage| rights.check(stage))));
     }

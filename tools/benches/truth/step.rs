@@ -40,8 +40,19 @@ struct Block {
     to: u64,
 }
 
-/// Measures and prints.
-pub(crate) fn run(options: &Options) -> Result<(), String> {
+impl Tool {
+    fn name(self) -> String {
+        match self {
+            Self::Ours(pace) => format!("lightmeter icmp, {}", pace.name()),
+            Self::Ping => "ping".to_owned(),
+            Self::PingUser => "ping -U".to_owned(),
+            Self::Fping => "fping".to_owned(),
+        }
+    }
+}
+
+/// Ours, and which of the others are here.
+fn present() -> Vec<Tool> {
     let mut tools = vec![Tool::Ours(Wait::Spin), Tool::Ours(Wait::Sleep)];
     if others::is_there("ping") {
         tools.extend([Tool::Ping, Tool::PingUser]);
@@ -49,6 +60,12 @@ pub(crate) fn run(options: &Options) -> Result<(), String> {
     if others::is_there("fping") {
         tools.push(Tool::Fping);
     }
+    tools
+}
+
+/// Measures and prints.
+pub(crate) fn run(options: &Options) -> Result<(), String> {
+    let tools = present();
     let rounds = if options.quick { 3 } else { ROUNDS };
     println!(
         "{rounds} rounds of hold {} us, the same again, {} us; {PROBES} probes a block, {MS} ms \
@@ -101,12 +118,7 @@ pub(crate) fn run(options: &Options) -> Result<(), String> {
             } else {
                 "-"
             };
-            let name = match tool {
-                Tool::Ours(pace) => format!("lightmeter icmp, {}", pace.name()),
-                Tool::Ping => "ping".to_owned(),
-                Tool::PingUser => "ping -U".to_owned(),
-                Tool::Fping => "fping".to_owned(),
-            };
+            let name = tool.name();
             println!(
                 "| {name} | {} | {}, {}, {} | {} | {goal} |",
                 of_tool[0][0].reported[figure].0,
