@@ -216,6 +216,13 @@ mod tests {
         assert_eq!((doc.exit_code, doc.reasons.len()), (INVALID, 1));
         assert!(doc.reasons[0].starts_with("B lost 4.8 %"), "{:?}", doc.reasons);
         run.groups[0].totals[2].sent -= 10;
+        // Of 60 turns of all three arms.
+        for (late, code, notes) in [(5, FAILED, 0), (20, FAILED, 1), (31, INVALID, 0)] {
+            run.groups[0].totals[0].late_turns = late;
+            let doc = Doc::new(&asked, &run);
+            assert_eq!((doc.exit_code, doc.notes.len()), (code, notes), "{late} late");
+        }
+        run.groups[0].totals[0].late_turns = 0;
         run.trouble = Some("round 21: B: it went away".to_owned());
         let doc = Doc::new(&asked, &run);
         assert_eq!(doc.exit_code, INVALID);

@@ -14,8 +14,10 @@ use super::{Metric, Plan, letter};
 
 /// Of more lost probes than this, those that came say little of all.
 const LOSS: f64 = 0.01;
-/// In more turns than this, the machine was too busy to keep to the schedule.
+/// In more turns than this was a probe sent late: worth a note,
 const LATE: f64 = 0.1;
+/// and in more than this: what was measured is what else the machine does.
+const TOO_LATE: f64 = 0.5;
 
 /// What a run was asked to do.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -310,21 +312,28 @@ pub(crate) fn reasons(groups: &[Group], trouble: Option<&str>) -> Vec<String> {
             ));
         }
     }
+    let (late, turns) = late_turns(groups);
+    if late as f64 > TOO_LATE * turns as f64 {
+        reasons.push(format!("{}: it is too busy to measure anything", lateness(late, turns)));
+    }
     reasons
 }
 
 /// What else the reader of a report should know.
 pub(crate) fn notes(groups: &[Group]) -> Vec<String> {
-    let turns: u64 = groups.iter().flat_map(|group| &group.arms).map(|arm| arm.turns).sum();
-    let late: u64 = groups.iter().flat_map(|group| &group.arms).map(|arm| arm.late_turns).sum();
-    let mut notes = Vec::new();
-    if late as f64 > LATE * turns as f64 {
-        notes.push(format!(
-            "probes were sent more than an interval late in {late} of {turns} turns: this machine \
-             has other work, and the floor is higher for it"
-        ));
-    }
-    notes
+    let (late, turns) = late_turns(groups);
+    let is_noted = (LATE..=TOO_LATE).contains(&(late as f64 / turns.max(1) as f64));
+    let note = format!("{}: its other work makes the floor higher", lateness(late, turns));
+    is_noted.then_some(note).into_iter().collect()
+}
+
+fn late_turns(groups: &[Group]) -> (u64, u64) {
+    let arms = groups.iter().flat_map(|group| &group.arms);
+    arms.fold((0, 0), |(late, turns), arm| (late + arm.late_turns, turns + arm.turns))
+}
+
+fn lateness(late: u64, turns: u64) -> String {
+    format!("this machine sent probes more than an interval late in {late} of {turns} turns")
 }
 
 #[cfg(test)]

@@ -122,14 +122,22 @@ fn document(output: &[u8]) -> Value {
     document
 }
 
-fn one_setting_against_itself() {
-    let output = run(&format!("ab default default --seed 5 --json {SHORT}"));
+/// The document of a run that must end with one of `codes`; or with 3, where
+/// this machine says of itself that it is too busy.
+#[track_caller]
+fn measured(words: &str, codes: &[i32]) -> Value {
+    let output = run(words);
     let object = document(&output.stdout);
-    // On a machine that does other things at once, anything may come out but
-    // a broken run.
-    let code = output.status.code();
-    assert!(code == Some(0) || code == Some(1), "{code:?}: {}", error(&output));
-    assert_eq!(object["exit_code"].as_i64(), code.map(i64::from));
+    let code = output.status.code().unwrap();
+    assert_eq!(object["exit_code"], code);
+    let is_busy = object["reasons"].to_string().contains("too busy");
+    assert!(codes.contains(&code) || (code == 3 && is_busy), "{code}: {}", error(&output));
+    object
+}
+
+fn one_setting_against_itself() {
+    // With so few rounds anything may come out but a broken run.
+    let object = measured(&format!("ab default default --seed 5 --json {SHORT}"), &[0, 1]);
     assert_eq!(object["config"]["seed"], 5);
     let rounds = object["result"]["rounds"].as_array().unwrap();
     assert_eq!(rounds.len(), 9);
@@ -166,21 +174,16 @@ fn held_echo(hold: Duration) -> SocketAddr {
 fn a_slower_target() {
     let [fast, slow] = [0, 2].map(|millis| held_echo(Duration::from_millis(millis)));
     let short = "--rounds 9 --probes 10 -i 4ms -q --json";
-    let output = run(&format!("ab udp:{fast} udp:{slow} {short}"));
-    let object = document(&output.stdout);
+    let object = measured(&format!("ab udp:{fast} udp:{slow} {short}"), &[1]);
     assert_eq!(object["result"]["comparisons"][0]["verdict"], "slower", "{object}");
-    assert_eq!(output.status.code(), Some(1));
     assert_eq!(object["config"]["server"], Value::Null, "no server was started");
-    let output = run(&format!("ab udp:{slow} udp:{fast} {short}"));
-    assert_eq!(document(&output.stdout)["result"]["comparisons"][0]["verdict"], "faster");
-    assert_eq!(output.status.code(), Some(0));
+    let object = measured(&format!("ab udp:{slow} udp:{fast} {short}"), &[0]);
+    assert_eq!(object["result"]["comparisons"][0]["verdict"], "faster", "{object}");
 }
 
 fn a_sweep() {
     let words = "sweep nodelay=0,1 --sweep size=64,1316 idle=default,adaptive";
-    let output = run(&format!("{words} --json {SHORT}"));
-    assert_eq!(output.status.code(), Some(0), "{}", error(&output));
-    let object = document(&output.stdout);
+    let object = measured(&format!("{words} --json {SHORT}"), &[0]);
     let groups = object["groups"].as_array().unwrap();
     assert_eq!((groups.len(), &groups[1]["size"]), (2, &Value::from(1316)));
     for group in groups {
