@@ -14,7 +14,7 @@ use super::{Metric, Plan, letter};
 
 /// Of more lost probes than this, those that came say little of all.
 const LOSS: f64 = 0.01;
-/// In more turns than this was a probe sent late: worth a note,
+/// In more turns than this was half of the probes sent late: worth a note,
 const LATE: f64 = 0.1;
 /// and in more than this: what was measured is what else the machine does.
 const TOO_LATE: f64 = 0.5;
@@ -125,7 +125,8 @@ pub(crate) struct ArmDoc {
     pub(crate) received: u64,
     /// Turns it had,
     pub(crate) turns: u64,
-    /// and those in which a probe was sent more than an interval late.
+    /// and those in which half of the probes were sent more than an interval
+    /// late.
     pub(crate) late_turns: u64,
     /// Median of all replies,
     pub(crate) p50_ns: Option<u64>,
@@ -333,7 +334,9 @@ fn late_turns(groups: &[Group]) -> (u64, u64) {
 }
 
 fn lateness(late: u64, turns: u64) -> String {
-    format!("this machine sent probes more than an interval late in {late} of {turns} turns")
+    format!(
+        "this machine sent half of the probes more than an interval late in {late} of {turns} turns"
+    )
 }
 
 #[cfg(test)]

@@ -5,7 +5,9 @@ use std::net::SocketAddr;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use nearlight::client::ping::{self, Event, Family, Outcome, Pinger, Plan, Target, Way};
+use nearlight::client::ping::{
+    self, Event, Family, Outcome, Pinger, Plan, Quantiles, Target, Way,
+};
 use nearlight::limits::{PING_BACKLOG, PING_SIZE_MAX};
 use nearlight::sys::clock::Clock;
 
@@ -133,7 +135,7 @@ pub(crate) struct Block {
     pub(crate) times: Vec<u64>,
     /// Probes sent, one that warms up not counted.
     pub(crate) sent: u64,
-    /// The longest that a probe was sent behind its schedule.
+    /// How far behind its schedule half of the probes were sent, and more.
     pub(crate) late: Duration,
     /// By what means, in the engine's words.
     pub(crate) how: String,
@@ -180,7 +182,7 @@ pub(crate) fn block(
     if let Some(failure) = series.failure {
         return Err(failure.to_string());
     }
-    let late = series.counts.lateness.max().unwrap_or_default();
+    let late = Quantiles::of(&series.counts.lateness).p50.unwrap_or_default();
     let (how, trouble) = (series.how, series.trouble);
     Ok(Block { times, sent: series.counts.sent, late, how, trouble })
 }

@@ -61,7 +61,7 @@ pub(crate) struct Total {
     pub(crate) sent: u64,
     /// Turns it had.
     pub(crate) turns: u64,
-    /// Turns in which a probe was sent more than an interval late.
+    /// Turns in which half of the probes were sent more than an interval late.
     pub(crate) late_turns: u64,
     /// By what means.
     pub(crate) how: String,
