@@ -15,8 +15,10 @@ use super::{DONE, FAILED, INVALID, USAGE};
 
 /// Name and version of the document.
 pub(crate) const SCHEMA: &str = "nearlight.lightmeter.ab/1";
-/// A difference that most people would want to see, if they don't say.
+/// A difference that most people would want to see, if they don't say;
 const USUAL: f64 = 0.05;
+/// and one that no run may miss that says there is none.
+const LEAST: f64 = 0.2;
 
 /// The document.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -51,7 +53,7 @@ pub(crate) struct Doc {
 impl Doc {
     /// Of a run.
     pub(super) fn new(asked: &Options, run: &Run) -> Self {
-        let config = config(&asked.plan, asked.resolve);
+        let config = config(&asked.plan, Some(asked.resolve.unwrap_or(LEAST)));
         let result = groups(&asked.plan, run).into_iter().next();
         let mut reasons = reasons(result.as_slice(), run.trouble.as_deref());
         reasons.extend(result.as_ref().and_then(|group| missed(asked, group)));
@@ -113,11 +115,10 @@ fn unseen(group: &Group) -> Option<f64> {
     group.comparisons.first()?.larger_than
 }
 
-/// What had to be seen, and could have been missed.
+/// That what had to be seen could have been missed.
 fn missed(asked: &Options, group: &Group) -> Option<String> {
-    let (unseen, wanted) = (unseen(group)?, asked.resolve?);
-    (unseen > wanted)
-        .then(|| format!("one of {} was to be seen, and could have been missed", share(wanted)))
+    let (unseen, wanted) = (unseen(group)?, asked.resolve.unwrap_or(LEAST));
+    (unseen > wanted).then(|| format!("a difference of {} could have been missed", share(wanted)))
 }
 
 fn sentence(config: &Config, group: &Group) -> String {
@@ -186,6 +187,7 @@ mod tests {
             (20, [50_000, 50_000, 50_000], Some(0.05), 0, "no difference in p50"),
             (20, [50_000, 50_000, 50_000], Some(0.001), 3, "no difference in p50"),
             (20, [50_000, 56_000, 53_000], None, 0, "no difference in p50 larger than 12."),
+            (20, [50_000, 65_000, 53_000], None, 3, "no difference in p50 larger than 30."),
             (5, [50_000, 50_000, 60_000], None, 3, "5 complete, 6 are the fewest"),
             (0, [50_000; 3], None, 3, "0 complete, 6 are the fewest"),
         ] {

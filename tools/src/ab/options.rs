@@ -32,8 +32,8 @@ or two settings of `nearlight serve`, each given to private servers on loopback:
   --kind KIND      relay (a stream through the server: of settings the usual),
                    echo (on one TCP connection), tcp (making one) or udp
   --metric Q       what is compared: p50, p90 or p99 (p50)
-  --resolve PCT    a difference that has to be seen, such as 5%: if one could
-                   have been missed, the run says so and ends with 3
+  --resolve PCT    a difference that may not be missed, such as 5%: if one could
+                   have been, the run says so and ends with 3 (20%)
   --seed N         draws the orders; the same again in the same order
   --server PATH    the nearlight binary (beside lightmeter, or in $PATH)
   --server-cpu N   the core of the servers

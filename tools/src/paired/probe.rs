@@ -5,9 +5,7 @@ use std::net::SocketAddr;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use nearlight::client::ping::{
-    self, Event, Family, Outcome, Pinger, Plan, Quantiles, Target, Way,
-};
+use nearlight::client::ping::{self, Event, Family, Outcome, Pinger, Plan, Quantiles, Target, Way};
 use nearlight::limits::{PING_BACKLOG, PING_SIZE_MAX};
 use nearlight::sys::clock::Clock;
 
