@@ -56,7 +56,8 @@ pub struct Counts {
     pub as_ping: Hist,
     /// User RTT less network RTT, probe by probe: host overhead.
     pub overhead: Hist,
-    /// Response time: as user RTT, but from the moment that was intended.
+    /// Response time: as user RTT, but from the moment that was intended; of late
+    /// replies too.
     pub response: Hist,
     /// How long after its time on the schedule each probe was sent.
     pub lateness: Hist,
@@ -249,6 +250,8 @@ impl Ledger {
             *from -= 1;
             self.counts.late += 1;
             self.counts.late_rtt.record(record.user().unwrap_or_default());
+            // Who keeps a schedule waits for these, too.
+            self.counts.response.record(record.response().unwrap_or_default());
         }
         Verdict::Late(record)
     }

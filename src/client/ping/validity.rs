@@ -57,7 +57,9 @@ pub fn validity(plan: &Plan, all: &[Series]) -> Validity {
 
 fn schedule(plan: &Plan, series: &Series, validity: &mut Validity) {
     let (kind, counts) = (series.way.kind, &series.counts);
-    if series.failure.is_none() && counts.sent != series.scheduled {
+    if let Some(failure) = &series.failure {
+        validity.invalid.push(format!("{kind}: it ended before its time: {failure}"));
+    } else if counts.sent != series.scheduled {
         validity.invalid.push(format!(
             "{kind}: {} probes were due and {} were sent",
             series.scheduled, counts.sent

@@ -26,7 +26,8 @@ pub struct Verdict {
     pub network: Option<(Kind, Duration)>,
     /// The other kinds against it.
     pub others: Vec<Other>,
-    /// Median of what this host's waking and system calls add to a reply.
+    /// Median of what this host's waking and system calls add to a reply of the
+    /// kind in `network`, or of the first other.
     pub host: Option<Duration>,
     /// The sentence.
     pub sentence: String,
@@ -87,16 +88,17 @@ pub fn verdict(all: &[Series]) -> Verdict {
     }
     let host = base
         .or_else(|| others.first().copied())
-        .and_then(|(_, series)| Quantiles::of(&series.counts.overhead).p50);
+        .and_then(|(kind, series)| Some((kind, Quantiles::of(&series.counts.overhead).p50?)));
     let mut sentence = match (parts.is_empty(), network, compared.is_empty()) {
         (true, _, _) => "no reply of any kind".to_owned(),
         (false, None, false) => format!("{}; the network alone was not measured", parts.join("; ")),
         _ => join(&parts),
     };
-    if let Some(host) = host {
-        sentence.push_str(&format!("; this host adds {} to each", unit.write(host)));
+    if let Some((kind, host)) = host {
+        sentence.push_str(&format!("; this host adds {} to {kind}", unit.write(host)));
     }
     let network = network.map(|(kind, p50, _)| (kind, p50));
+    let host = host.map(|(_, p50)| p50);
     Verdict { network, others: compared, host, sentence }
 }
 
@@ -301,7 +303,7 @@ mod tests {
         assert_eq!(
             verdict.sentence,
             "network 9.0 µs by icmp, udp echo 19.0 µs: the server adds 10.0 µs; \
-             this host adds 30.0 µs to each"
+             this host adds 30.0 µs to icmp"
         );
         let mixed = [stamped(Kind::Icmp, 40, 30), series(Kind::Udp, 50, 60, 4)];
         assert!(super::verdict(&mixed).sentence.starts_with("network 39.0 µs"));

@@ -76,6 +76,8 @@ pub(crate) fn main(words: Vec<OsString>) -> u8 {
     let received = run.series.iter().any(|series| series.counts.received > 0);
     match (&run.error, received) {
         (Some(_), _) | (None, false) => FAILED,
+        // It was ended before there was a load.
+        (None, true) if run.loaded.is_none() => INVALID,
         (None, true) if doc.validity.is_some_and(|v| !v.invalid.is_empty()) => INVALID,
         (None, true) => DONE,
     }

@@ -134,7 +134,7 @@ impl Options {
             "--publish" => self.publish = Some(args::value(parser, option, args::text)?),
             "--subscribe" => self.subscribe = Some(args::value(parser, option, args::text)?),
             "--subscribers" => self.subscribers = args::value(parser, option, subscribers)?,
-            "--rate" => self.rate = args::value(parser, option, parse_size)?.max(1),
+            "--rate" => self.rate = args::value(parser, option, rate)?,
             "--frames" => self.frames = args::value(parser, option, frames)?,
             "--seconds" => self.seconds = args::value(parser, option, args::span)?,
             "--idle" => self.idle = args::value(parser, option, args::span)?,
@@ -270,6 +270,13 @@ fn subscribers(text: &str) -> Result<usize, String> {
     Ok(number)
 }
 
+fn rate(text: &str) -> Result<u64, String> {
+    match parse_size(text)? {
+        0 => Err("no load is none: more than 0 bytes a second".to_owned()),
+        rate => Ok(rate),
+    }
+}
+
 fn frames(text: &str) -> Result<u32, String> {
     match u32::try_from(args::count(text)?) {
         Ok(number @ 1..=10_000) => Ok(number),
@@ -306,6 +313,7 @@ mod tests {
             ("a b", "'b' is one name too many"),
             ("a --loud", "no option '--loud'"),
             ("a --subscribers 100000", "too many"),
+            ("a --rate 0", "--rate: no load"),
             ("a --frames 0", "--frames: '0'"),
             ("a --seconds 0", "longer than 0"),
         ] {

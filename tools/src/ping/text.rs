@@ -186,9 +186,10 @@ fn notes(text: &mut String, series: &SeriesDoc, doc: &Doc, full: bool) {
     if !rare.is_empty() {
         let _ = writeln!(text, "{name}: {}", rare.join(", "));
     }
-    if series.loss_run > 1 {
+    if series.loss_run > 1 && series.lost > 0 {
         let _ = writeln!(text, "{name}: the longest run of lost probes is {}", series.loss_run);
     }
+    sure(text, &name, series);
     if full && series.received > 0 {
         details(text, &name, series);
         let warm_up = doc.config.as_ref().is_some_and(|config| config.warm_up > 0);
@@ -210,7 +211,8 @@ fn notes(text: &mut String, series: &SeriesDoc, doc: &Doc, full: bool) {
     }
 }
 
-fn details(text: &mut String, name: &str, series: &SeriesDoc) {
+/// What the figures in the table may be off by.
+fn sure(text: &mut String, name: &str, series: &SeriesDoc) {
     let ci = &series.rtt.ci95;
     let sure: Vec<_> = [("p50", ci.p50_ns), ("p99", ci.p99_ns), ("p99.9", ci.p999_ns)]
         .into_iter()
@@ -222,6 +224,9 @@ fn details(text: &mut String, name: &str, series: &SeriesDoc) {
     if !sure.is_empty() {
         let _ = writeln!(text, "{name}: 95 % sure: {}", sure.join(", "));
     }
+}
+
+fn details(text: &mut String, name: &str, series: &SeriesDoc) {
     let jitter = &series.jitter;
     let varies: Vec<_> = [
         ("|ipdv|", jitter.ipdv_ns),
@@ -336,7 +341,8 @@ fn words(text: &mut String, doc: &Doc) {
         if let (Some(network), Some(host)) = (main_network(doc), verdict.host_ns) {
             let _ = writeln!(
                 text,
-                "of the median the network took {}, and this host {}",
+                "of the median {} took {}, and this host {}",
+                who(doc),
                 latency(network),
                 latency(host)
             );
@@ -346,6 +352,14 @@ fn words(text: &mut String, doc: &Doc) {
         for reason in &validity.invalid {
             let _ = writeln!(text, "NOT VALID: {reason}");
         }
+    }
+}
+
+/// What has a part in a network RTT of the first series.
+fn who(doc: &Doc) -> &'static str {
+    match doc.series.first().map(|series| series.kind.as_str()) {
+        Some("icmp" | "tcp") => "the network",
+        _ => "the network and the server",
     }
 }
 
