@@ -115,14 +115,19 @@ impl Lane {
         self.ledger.next_expiry()
     }
 
-    /// Sends the next probe if it is due, and says whether it did.
-    pub(super) fn send(&mut self, now: Instant, events: &mut VecDeque<Event>) -> bool {
+    /// Sends the next probe if it is due, and hears whether its reply is here
+    /// already, as a program would that blocks in its receive. Only then is either
+    /// booked: that takes a while where nothing is in the caches, which is no part
+    /// of a round trip.
+    pub(super) fn send(&mut self, now: Instant, events: &mut VecDeque<Event>) {
         let Some(due) = self.due().filter(|&due| due <= now) else {
-            return false;
+            return;
         };
         let sequence = self.ledger.next_sequence();
         payload::number(&mut self.message[echo::HEADER..], sequence);
         let (sent, result) = self.wire.send(&mut self.message, sequence);
+        let mut heard = std::mem::take(&mut self.heard);
+        let outcome = self.wire.hear(&mut heard);
         self.ledger.sent(due, sent);
         if let Err(error) = result {
             self.ledger.failed(sequence);
@@ -135,7 +140,7 @@ impl Lane {
                 }
             }
         }
-        true
+        self.book_all(heard, outcome, events);
     }
 
     fn report(
@@ -175,11 +180,22 @@ impl Lane {
         }
         let mut heard = std::mem::take(&mut self.heard);
         let outcome = self.wire.hear(&mut heard);
+        self.book_all(heard, outcome, events);
+    }
+
+    fn book_all(
+        &mut self,
+        mut heard: VecDeque<Heard>,
+        outcome: Result<(), PingError>,
+        events: &mut VecDeque<Event>,
+    ) {
         for one in heard.drain(..) {
             self.book(one, events);
         }
         self.heard = heard;
-        if let Err(error) = outcome {
+        if let Err(error) = outcome
+            && self.failure.is_none()
+        {
             self.fail(error, events);
         }
     }

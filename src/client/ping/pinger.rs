@@ -34,8 +34,6 @@ pub struct Pinger {
     poll: Poll,
     deadline: Option<Instant>,
     stopped: bool,
-    /// A probe has just been sent: its reply may be here already.
-    sent: bool,
     margin: Duration,
     next_system_look: Instant,
 }
@@ -62,7 +60,6 @@ impl Pinger {
             poll: Poll::with_room(SOURCES * plan.ways.len() + PING_CONNECTS),
             deadline: None,
             stopped: false,
-            sent: false,
             margin: Duration::ZERO,
             next_system_look: Instant::ZERO,
         };
@@ -112,7 +109,7 @@ impl Pinger {
                 self.stop_at(deadline);
             }
             for lane in &mut self.lanes {
-                self.sent |= lane.send(now, &mut self.events);
+                lane.send(now, &mut self.events);
                 lane.expire(now, &mut self.events);
             }
             self.systems.iter_mut().for_each(|system| system.expire(now));
@@ -151,16 +148,8 @@ impl Pinger {
             && self.systems.iter().all(SystemPing::is_done)
     }
 
-    /// Hears what there is; if that is nothing, waits until something is to be
-    /// sent, given up or heard.
+    /// Waits until something is to be sent, given up or heard, and hears it.
     fn hear(&mut self, now: Instant, until: Instant) {
-        if std::mem::take(&mut self.sent) {
-            // As one that blocks in its receive would: without asking first.
-            self.lanes.iter_mut().for_each(|lane| lane.hear(&mut self.events));
-            if !self.events.is_empty() {
-                return;
-            }
-        }
         let due = self.lanes.iter().filter_map(Lane::due).min().unwrap_or(Instant::NEVER);
         if due.since(now) <= self.margin {
             return self.spin(now, due);
