@@ -67,8 +67,21 @@ pub const TS_SECTION_BYTES: usize = 1024;
 pub const TS_TABLE_PACKETS: usize = 8;
 /// After this long without a random-access point, any video PES start will do.
 pub const TS_NO_KEY: Duration = Duration::from_secs(10);
-/// Bytes of one `lines` or `len32` frame; a larger one ends the publisher.
+/// Bytes of one `lines`, `len32` or `flv` frame; a larger one ends the publisher.
 pub const FRAME_BYTES: usize = 16 * 1024 * 1024;
+/// Bytes of an FLV's file header: 9 in version 1, which says how long it is so
+/// that a later one may be longer.
+pub const FLV_HEADER_BYTES: usize = 64 * 1024;
+/// Bytes of an FLV tag that is kept for subscribers who join: sequence headers
+/// have some hundred, and metadata too, unless it lists a file's key pictures,
+/// which means nothing in a live stream.
+pub const FLV_KEPT_BYTES: usize = 64 * 1024;
+/// Such tags of one stream: metadata, video and audio, and some for each of the
+/// further tracks that enhanced RTMP allows.
+pub const FLV_KEPT_TAGS: usize = 16;
+/// A stream of sound alone can be joined this often: a joiner waits no longer,
+/// and what [`JOIN_POINTS`] hold reaches back ten minutes.
+pub const FLV_SOUND_JOINS: Duration = Duration::from_secs(1);
 /// `auto` decides after this long, with whatever bytes it has.
 pub const AUTO_HOLD: Duration = Duration::from_millis(20);
 /// Payload bytes of a datagram: 7 TS packets, what the field uses and what

@@ -51,7 +51,7 @@ Stream keys, as flags or on a URL:
   --max-lag DUR        no subscriber falls further behind than this (500ms)
   --join WHERE         auto (default), last-key, next-key or live
   --policy WHAT        past max-lag: skip (default) or close
-  --framing KIND       auto (default), ts, raw, lines, len32 or datagram
+  --framing KIND       auto (default), ts, flv, raw, lines, len32 or datagram
   --window DUR         how much of a stream to keep; --window-bytes SIZE caps it (64M)
   --timeout DUR        a publisher silent for this long is ended (10s)
   --wait DUR           how long a subscriber waits for a stream that is not there

@@ -3,6 +3,7 @@
 
 use super::suggest::hint;
 use super::url::{Host, Scheme, Url};
+use crate::framing::Kind;
 use crate::options::{SocketOptions, TABLE, Transport};
 use crate::protocol::{Ask, Name, Policy};
 use crate::reactor::plan::Service;
@@ -71,6 +72,8 @@ impl Scope {
                 kept.window = None;
                 kept.window_bytes = None;
             }
+            // FLV has tags of any length, and loses none of them.
+            Self::UdpPublish if kept.framing == Some(Kind::Flv) => kept.framing = None,
             Self::TcpPublish | Self::UdpPublish | Self::Http => {}
         }
         let can_wait = matches!(self, Self::TcpPublish | Self::Http);
@@ -90,6 +93,8 @@ impl Scope {
             "policy=wait: only on tcp://..?publish=NAME and http://, whose owner lets it hold \
              back the publisher; here it is skip or close"
                 .to_owned()
+        } else if key == "framing" && self == Self::UdpPublish {
+            "framing=flv: FLV doesn't go over UDP; publish it over tcp:// or http://".to_owned()
         } else if matches!(self, Self::TcpEcho | Self::UdpEcho) {
             format!("{key}: an echo has no stream")
         } else if self == Self::UdpStamp {

@@ -4,12 +4,10 @@
 //! `raw`, and nothing is held for longer than `limits::AUTO_HOLD`. `lines` and
 //! `len32` have no signature: they are asked for.
 
+use super::flv::SIGNATURE;
 use super::{rtp, ts};
 use crate::base::Instant;
 use crate::limits::{AUTO_HOLD, TS_PACKET, TS_SYNC_PACKETS};
-
-/// The first bytes of an FLV file or stream.
-const FLV: &[u8] = b"FLV";
 
 /// The state of a byte stream that is not decided yet.
 #[derive(Debug, Default)]
@@ -25,6 +23,8 @@ pub(super) enum Guess {
     Wait,
     /// Anything.
     Raw,
+    /// Flash Video.
+    Flv,
     /// An MPEG-TS that begins with the first byte, held since then.
     Ts { since: Instant },
 }
@@ -44,9 +44,8 @@ impl Auto {
                 Some(_) if plausible(input) => Guess::Ts { since },
                 Some(_) | None => Guess::Raw,
             },
-            // FLV has no framing of its own yet: it is waited for, so that
-            // its header will not be torn from the first tag, and is raw.
-            b'F' if !late && input.len() < FLV.len() && FLV.starts_with(input) => Guess::Wait,
+            _ if input.starts_with(SIGNATURE) => Guess::Flv,
+            _ if !late && SIGNATURE.starts_with(input) => Guess::Wait,
             _ => Guess::Raw,
         }
     }
@@ -110,7 +109,7 @@ mod tests {
         let mut auto = Auto::default();
         match auto.guess(input, START) {
             Guess::Wait => auto.guess(input, START + after),
-            early @ (Guess::Raw | Guess::Ts { .. }) => early,
+            early @ (Guess::Raw | Guess::Flv | Guess::Ts { .. }) => early,
         }
     }
 
@@ -127,7 +126,9 @@ mod tests {
         assert_eq!(guess(b"F", Duration::ZERO), Guess::Wait);
         assert_eq!(guess(b"FL", Duration::ZERO), Guess::Wait);
         assert_eq!(guess(b"FX", Duration::ZERO), Guess::Raw);
-        assert_eq!(guess(b"FLV", Duration::ZERO), Guess::Raw);
+        assert_eq!(guess(b"FLV", Duration::ZERO), Guess::Wait);
+        assert_eq!(guess(b"FLV\x01", Duration::ZERO), Guess::Flv);
+        assert_eq!(guess(b"FLV\x02", Duration::ZERO), Guess::Raw);
         assert_eq!(guess(b"F", AUTO_HOLD), Guess::Raw);
     }
 

@@ -23,6 +23,7 @@
 
 mod auto;
 mod find;
+pub mod flv;
 mod len32;
 mod lines;
 mod raw;
@@ -35,6 +36,7 @@ mod ts;
 
 use crate::base::{Instant, Position};
 use auto::{Auto, Guess};
+use flv::Flv;
 use len32::Len32;
 use lines::Lines;
 use std::fmt;
@@ -44,7 +46,7 @@ use ts::Ts;
 /// How a stream's frames are found, by name.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Kind {
-    /// Decide on the first bytes: `ts` or `raw` (in datagrams: `ts` or
+    /// Decide on the first bytes: `ts`, `flv` or `raw` (in datagrams: `ts` or
     /// `datagram`).
     #[default]
     Auto,
@@ -52,6 +54,8 @@ pub enum Kind {
     Raw,
     /// MPEG-TS, plain or, in datagrams, in RTP.
     Ts,
+    /// Flash Video, with or without its file header; a frame is one tag.
+    Flv,
     /// Text lines; the newline belongs to the frame.
     Lines,
     /// A 4-byte big-endian length, then as many bytes; the prefix belongs to
@@ -68,6 +72,7 @@ impl Kind {
             Self::Auto => "auto",
             Self::Raw => "raw",
             Self::Ts => "ts",
+            Self::Flv => "flv",
             Self::Lines => "lines",
             Self::Len32 => "len32",
             Self::Datagram => "datagram",
@@ -107,11 +112,12 @@ pub struct JoinMark {
     /// The first byte to send; always the start of a frame marked `leave`
     /// (audio-only TS: of any marked frame).
     pub position: Position,
-    /// Sent first to a subscriber that starts here: for a TS the PAT and PMT.
+    /// Sent first to a subscriber that starts here: for a TS the PAT and PMT,
+    /// for an FLV its file header, metadata and sequence headers.
     pub fresh: Arc<[u8]>,
     /// Sent first to a subscriber that skips to here: for a TS one
     /// adaptation-only packet per PID with `discontinuity_indicator`, then the
-    /// PAT and PMT (`ARCHITECTURE.md`, Frames).
+    /// PAT and PMT (`ARCHITECTURE.md`, Frames); for an FLV the sequence headers.
     pub resume: Arc<[u8]>,
 }
 
@@ -154,9 +160,22 @@ pub struct FramingStats {
 /// A publisher's bytes that can't be framed; the publisher is ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum FramingError {
-    /// A `lines` or `len32` frame is longer than `limits::FRAME_BYTES`.
+    /// A `lines`, `len32` or `flv` frame is longer than `limits::FRAME_BYTES`.
     FrameTooLong {
         /// What the frame claims, or how much of it has come.
+        bytes: u64,
+    },
+    /// Where an FLV's tag should begin is none.
+    NoTag {
+        /// Which tag that would be, from 1.
+        tag: u64,
+        /// The byte there.
+        found: u8,
+    },
+    /// An FLV's file header says that it is shorter than one can be, or longer
+    /// than `limits::FLV_HEADER_BYTES`.
+    BadFileHeader {
+        /// What it claims.
         bytes: u64,
     },
 }
@@ -168,6 +187,16 @@ impl fmt::Display for FramingError {
                 f,
                 "frame of {bytes} bytes; at most {} are taken",
                 crate::limits::FRAME_BYTES
+            ),
+            Self::NoTag { tag, found } => write!(
+                f,
+                "byte {found:#04x} where FLV tag {tag} begins, which is of no type (8 audio, \
+                 9 video, 18 script data); publish an unbroken FLV"
+            ),
+            Self::BadFileHeader { bytes } => write!(
+                f,
+                "FLV file header of {bytes} bytes; it has 9, and at most {} are taken",
+                crate::limits::FLV_HEADER_BYTES
             ),
         }
     }
@@ -211,6 +240,7 @@ enum State {
     Raw,
     Datagram,
     Ts(Box<Ts>),
+    Flv(Box<Flv>),
     Lines(Lines),
     Len32(Len32),
 }
@@ -225,6 +255,7 @@ impl Framing {
             Kind::Raw => State::Raw,
             Kind::Datagram => State::Datagram,
             Kind::Ts => State::Ts(Box::new(Ts::new(None))),
+            Kind::Flv => State::Flv(Box::default()),
             Kind::Lines => State::Lines(Lines::default()),
             Kind::Len32 => State::Len32(Len32::default()),
         };
@@ -251,12 +282,14 @@ impl Framing {
             self.state = match auto.guess(input, now) {
                 Guess::Wait => return Ok(Step::HOLD),
                 Guess::Raw => State::Raw,
+                Guess::Flv => State::Flv(Box::default()),
                 Guess::Ts { since } => State::Ts(Box::new(Ts::new(Some(since)))),
             };
         }
         match &mut self.state {
             State::Auto(_) | State::Raw | State::Datagram => Ok(raw::step(input, at, marks)),
             State::Ts(ts) => Ok(ts.step(input, at, now, marks)),
+            State::Flv(flv) => flv.step(input, at, marks),
             State::Lines(lines) => lines.step(input, at, marks),
             State::Len32(len32) => len32.step(input, at, marks),
         }
@@ -311,6 +344,8 @@ impl Framing {
         let step = match &mut self.state {
             State::Ts(ts) => return ts.datagram(input, at, now, marks),
             State::Auto(_) | State::Raw | State::Datagram => raw::step(input, at, marks),
+            // No program sends FLV so.
+            State::Flv(_) => Step::HOLD,
             State::Lines(_) => lines::datagram(input, at, marks),
             State::Len32(_) => len32::datagram(input, at, marks),
         };
@@ -324,7 +359,9 @@ impl Framing {
         match &self.state {
             State::Auto(auto) => auto.poll_timeout(),
             State::Ts(ts) => ts.poll_timeout(),
-            State::Raw | State::Datagram | State::Lines(_) | State::Len32(_) => None,
+            State::Raw | State::Datagram | State::Flv(_) | State::Lines(_) | State::Len32(_) => {
+                None
+            }
         }
     }
 
@@ -335,6 +372,7 @@ impl Framing {
             State::Raw => Kind::Raw,
             State::Datagram => Kind::Datagram,
             State::Ts(_) => Kind::Ts,
+            State::Flv(_) => Kind::Flv,
             State::Lines(_) => Kind::Lines,
             State::Len32(_) => Kind::Len32,
         }
@@ -344,7 +382,7 @@ impl Framing {
     /// and skip at any frame; false while undecided.
     pub fn joins_anywhere(&self) -> bool {
         match self.state {
-            State::Auto(_) | State::Ts(_) => false,
+            State::Auto(_) | State::Ts(_) | State::Flv(_) => false,
             State::Raw | State::Datagram | State::Lines(_) | State::Len32(_) => true,
         }
     }
@@ -354,7 +392,9 @@ impl Framing {
         match self.state {
             State::Lines(_) => lines::TRIM,
             State::Len32(_) => len32::TRIM,
-            State::Auto(_) | State::Raw | State::Datagram | State::Ts(_) => Trim::default(),
+            State::Auto(_) | State::Raw | State::Datagram | State::Ts(_) | State::Flv(_) => {
+                Trim::default()
+            }
         }
     }
 
@@ -362,7 +402,13 @@ impl Framing {
     pub fn stats(&self) -> FramingStats {
         match &self.state {
             State::Ts(ts) => ts.stats(),
-            State::Auto(_) | State::Raw | State::Datagram | State::Lines(_) | State::Len32(_) => {
+            State::Flv(flv) if self.transport == Transport::Bytes => flv.stats(),
+            State::Auto(_)
+            | State::Raw
+            | State::Datagram
+            | State::Flv(_)
+            | State::Lines(_)
+            | State::Len32(_) => {
                 FramingStats { skipped_bytes: self.skipped_bytes, ..FramingStats::default() }
             }
         }

@@ -21,7 +21,7 @@ fn raw_keeps_each_receive_as_one_frame() {
 
 #[test]
 fn without_room_nothing_is_kept() {
-    for kind in [Kind::Raw, Kind::Lines, Kind::Len32, Kind::Datagram] {
+    for kind in [Kind::Raw, Kind::Flv, Kind::Lines, Kind::Len32, Kind::Datagram] {
         let mut marks = Marks::default();
         let mut framing = Framing::new(kind, Transport::Bytes);
         let input = b"\0\0\0\x01\n\0\0\0\x00";
@@ -194,15 +194,15 @@ fn trim_is_what_the_framing_added() {
     let trim = |kind| Framing::new(kind, Transport::Bytes).trim();
     assert_eq!(trim(Kind::Lines), Trim { front: 0, back: 1 });
     assert_eq!(trim(Kind::Len32), Trim { front: 4, back: 0 });
-    for kind in [Kind::Auto, Kind::Raw, Kind::Ts, Kind::Datagram] {
+    for kind in [Kind::Auto, Kind::Raw, Kind::Ts, Kind::Flv, Kind::Datagram] {
         assert_eq!(trim(kind), Trim::default());
     }
 }
 
 #[test]
 fn no_input_makes_a_framing_stumble() {
-    const KINDS: [Kind; 6] =
-        [Kind::Auto, Kind::Raw, Kind::Ts, Kind::Lines, Kind::Len32, Kind::Datagram];
+    const KINDS: [Kind; 7] =
+        [Kind::Auto, Kind::Raw, Kind::Ts, Kind::Flv, Kind::Lines, Kind::Len32, Kind::Datagram];
     for (seed, kind) in (0..).zip(KINDS) {
         let mut rng = Rng::new(seed);
         let mut feed = Feed::bytes(kind);

@@ -74,6 +74,7 @@ impl Ask {
                         ("auto", Kind::Auto),
                         ("raw", Kind::Raw),
                         ("ts", Kind::Ts),
+                        ("flv", Kind::Flv),
                         ("lines", Kind::Lines),
                         ("len32", Kind::Len32),
                         ("datagram", Kind::Datagram),

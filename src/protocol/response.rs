@@ -15,6 +15,7 @@ const TEXT: &str = "text/plain; charset=utf-8";
 pub const fn content_type(kind: Kind) -> &'static str {
     match kind {
         Kind::Ts => "video/mp2t",
+        Kind::Flv => "video/x-flv",
         Kind::Lines => TEXT,
         Kind::Auto | Kind::Raw | Kind::Len32 | Kind::Datagram => "application/octet-stream",
     }

@@ -271,12 +271,15 @@ impl Subscriber {
     /// Starts a new subscriber; answers whether it need not wait for what comes
     /// next.
     fn first_join(&mut self, window: &Window, cut: Cut, now: Instant) -> bool {
-        if cut.anywhere || self.join == Join::Live {
+        let newest = window.newest_join();
+        // Without its headers nothing of an FLV can be understood.
+        let headers = newest.filter(|_| cut.kind == Kind::Flv).map(|join| Arc::clone(&join.fresh));
+        let starts_live = cut.kind != Kind::Flv || headers.is_some();
+        if cut.anywhere || (self.join == Join::Live && starts_live) {
             let at = self.first_frame(window).unwrap_or_else(|| window.head());
-            self.start_at(at, None, now);
+            self.start_at(at, headers, now);
             return true;
         }
-        let newest = window.newest_join();
         let first = window
             .join_from(window.floor())
             .filter(|join| self.is_early && now.since(join.arrival) <= self.max_lag.get());

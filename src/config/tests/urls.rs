@@ -119,6 +119,10 @@ const WRONG_LISTENERS: &[(&str, &str)] = &[
         "udp://:1?publish=a&policy=wait",
         "policy=wait: only on tcp://..?publish=NAME and http://, whose owner lets it hold back the publisher; here it is skip or close",
     ),
+    (
+        "udp://:1?publish=a&framing=flv",
+        "framing=flv: FLV doesn't go over UDP; publish it over tcp:// or http://",
+    ),
     ("tcp://:1?subscribe=a&window=2s", "window: belongs where the stream is published"),
     ("tcp://:1?echo&max_lag=2s", "max_lag: an echo has no stream"),
     ("tcp://:1?stamp", "stamp: STAMP (RFC 8762) goes over UDP: udp://address:port?stamp"),

@@ -224,18 +224,12 @@ impl Parts<'_, '_, '_> {
             }
             return Ok(HttpAsk::Page { page, head_only, keep_alive });
         }
-        let (name, container) = self.name()?;
+        let (name, _container) = self.name()?;
         // HTTP/1.0 can't upgrade (RFC 9110 7.8), and HEAD has nothing to.
         let websocket =
             if self.minor == 1 && !head_only { upgrade::websocket(&self.fields)? } else { None };
         if websocket.is_some() {
             self.guard(host)?;
-        }
-        if container == Some(Container::Flv) {
-            return Err((
-                Refusal::NotFound,
-                format!("flv is not served yet; ask for /{name} or /{name}.ts"),
-            ));
         }
         Ok(HttpAsk::Subscribe {
             ask: read_query(self.target.query, Side::Subscriber)?,
@@ -255,12 +249,6 @@ impl Parts<'_, '_, '_> {
         self.guard(host)?;
         let (name, container) = self.name()?;
         let media = self.media_type()?;
-        if container == Some(Container::Flv) || media.eq_ignore_ascii_case("video/x-flv") {
-            return Err((
-                Refusal::MediaType,
-                "flv is not taken yet; publish MPEG-TS (ffmpeg -f mpegts)".to_owned(),
-            ));
-        }
         if self.fields.all("content-encoding").next().is_some()
             && !self.fields.has_token("content-encoding", "identity")
         {
@@ -276,12 +264,7 @@ impl Parts<'_, '_, '_> {
             )
         })?;
         let ask = read_query(self.target.query, Side::Publisher)?;
-        let is_ts = container == Some(Container::Ts) || media.eq_ignore_ascii_case("video/mp2t");
-        let kind = match ask.framing {
-            Some(kind) => kind,
-            None if is_ts => Kind::Ts,
-            None => Kind::Auto,
-        };
+        let kind = ask.framing.unwrap_or_else(|| kind(container, media));
         let range = self.fields.all("content-range").next().and_then(range_start);
         Ok(HttpAsk::Publish { name, kind, ask, body, range, expect_continue, keep_alive })
     }
@@ -294,6 +277,17 @@ impl Parts<'_, '_, '_> {
     fn media_type(&self) -> Result<&str, Denied> {
         let value = self.fields.one("content-type")?.unwrap_or("");
         Ok(value.split(';').next().unwrap_or("").trim_ascii_end())
+    }
+}
+
+/// What a publisher's path says its stream is, and else its media type.
+fn kind(container: Option<Container>, media: &str) -> Kind {
+    match container {
+        Some(Container::Ts) => Kind::Ts,
+        Some(Container::Flv) => Kind::Flv,
+        None if media.eq_ignore_ascii_case("video/mp2t") => Kind::Ts,
+        None if media.eq_ignore_ascii_case("video/x-flv") => Kind::Flv,
+        None => Kind::Auto,
     }
 }
 

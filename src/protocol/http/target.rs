@@ -93,7 +93,9 @@ fn check_values(ask: &Ask) -> Result<(), String> {
         );
     }
     if ask.framing == Some(Kind::Datagram) {
-        return Err("framing: HTTP has no datagrams; use auto, raw, ts, lines or len32".to_owned());
+        return Err(
+            "framing: HTTP has no datagrams; use auto, raw, ts, flv, lines or len32".to_owned()
+        );
     }
     Ok(())
 }

@@ -1,0 +1,126 @@
+//! Where an FLV stream can be joined, and what goes before: the file header
+//! and the newest of the tags without which nothing can be decoded.
+//!
+//! Those tags get the timestamp of the tag that is joined at, so that a
+//! player's clock starts there and not when the publisher's did.
+
+use super::tag::{HEAD_BYTES, Role, Slot, TagHead, TagKind, set_timestamp};
+use crate::base::Position;
+use crate::framing::{JoinMark, Marks};
+use crate::limits::{FLV_KEPT_BYTES, FLV_KEPT_TAGS, FLV_SOUND_JOINS, TS_NO_KEY};
+use std::sync::Arc;
+
+/// `FLV`, version 1; its flags; its own size; `PreviousTagSize0`.
+const FILE_HEADER: [u8; 13] = [b'F', b'L', b'V', 1, 0, 0, 0, 0, 9, 0, 0, 0, 0];
+/// Where the flags are ...
+const FLAGS: usize = 4;
+/// ... and what they say.
+const HAS_VIDEO: u8 = 0x01;
+const HAS_AUDIO: u8 = 0x04;
+
+/// What is known of a stream so far.
+#[derive(Debug, Default)]
+pub(super) struct Joins {
+    /// By slot, in order.
+    kept: Vec<(Slot, Vec<u8>)>,
+    /// Where the tag at hand goes when it is complete, and what there is of it.
+    taking: Option<Slot>,
+    taken: Vec<u8>,
+    /// The file header's flags.
+    flags: u8,
+    /// When the newest video was to be decoded.
+    video_at: u32,
+    /// When the newest sound that can be joined at was to be decoded.
+    sound_at: Option<u32>,
+    scratch: Vec<u8>,
+}
+
+impl Joins {
+    /// A tag begins, at `position`; `data` is what is there of its data.
+    pub(super) fn begin(
+        &mut self,
+        head: &TagHead,
+        data: &[u8],
+        position: Position,
+        marks: &mut Marks,
+    ) {
+        match head.kind {
+            TagKind::Video => {
+                self.flags |= HAS_VIDEO;
+                self.video_at = head.timestamp;
+            }
+            TagKind::Audio => self.flags |= HAS_AUDIO,
+            TagKind::Script => {}
+        }
+        match Role::of(head, data) {
+            Role::Kept(slot) => self.take(slot, head),
+            Role::Key => self.publish(position, head.timestamp, marks),
+            Role::Sound if self.sounds_alone(head.timestamp) => {
+                self.sound_at = Some(head.timestamp);
+                self.publish(position, head.timestamp, marks);
+            }
+            Role::Sound | Role::Other => {}
+        }
+    }
+
+    /// The next bytes of the tag at hand, its header included.
+    pub(super) fn feed(&mut self, bytes: &[u8]) {
+        if self.taking.is_some() {
+            self.taken.extend_from_slice(bytes);
+        }
+    }
+
+    /// The tag at hand is complete.
+    pub(super) fn end(&mut self) {
+        let Some(slot) = self.taking.take() else { return };
+        match self.kept.binary_search_by_key(&slot, |(slot, _)| *slot) {
+            Ok(at) => std::mem::swap(&mut self.kept[at].1, &mut self.taken),
+            Err(at) if self.kept.len() < FLV_KEPT_TAGS => {
+                self.kept.insert(at, (slot, std::mem::take(&mut self.taken)));
+            }
+            Err(_) => {}
+        }
+    }
+
+    /// Takes down a tag that replaces one; a large one leaves nothing in its
+    /// place, for what went before is no longer true.
+    fn take(&mut self, slot: Slot, head: &TagHead) {
+        if head.whole() > FLV_KEPT_BYTES {
+            self.kept.retain(|(other, _)| *other != slot);
+            return;
+        }
+        self.taken.clear();
+        self.taking = Some(slot);
+    }
+
+    /// Whether a sound can be joined at: there is no video, or none any more,
+    /// and the last such sound is long enough ago.
+    fn sounds_alone(&self, timestamp: u32) -> bool {
+        let since_video = timestamp.wrapping_sub(self.video_at).cast_signed();
+        let has_video = self.flags & HAS_VIDEO != 0;
+        let since_sound = self.sound_at.map(|at| timestamp.wrapping_sub(at));
+        !(has_video && i64::from(since_video) <= TS_NO_KEY.as_millis() as i64)
+            && since_sound.is_none_or(|ms| u128::from(ms) >= FLV_SOUND_JOINS.as_millis())
+    }
+
+    fn publish(&mut self, position: Position, timestamp: u32, marks: &mut Marks) {
+        let mut header = FILE_HEADER;
+        header[FLAGS] = self.flags;
+        let fresh = self.replay(&header, timestamp, |_| true);
+        let resume = self.replay(&[], timestamp, Slot::is_header);
+        marks.joins.push(JoinMark { position, fresh, resume });
+    }
+
+    /// `before` and the wanted ones of the kept tags, at `timestamp`.
+    fn replay(&mut self, before: &[u8], timestamp: u32, wanted: fn(Slot) -> bool) -> Arc<[u8]> {
+        self.scratch.clear();
+        self.scratch.extend_from_slice(before);
+        for (_, tag) in self.kept.iter().filter(|(slot, _)| wanted(*slot)) {
+            let at = self.scratch.len();
+            self.scratch.extend_from_slice(tag);
+            set_timestamp(&mut self.scratch[at..], timestamp);
+        }
+        debug_assert!(self.kept.iter().all(|(_, tag)| tag.len() >= HEAD_BYTES));
+        Arc::from(self.scratch.as_slice())
+    }
+}
