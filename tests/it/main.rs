@@ -11,6 +11,7 @@
 mod coalesce;
 mod command_line;
 mod film;
+mod flv;
 mod framings;
 mod hostile;
 mod hostile_http;

@@ -1,8 +1,10 @@
 //! Where an FLV stream can be joined, and what goes before: the file header
 //! and the newest of the tags without which nothing can be decoded.
 //!
-//! Those tags get the timestamp of the tag that is joined at, so that a
-//! player's clock starts there and not when the publisher's did.
+//! Sequence headers get the timestamp of the tag that is joined at, so that a
+//! player's clock starts there and not when the publisher's did. The metadata is
+//! at 0, as at the start of a file: libavformat takes it for a stream of its own
+//! elsewhere.
 
 use super::tag::{HEAD_BYTES, Role, Slot, TagHead, TagKind, set_timestamp};
 use crate::base::Position;
@@ -111,13 +113,14 @@ impl Joins {
         marks.joins.push(JoinMark { position, fresh, resume });
     }
 
-    /// `before` and the wanted ones of the kept tags, at `timestamp`.
+    /// `before` and the wanted ones of the kept tags, headers at `timestamp`.
     fn replay(&mut self, before: &[u8], timestamp: u32, wanted: fn(Slot) -> bool) -> Arc<[u8]> {
         self.scratch.clear();
         self.scratch.extend_from_slice(before);
-        for (_, tag) in self.kept.iter().filter(|(slot, _)| wanted(*slot)) {
+        for (slot, tag) in self.kept.iter().filter(|(slot, _)| wanted(*slot)) {
             let at = self.scratch.len();
             self.scratch.extend_from_slice(tag);
+            let timestamp = if slot.is_header() { timestamp } else { 0 };
             set_timestamp(&mut self.scratch[at..], timestamp);
         }
         debug_assert!(self.kept.iter().all(|(_, tag)| tag.len() >= HEAD_BYTES));

@@ -88,7 +88,7 @@ fn tags_are_frames_and_key_pictures_join_points_however_split() {
             assert_eq!(places, film.keys.iter().map(|key| key.0).collect::<Vec<_>>());
             for ((_, fresh, resume), (_, at)) in outcome.joins.iter().zip(&film.keys) {
                 assert_eq!(*resume, headers(*at));
-                let metadata = tag(TagKind::Script, *at, METADATA);
+                let metadata = tag(TagKind::Script, 0, METADATA);
                 assert_eq!(*fresh, [BOTH, &metadata, resume].concat());
             }
         }
@@ -124,7 +124,7 @@ fn the_newest_of_each_is_replayed_at_the_time_of_the_join() {
     ]
     .concat();
     let feed = fed(&stream);
-    let fresh = [BOTH, &tag(TagKind::Script, late, METADATA), &headers(late)].concat();
+    let fresh = [BOTH, &tag(TagKind::Script, 0, METADATA), &headers(late)].concat();
     assert_eq!(*feed.joins[0].fresh, *fresh);
     assert_eq!(*feed.joins[0].resume, *headers(late));
 }
