@@ -22,6 +22,7 @@
 //! | [`limits`], [`base`] | nothing | every bound with its reason; position, time, counters |
 //! | [`ring`] | base | a stream's recent bytes, read in place |
 //! | [`framing`] | base | where bytes may be cut; join points |
+//! | [`media`] | framing, base | from one container into another |
 //! | [`protocol`] | framing, base | sans-IO sessions, names, refusals |
 //! | [`relay`] | protocol, ring, framing, base | streams, directory; join, lag, skip |
 //! | [`report`] | protocol, framing, base | counters and snapshots, as text |
@@ -79,6 +80,8 @@ pub mod base;
 pub mod ring;
 
 pub mod framing;
+
+pub mod media;
 
 pub mod protocol;
 

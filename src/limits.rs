@@ -82,6 +82,20 @@ pub const FLV_KEPT_TAGS: usize = 16;
 /// A stream of sound alone can be joined this often: a joiner waits no longer,
 /// and what [`JOIN_POINTS`] hold reaches back ten minutes.
 pub const FLV_SOUND_JOINS: Duration = Duration::from_secs(1);
+/// Time between two PAT and PMT of an MPEG-TS that we make, at most: who tunes in
+/// waits for them (DVB asks for 500 ms, players that are given a file for less).
+pub const TS_TABLES: Duration = Duration::from_millis(250);
+/// Time between two PCR, at most: ISO/IEC 13818-1 2.7.2.
+pub const TS_CLOCK: Duration = Duration::from_millis(100);
+/// How far a decoder's clock is behind what it is sent: sound may come so much
+/// later than the picture it belongs to. Some players wait as long.
+pub const TS_CLOCK_LEAD: Duration = Duration::from_millis(100);
+/// A source's clock that goes on by more than this at once, or back, is another
+/// clock.
+pub const TS_CLOCK_JUMP: Duration = Duration::from_secs(1);
+/// Memory for one tag or picture that is kept for the next: more than any but the
+/// largest key pictures need.
+pub const REMUX_SPARE: usize = 1024 * 1024;
 /// `auto` decides after this long, with whatever bytes it has.
 pub const AUTO_HOLD: Duration = Duration::from_millis(20);
 /// Payload bytes of a datagram: 7 TS packets, what the field uses and what

@@ -42,6 +42,7 @@ use lines::Lines;
 use std::fmt;
 use std::sync::Arc;
 use ts::Ts;
+pub use ts::crc32;
 
 /// How a stream's frames are found, by name.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -78,6 +79,15 @@ impl Kind {
             Self::Datagram => "datagram",
         }
     }
+}
+
+/// A container, as the suffix of an HTTP path asks for one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Container {
+    /// `.ts`: MPEG-TS.
+    Ts,
+    /// `.flv`: Flash Video.
+    Flv,
 }
 
 /// What to do with the front of the input.

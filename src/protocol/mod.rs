@@ -21,9 +21,10 @@ mod testing;
 pub mod udp_join;
 pub mod websocket;
 
+pub use crate::framing::Container;
 pub use ask::{Ask, Join, Policy};
 pub use body::{Body, Decoded};
-pub use name::{Container, Name};
+pub use name::Name;
 pub use sniff::{Sniff, wrong_protocol};
 
 /// Why a peer's request is not granted, in words and as a counter's label.

@@ -2,6 +2,7 @@
 //! share.
 
 use super::percent;
+use crate::framing::Container;
 use crate::limits::NAME_BYTES;
 use std::borrow::Borrow;
 use std::fmt;
@@ -12,15 +13,6 @@ use std::sync::Arc;
 /// own pages. Cloning shares the text.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Name(Arc<str>);
-
-/// The container that the suffix of an HTTP path asks for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Container {
-    /// `.ts`: MPEG-TS.
-    Ts,
-    /// `.flv`: Flash Video.
-    Flv,
-}
 
 impl Name {
     /// Checks `text` against the grammar.

@@ -13,6 +13,7 @@ mod ping;
 mod program;
 mod publish;
 mod reader;
+mod remux;
 mod server;
 mod stamp;
 mod subscribe;
@@ -59,6 +60,12 @@ const CHECKS: &[Check] = &[
     ("subscribe: websocket", &["ffmpeg"], subscribe::websocket),
     ("subscribe: push", &["ffmpeg"], subscribe::push),
     ("subscribe: late", &["ffmpeg"], subscribe::late),
+    ("remux: flv to ts, h264 and aac", &["ffmpeg"], remux::h264_aac),
+    ("remux: flv to ts, h264 alone", &["ffmpeg"], remux::h264_alone),
+    ("remux: flv to ts, aac alone", &["ffmpeg"], remux::aac_alone),
+    ("remux: flv to ts, h264 and mp3", &["ffmpeg"], remux::h264_mp3),
+    ("remux: flv to ts, h265 by fourcc", &["ffmpeg"], remux::h265_by_fourcc),
+    ("remux: flv to ts, h265 as codec 12", &["ffmpeg"], remux::h265_as_codec_12),
     ("demo: its stream is decoded", &["ffmpeg", "curl"], demo::decodes),
     ("ping: beside the system's", &["ping"], ping::beside_the_systems),
     ("stamp: its sender", &["stamp-suite"], stamp::its_sender),

@@ -13,7 +13,7 @@ const LAYERS: &[(&str, &[&str])] = &[
     ("framing", &["base", "limits"]),
     ("protocol", &["framing", "base", "limits"]),
     ("relay", &["protocol", "ring", "framing", "base", "limits"]),
-    ("media", &["ring", "framing", "base", "limits"]),
+    ("media", &["framing", "base", "limits"]),
     ("report", &["protocol", "framing", "base", "limits"]),
     ("sys", &["base", "limits"]),
     (

@@ -23,7 +23,6 @@ use super::{FramingError, FramingStats, Marks, Step};
 use crate::base::Position;
 use crate::limits::{FLV_HEADER_BYTES, FRAME_BYTES};
 use joins::Joins;
-use tag::LOOK_BYTES;
 
 /// What a file begins with: signature and version.
 pub(super) const SIGNATURE: &[u8] = b"FLV\x01";
@@ -46,12 +45,45 @@ pub(super) struct Flv {
 }
 
 /// What stands where a tag may begin.
-enum Found {
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Front {
     /// Too few bytes to say.
     Short,
     /// A file header of so many bytes, `PreviousTagSize0` included.
     File(usize),
+    /// A tag.
     Tag(TagHead),
+}
+
+impl Front {
+    /// Looks at the front of what is left, where the tag of this number begins.
+    ///
+    /// # Errors
+    /// It is neither a file header nor a tag, or one that is too long.
+    pub fn of(rest: &[u8], tag: u64) -> Result<Self, FramingError> {
+        let shown = rest.len().min(SIGNATURE.len());
+        if rest[..shown] == SIGNATURE[..shown] {
+            let Some(&[.., o3, o2, o1, o0]) = rest.first_chunk::<FILE_HEADER_BYTES>() else {
+                return Ok(Self::Short);
+            };
+            let size = u32::from_be_bytes([o3, o2, o1, o0]) as usize;
+            return if (FILE_HEADER_BYTES..=FLV_HEADER_BYTES).contains(&size) {
+                Ok(Self::File(size + NO_TAG_BYTES))
+            } else {
+                Err(FramingError::BadFileHeader { bytes: size as u64 })
+            };
+        }
+        match rest {
+            &[found, ..] if TagKind::of(found).is_none() => Err(FramingError::NoTag { tag, found }),
+            _ => match rest.first_chunk().and_then(TagHead::parse) {
+                Some(head) if head.whole() > FRAME_BYTES => {
+                    Err(FramingError::FrameTooLong { bytes: head.whole() as u64 })
+                }
+                Some(head) => Ok(Self::Tag(head)),
+                None => Ok(Self::Short),
+            },
+        }
+    }
 }
 
 impl Flv {
@@ -70,15 +102,17 @@ impl Flv {
         while marks.room > 0 && keep < input.len() {
             let rest = &input[keep..];
             if self.to_come == 0 {
-                match self.look(rest) {
-                    Ok(Found::Tag(head)) => self.begin(&head, rest, at + keep as u64, marks),
-                    Ok(Found::File(bytes)) if keep == 0 => {
+                match Front::of(rest, self.tags + 1) {
+                    Ok(Front::Tag(head)) if rest.len() >= head.looked_at() => {
+                        self.begin(&head, rest, at + keep as u64, marks);
+                    }
+                    Ok(Front::File(bytes)) if keep == 0 => {
                         self.joins = Joins::default();
                         self.to_skip = bytes;
                         return Ok(self.skip(input.len()));
                     }
                     Err(error) if keep == 0 => return Err(error),
-                    Ok(Found::Short | Found::File(_)) | Err(_) => break,
+                    Ok(Front::Short | Front::Tag(_) | Front::File(_)) | Err(_) => break,
                 }
             }
             let bytes = self.to_come.min(rest.len());
@@ -110,35 +144,5 @@ impl Flv {
         self.to_come = head.whole();
         let data = &rest[HEAD_BYTES..rest.len().min(HEAD_BYTES + head.size)];
         self.joins.begin(head, data, position, marks);
-    }
-
-    /// Looks at the front of what is left.
-    fn look(&self, rest: &[u8]) -> Result<Found, FramingError> {
-        let shown = rest.len().min(SIGNATURE.len());
-        if rest[..shown] == SIGNATURE[..shown] {
-            let Some(header) = rest.first_chunk::<FILE_HEADER_BYTES>() else {
-                return Ok(Found::Short);
-            };
-            let [.., o3, o2, o1, o0] = *header;
-            let size = u32::from_be_bytes([o3, o2, o1, o0]) as usize;
-            return if (FILE_HEADER_BYTES..=FLV_HEADER_BYTES).contains(&size) {
-                Ok(Found::File(size + NO_TAG_BYTES))
-            } else {
-                Err(FramingError::BadFileHeader { bytes: size as u64 })
-            };
-        }
-        let [first, ..] = rest else { return Ok(Found::Short) };
-        if TagKind::of(*first).is_none() {
-            return Err(FramingError::NoTag { tag: self.tags + 1, found: *first });
-        }
-        match rest.first_chunk().and_then(TagHead::parse) {
-            Some(head) if head.whole() > FRAME_BYTES => {
-                Err(FramingError::FrameTooLong { bytes: head.whole() as u64 })
-            }
-            Some(head) if rest.len() >= HEAD_BYTES + head.size.min(LOOK_BYTES) => {
-                Ok(Found::Tag(head))
-            }
-            Some(_) | None => Ok(Found::Short),
-        }
     }
 }

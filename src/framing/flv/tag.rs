@@ -74,6 +74,11 @@ impl TagHead {
         [kind | filter, s2, s1, s0, t2, t1, t0, t3, 0, 0, 0]
     }
 
+    /// Bytes that show what the tag is: its header and the start of its data.
+    pub(super) const fn looked_at(&self) -> usize {
+        HEAD_BYTES + if self.size < LOOK_BYTES { self.size } else { LOOK_BYTES }
+    }
+
     /// Bytes of the whole tag, `PreviousTagSize` included.
     pub const fn whole(&self) -> usize {
         HEAD_BYTES + self.size + TAIL_BYTES
@@ -214,6 +219,18 @@ pub struct Extended {
     pub has_sizes: bool,
     /// Where what comes next begins in the data.
     pub rest: usize,
+}
+
+impl Extended {
+    /// The data of the first track, behind all headers.
+    pub fn body<'a>(&self, data: &'a [u8]) -> Option<&'a [u8]> {
+        let rest = data.get(self.rest..)?;
+        if !self.has_sizes {
+            return Some(rest);
+        }
+        let [hi, mid, lo] = *data.get(self.rest - 3..)?.first_chunk()?;
+        rest.get(..u32::from_be_bytes([0, hi, mid, lo]) as usize)
+    }
 }
 
 /// The packet type that says that modifiers stand before the real one.

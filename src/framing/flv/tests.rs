@@ -1,5 +1,6 @@
 //! FLV: tags however split, what is replayed to whom, and what is refused.
 
+use super::tag::LOOK_BYTES;
 use super::*;
 use crate::framing::Kind;
 use crate::framing::testing::{Feed, Rng, any_split};

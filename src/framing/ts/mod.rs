@@ -24,6 +24,7 @@ mod table;
 mod tests;
 
 pub(super) use packet::{SYNC, plausible};
+pub use table::crc32;
 
 use super::{FramingStats, Marks, Step, rtp};
 use crate::base::{Instant, Position};

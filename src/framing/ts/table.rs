@@ -249,7 +249,7 @@ impl Packets {
 
 /// CRC-32/MPEG-2 (ISO/IEC 13818-1 annex A) of a section: zero if it is intact,
 /// its own checksum included.
-pub(super) fn crc32(bytes: &[u8]) -> u32 {
+pub fn crc32(bytes: &[u8]) -> u32 {
     bytes
         .iter()
         .fold(u32::MAX, |crc, &byte| (crc << 8) ^ CRC_TABLE[usize::from((crc >> 24) as u8 ^ byte)])
