@@ -73,7 +73,7 @@ impl Aac {
             object = bits.object_type()?;
         }
         let is_told = matches!(object, 1..=4) && matches!(channels, 1..=7);
-        is_told.then_some(Self { profile: object as u8 - 1, rate, channels })
+        is_told.then(|| Self { profile: object as u8 - 1, rate, channels })
     }
 
     /// Appends a frame with its header; answers whether it could be.
