@@ -9,6 +9,7 @@ use crate::framing::Trim;
 use crate::limits::FLUSH_BYTES;
 use crate::protocol::websocket;
 use crate::ring::{self, Gather, SegRef, Window};
+use std::sync::Arc;
 use std::time::Duration;
 
 /// The form of a subscriber's bytes.
@@ -74,6 +75,12 @@ pub fn gathers_until(
     let pause = arrival.since(window.arrival(from - 1)?);
     let due = arrival + span;
     (pause <= span && due > now).then_some(due)
+}
+
+/// What a WebSocket subscriber is sent first is a message of its own.
+pub(super) fn as_message(bytes: &[u8]) -> Arc<[u8]> {
+    let (head, len) = websocket::header(bytes.len());
+    head[..len].iter().chain(bytes).copied().collect()
 }
 
 /// One frame as a message: header, payload, and where the next frame starts.

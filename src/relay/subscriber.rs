@@ -10,13 +10,13 @@
 //! before a video PES), so that a decoder never sees half a picture; the few
 //! segments that takes are held for it, so that the window need not be.
 
-use super::egress::{Form, Messages, Source, Within, gathers_until};
+use super::egress::{Form, Messages, Source, Within, as_message, gathers_until};
 use super::held::Held;
 use super::settings::Settings;
 use crate::base::{Instant, Micros, Position};
 use crate::framing::{Framing, Kind, Trim};
 use crate::limits::{FLUSH_BYTES, FLUSH_SLICES, LEAVING_TIME, PLAIN_SLICES};
-use crate::protocol::{Join, Policy, websocket};
+use crate::protocol::{Join, Policy};
 use crate::ring::{Cursor, Gather, JoinPoint, SegRef, Window};
 use std::sync::Arc;
 use std::time::Duration;
@@ -594,10 +594,4 @@ impl Subscriber {
 /// Where a flush of plain bytes ends that begins at `from`.
 pub fn flush_end(from: Position, head: Position) -> Position {
     head.min(from + FLUSH_BYTES as u64)
-}
-
-/// What a WebSocket subscriber is sent first is a message of its own.
-fn as_message(bytes: &[u8]) -> Arc<[u8]> {
-    let (head, len) = websocket::header(bytes.len());
-    head[..len].iter().chain(bytes).copied().collect()
 }

@@ -18,6 +18,7 @@ mod hostile_http;
 mod lag;
 mod limits;
 mod publish;
+mod remux;
 mod residence;
 mod server;
 mod shutdown;

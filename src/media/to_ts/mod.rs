@@ -236,7 +236,7 @@ impl Mux {
                 field = Field { discontinuity, pcr, ..field };
             }
         }
-        let dts = (u64::from(at) + LEAD) * UNITS & STAMP;
+        let dts = ((u64::from(at) + LEAD) * UNITS) & STAMP;
         let pts = dts.wrapping_add_signed(i64::from(composition) * UNITS.cast_signed()) & STAMP;
         self.packets.pes(part, Times { dts, pts }, field, &mut self.unit, out);
     }
@@ -259,7 +259,7 @@ impl Mux {
         Field {
             discontinuity: std::mem::take(&mut self.jumped),
             random_access: false,
-            pcr: Some(u64::from(at) * UNITS & STAMP),
+            pcr: Some((u64::from(at) * UNITS) & STAMP),
         }
     }
 }

@@ -49,7 +49,8 @@ fn film(from: u32, pictures: u32) -> Vec<u8> {
         let at = from.wrapping_add(40 * n);
         let composition = [40, 120, 0, -40][n as usize % 4];
         bytes.extend(video(at, n % 25 == 0, composition, (n as usize * 37) % 900));
-        [3, 24].map(|more| bytes.extend(sound(at.wrapping_add(more))));
+        bytes.extend(sound(at.wrapping_add(3)));
+        bytes.extend(sound(at.wrapping_add(24)));
     }
     bytes
 }
@@ -277,8 +278,10 @@ fn another_clock_is_announced() {
     assert_eq!(flags, [200 * 90, 9000 * 90]);
 }
 
-/// Each PMT: its version, PCR PID, and streams; and how far apart they are.
-fn pmts(ts: &[u8]) -> Vec<(u8, u16, Vec<(u8, u16)>)> {
+/// A PMT: its version, the PID of the PCR, and each stream's type and PID.
+type Pmt = (u8, u16, Vec<(u8, u16)>);
+
+fn pmts(ts: &[u8]) -> Vec<Pmt> {
     let mut found = Vec::new();
     for packet in Packet::all(ts).iter().filter(|packet| packet.pid == 0x1000) {
         let section = &packet.payload[1..];
