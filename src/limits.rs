@@ -104,6 +104,31 @@ pub const DATAGRAM_BYTES: usize = 7 * TS_PACKET;
 /// Largest payload of a UDP datagram over IPv4.
 pub const DATAGRAM_MAX: usize = 65_507;
 
+// --- media --------------------------------------------------------------
+
+/// Bytes of one PES, a picture or some audio, that are put together: twice the
+/// largest pictures of 4K at 100 Mbit/s and more; larger ones are left out.
+pub const MEDIA_UNIT_BYTES: usize = 8 * 1024 * 1024;
+/// Parameter sets of one kind; encoders use one, some a few.
+pub const MEDIA_SETS: usize = 16;
+/// Bytes of one parameter set: scaling lists and HRD included, some hundreds.
+pub const MEDIA_SET_BYTES: usize = 4096;
+/// Audio waits for the first picture of its programme for this long ...
+pub const MEDIA_HELD_TIME: Duration = Duration::from_secs(3);
+/// ... and in so many bytes, those of 700 kbit/s, before it goes alone.
+pub const MEDIA_HELD_BYTES: usize = 256 * 1024;
+/// Units one after the other that must have ended in a stuffed packet, before
+/// stuffing is taken for the end of a unit: a third of a second of video.
+pub const MEDIA_STUFFED_UNITS: u32 = 8;
+/// A time stamp so far behind the one before it is of another clock; less is an
+/// encoder's disorder.
+pub const MEDIA_JITTER: Duration = Duration::from_millis(500);
+/// And one so far ahead: longer than any pause between two pictures.
+pub const MEDIA_JUMP: Duration = Duration::from_secs(5);
+/// From the last time stamp of one clock to the first of another, of which
+/// nothing is known: a picture's time.
+pub const MEDIA_SEAM: Duration = Duration::from_millis(40);
+
 // --- protocol -----------------------------------------------------------
 
 /// Bytes of a stream's name.

@@ -4,7 +4,7 @@
 use std::io::BufRead;
 
 /// Bytes up to and including the first `wanted`, if there is one.
-pub(super) fn through(wanted: u8, bytes: &[u8]) -> Option<usize> {
+pub(crate) fn through(wanted: u8, bytes: &[u8]) -> Option<usize> {
     let mut rest = bytes;
     let length = rest.skip_until(wanted).expect("reading a slice can't fail");
     (bytes[..length].last() == Some(&wanted)).then_some(length)

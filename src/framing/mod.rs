@@ -22,7 +22,7 @@
 //! [`Framing::datagram`] and nothing of it is held.
 
 mod auto;
-mod find;
+pub(crate) mod find;
 pub mod flv;
 mod len32;
 mod lines;
@@ -32,7 +32,7 @@ mod rtp;
 mod testing;
 #[cfg(test)]
 mod tests;
-mod ts;
+pub(crate) mod ts;
 
 use crate::base::{Instant, Position};
 use auto::{Auto, Guess};

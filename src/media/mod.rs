@@ -9,12 +9,15 @@
 //!          └▶ raw AAC ─▶ ADTS ─────────────────────┘   PAT, PMT, PCR
 //! ```
 //!
-//! Timestamps are moved by one constant. Milliseconds become units of 90 kHz, so
-//! nothing is rounded on the way into a TS.
+//! The other way is the same backwards. Timestamps are moved by one constant; they
+//! are units of 90 kHz in a TS and milliseconds in FLV, so they are rounded on the
+//! way into that, each by itself.
 
+pub mod to_flv;
 mod to_ts;
 
 use crate::framing::{Container, Kind};
+use to_flv::ToFlv;
 use to_ts::ToTs;
 
 /// One derived stream, from its source's first byte to its last.
@@ -27,6 +30,7 @@ pub struct Remux {
 #[derive(Debug)]
 enum Way {
     FlvToTs(Box<ToTs>),
+    TsToFlv(Box<ToFlv>),
 }
 
 impl Remux {
@@ -35,6 +39,7 @@ impl Remux {
     pub fn between(from: Kind, to: Container) -> Option<Self> {
         let way = match (from, to) {
             (Kind::Flv, Container::Ts) => Way::FlvToTs(Box::default()),
+            (Kind::Ts, Container::Flv) => Way::TsToFlv(Box::default()),
             (
                 Kind::Auto
                 | Kind::Raw
@@ -53,6 +58,7 @@ impl Remux {
     pub fn handle_bytes(&mut self, bytes: &[u8], out: &mut Vec<u8>) {
         match &mut self.way {
             Way::FlvToTs(to_ts) => to_ts.handle_bytes(bytes, out),
+            Way::TsToFlv(to_flv) => to_flv.handle_bytes(bytes, out),
         }
     }
 
@@ -62,14 +68,16 @@ impl Remux {
     pub fn gap(&mut self) {
         match &mut self.way {
             Way::FlvToTs(to_ts) => to_ts.gap(),
+            Way::TsToFlv(to_flv) => to_flv.gap(),
         }
     }
 
     /// The source has ended: appends what was waiting for more.
-    pub fn finish(&mut self, _out: &mut Vec<u8>) {
+    pub fn finish(&mut self, out: &mut Vec<u8>) {
         match &mut self.way {
             // Nothing waits but a tag that was cut off.
             Way::FlvToTs(to_ts) => to_ts.gap(),
+            Way::TsToFlv(to_flv) => to_flv.finish(out),
         }
     }
 
@@ -79,6 +87,9 @@ impl Remux {
     pub fn unsupported(&self) -> Option<String> {
         match &self.way {
             Way::FlvToTs(to_ts) => to_ts.unsupported(),
+            Way::TsToFlv(to_flv) => {
+                to_flv.unsupported().last().map(|kind| format!("stream type {kind:#04x}"))
+            }
         }
     }
 }

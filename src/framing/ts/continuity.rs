@@ -13,13 +13,13 @@ const MAY_REPEAT: u8 = 0x20;
 
 /// The last counter of every PID.
 #[derive(Debug)]
-pub(super) struct Continuity {
+pub(crate) struct Continuity {
     last: [u8; PIDS],
 }
 
 /// How a packet follows those of its PID before it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Verdict {
+pub(crate) enum Verdict {
     /// Not to be looked at: null packet, transport error, reserved.
     Ignored,
     /// In order; the first of its PID too.
@@ -33,12 +33,12 @@ pub(super) enum Verdict {
 }
 
 impl Continuity {
-    pub(super) const fn new() -> Self {
+    pub(crate) const fn new() -> Self {
         Self { last: [0; PIDS] }
     }
 
     /// Judges a packet, which [`Self::note`] then takes up.
-    pub(super) fn judge(&self, packet: &Packet<'_>) -> Verdict {
+    pub(crate) fn judge(&self, packet: &Packet<'_>) -> Verdict {
         if packet.error || packet.reserved || packet.pid == NULL_PID {
             return Verdict::Ignored;
         }
@@ -58,7 +58,7 @@ impl Continuity {
     }
 
     /// Remembers a packet that has been judged.
-    pub(super) fn note(&mut self, packet: &Packet<'_>, verdict: Verdict) {
+    pub(crate) fn note(&mut self, packet: &Packet<'_>, verdict: Verdict) {
         let repeatable = match verdict {
             Verdict::Ignored => return,
             Verdict::Repeat => 0,
@@ -71,7 +71,7 @@ impl Continuity {
     }
 
     /// The last counter of `pid`, if there was any.
-    pub(super) fn last(&self, pid: u16) -> Option<u8> {
+    pub(crate) fn last(&self, pid: u16) -> Option<u8> {
         let last = self.last[usize::from(pid) % PIDS];
         (last != 0).then_some(last & 0x0F)
     }

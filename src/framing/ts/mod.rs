@@ -10,16 +10,16 @@
 //! Every packet is passed on as it is, damaged ones too: decoders know better
 //! what to do with them. What is skipped is what is no packet.
 
-mod continuity;
+pub(crate) mod continuity;
 mod joins;
 #[cfg(test)]
 mod muxer;
-mod packet;
-mod programme;
+pub(crate) mod packet;
+pub(crate) mod programme;
 #[cfg(test)]
 mod properties;
 mod scan;
-mod table;
+pub(crate) mod table;
 #[cfg(test)]
 mod tests;
 

@@ -5,44 +5,44 @@ use crate::limits::TS_PACKET;
 /// The first byte of every packet.
 pub(crate) const SYNC: u8 = 0x47;
 /// PID of the programme association table.
-pub(super) const PAT_PID: u16 = 0;
+pub(crate) const PAT_PID: u16 = 0;
 /// PID of the packets that only fill a constant rate.
-pub(super) const NULL_PID: u16 = 0x1FFF;
+pub(crate) const NULL_PID: u16 = 0x1FFF;
 /// How many PIDs there are.
-pub(super) const PIDS: usize = 0x2000;
+pub(crate) const PIDS: usize = 0x2000;
 
 /// The bytes of a packet.
-pub(super) type Bytes = [u8; TS_PACKET];
+pub(crate) type Bytes = [u8; TS_PACKET];
 
 /// What the header says. Nothing here is trusted: a payload that the header
 /// puts outside the packet is empty.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Packet<'a> {
+pub(crate) struct Packet<'a> {
     /// Packet identifier.
-    pub(super) pid: u16,
+    pub(crate) pid: u16,
     /// Continuity counter.
-    pub(super) counter: u8,
+    pub(crate) counter: u8,
     /// `transport_error_indicator`: the rest may be anything.
-    pub(super) error: bool,
+    pub(crate) error: bool,
     /// `payload_unit_start_indicator`.
-    pub(super) unit_start: bool,
+    pub(crate) unit_start: bool,
     /// The payload is encrypted; the header is not.
-    pub(super) scrambled: bool,
+    pub(crate) scrambled: bool,
     /// `adaptation_field_control` 00 is reserved: decoders drop the packet.
-    pub(super) reserved: bool,
+    pub(crate) reserved: bool,
     /// Whether the packet counts in its PID's continuity.
-    pub(super) has_payload: bool,
+    pub(crate) has_payload: bool,
     /// `discontinuity_indicator`: the counter starts anew.
-    pub(super) discontinuity: bool,
+    pub(crate) discontinuity: bool,
     /// `random_access_indicator`: a decoder can start here.
-    pub(super) random_access: bool,
+    pub(crate) random_access: bool,
     /// What follows header and adaptation field.
-    pub(super) payload: &'a [u8],
+    pub(crate) payload: &'a [u8],
 }
 
 impl<'a> Packet<'a> {
     /// Reads the header of a packet that begins with the sync byte.
-    pub(super) fn parse(bytes: &'a Bytes) -> Self {
+    pub(crate) fn parse(bytes: &'a Bytes) -> Self {
         let control = bytes[3] >> 4;
         let has_payload = control & 0b01 != 0;
         let has_field = control & 0b10 != 0;
@@ -83,9 +83,36 @@ pub(crate) fn plausible(bytes: &[u8]) -> bool {
     sync == SYNC && control >> 6 != 0b01 && field_fits
 }
 
+/// Whether the adaptation field is longer than what it says (2.4.3.5): so a
+/// multiplexer fills the packet in which a PES ends.
+pub(crate) fn is_stuffed(bytes: &Bytes) -> bool {
+    const PCR: u8 = 0x10;
+    const OPCR: u8 = 0x08;
+    const SPLICE: u8 = 0x04;
+    const PRIVATE: u8 = 0x02;
+    const EXTENSION: u8 = 0x01;
+    let length = usize::from(bytes[4]);
+    if bytes[3] & 0x20 == 0 || 5 + length > TS_PACKET {
+        return false;
+    }
+    let Some((&flags, fields)) = bytes[5..5 + length].split_first() else {
+        return true;
+    };
+    let mut said = 0;
+    for (flag, size) in [(PCR, 6), (OPCR, 6), (SPLICE, 1)] {
+        said += if flags & flag != 0 { size } else { 0 };
+    }
+    for flag in [PRIVATE, EXTENSION] {
+        if flags & flag != 0 {
+            said += 1 + fields.get(said).map_or(0, |&size| usize::from(size));
+        }
+    }
+    flags == 0 || fields.len() > said
+}
+
 /// A packet without payload that announces a discontinuity of `pid`: the next
 /// packet with payload is expected to count `counter` + 1.
-pub(super) fn discontinuity(pid: u16, counter: u8) -> Bytes {
+pub(crate) fn discontinuity(pid: u16, counter: u8) -> Bytes {
     let mut bytes = [0xFF; TS_PACKET];
     let [high, low] = (pid & 0x1FFF).to_be_bytes();
     bytes[..6].copy_from_slice(&[SYNC, high, low, 0x20 | (counter & 0x0F), 183, 0x80]);
@@ -105,6 +132,26 @@ mod tests {
         assert!(!packet.unit_start && !packet.error && !packet.scrambled);
         assert!(packet.payload.is_empty());
         assert!(plausible(&bytes));
+    }
+
+    #[test]
+    fn stuffing_is_what_the_field_does_not_say() {
+        let stuffed = |field: &[u8]| {
+            let mut bytes = [0xFF; TS_PACKET];
+            bytes[..4].copy_from_slice(&[SYNC, 0x41, 0x00, 0x30]);
+            bytes[4] = field.len() as u8;
+            bytes[5..5 + field.len()].copy_from_slice(field);
+            is_stuffed(&bytes)
+        };
+        assert!(stuffed(&[]) && stuffed(&[0]) && stuffed(&[0, 0xFF]));
+        assert!(!stuffed(&[0x40]) && stuffed(&[0x40, 0xFF]));
+        assert!(!stuffed(&[0x50, 1, 2, 3, 4, 5, 6]) && stuffed(&[0x50, 1, 2, 3, 4, 5, 6, 0xFF]));
+        assert!(!stuffed(&[0x02, 2, 9, 9]) && stuffed(&[0x02, 2, 9, 9, 0xFF]));
+        assert!(!stuffed(&[0x03, 1, 9, 1, 9]) && !stuffed(&[0x02, 200]));
+        assert!(!is_stuffed(&[0x10; TS_PACKET]), "no field");
+        let mut beyond = [0xFF; TS_PACKET];
+        beyond[3] = 0x30;
+        assert!(!is_stuffed(&beyond), "no packet");
     }
 
     #[test]

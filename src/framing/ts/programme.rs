@@ -42,7 +42,7 @@ pub(super) enum Codec {
 
 /// The first programme of a PAT's entries that has a PMT: (number, PMT PID).
 /// Programme number 0 is the network's, not a programme.
-pub(super) fn first_programme(entries: &[u8]) -> Option<(u16, u16)> {
+pub(crate) fn first_programme(entries: &[u8]) -> Option<(u16, u16)> {
     let (entries, _) = entries.as_chunks::<4>();
     entries
         .iter()
@@ -53,23 +53,41 @@ pub(super) fn first_programme(entries: &[u8]) -> Option<(u16, u16)> {
         .find(|&(number, pid)| number != 0 && pid != PAT_PID && pid != NULL_PID)
 }
 
+/// An elementary stream of a programme.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Elementary<'a> {
+    /// `stream_type`, table 2-34.
+    pub(crate) kind: u8,
+    pub(crate) pid: u16,
+    pub(crate) descriptors: &'a [u8],
+}
+
+/// The elementary streams of a PMT's entries, as far as these are whole.
+pub(crate) fn elementary_streams(entries: &[u8]) -> impl Iterator<Item = Elementary<'_>> {
+    let mut rest = match entries.first_chunk::<4>() {
+        Some(&[.., info_high, info_low]) => {
+            entries.get(4 + length(info_high, info_low)..).unwrap_or(&[])
+        }
+        None => &[],
+    };
+    std::iter::from_fn(move || {
+        let (&[kind, high, low, info_high, info_low], after) = rest.split_first_chunk()?;
+        let (descriptors, next) = after.split_at_checked(length(info_high, info_low))?;
+        rest = next;
+        Some(Elementary { kind, pid: pid(high, low), descriptors })
+    })
+}
+
 impl Programme {
     /// Reads a PMT's entries: PCR PID, descriptors, elementary streams. The
     /// first video is cut at, else the first audio, else the first data.
     pub(super) fn parse(entries: &[u8], pmt_pid: u16) -> Self {
         let mut programme = Self { cut: None, pids: [NULL_PID; TS_PIDS], count: 0 };
-        let Some(&[pcr_high, pcr_low, info_high, info_low]) = entries.first_chunk::<4>() else {
+        let Some(&[pcr_high, pcr_low, ..]) = entries.first_chunk::<4>() else {
             return programme;
         };
         programme.add(pid(pcr_high, pcr_low), pmt_pid);
-        let mut rest = entries.get(4 + length(info_high, info_low)..).unwrap_or(&[]);
-        while let Some((&[kind, high, low, info_high, info_low], after)) = rest.split_first_chunk()
-        {
-            let Some((descriptors, next)) = after.split_at_checked(length(info_high, info_low))
-            else {
-                break;
-            };
-            let pid = pid(high, low);
+        for Elementary { kind, pid, descriptors } in elementary_streams(entries) {
             programme.add(pid, pmt_pid);
             if let Some(codec) = codec(kind, descriptors)
                 && programme.pids().contains(&pid)
@@ -77,7 +95,6 @@ impl Programme {
             {
                 programme.cut = Some(Cut { pid, codec });
             }
-            rest = next;
         }
         programme
     }

@@ -5,9 +5,9 @@ use super::packet::{Bytes, Packet};
 use crate::limits::{TS_PACKET, TS_SECTION_BYTES, TS_TABLE_PACKETS};
 
 /// `table_id` of the PAT.
-pub(super) const PAT: u8 = 0x00;
+pub(crate) const PAT: u8 = 0x00;
 /// `table_id` of a PMT.
-pub(super) const PMT: u8 = 0x02;
+pub(crate) const PMT: u8 = 0x02;
 /// Where a `table_id` would be: the rest of the packet is stuffing.
 const STUFFING: u8 = 0xFF;
 /// Bytes up to and including `section_length`.
@@ -19,7 +19,7 @@ const CRC: usize = 4;
 
 /// The newest section of one table, whole and verified.
 #[derive(Debug)]
-pub(super) struct Table {
+pub(crate) struct Table {
     id: u8,
     /// Programme number of a PMT; the PAT takes any transport stream.
     extension: Option<u16>,
@@ -31,7 +31,7 @@ pub(super) struct Table {
 
 impl Table {
     /// A table of which nothing is known.
-    pub(super) const fn new(id: u8) -> Self {
+    pub(crate) const fn new(id: u8) -> Self {
         Self {
             id,
             extension: None,
@@ -43,7 +43,7 @@ impl Table {
     }
 
     /// Forgets what is known and waits for the section of `extension`.
-    pub(super) fn reset(&mut self, extension: Option<u16>) {
+    pub(crate) fn reset(&mut self, extension: Option<u16>) {
         self.extension = extension;
         self.gather.drop_section();
         self.length = 0;
@@ -51,17 +51,17 @@ impl Table {
     }
 
     /// The programme number that is waited for.
-    pub(super) fn extension(&self) -> Option<u16> {
+    pub(crate) fn extension(&self) -> Option<u16> {
         self.extension
     }
 
     /// The packets that brought the section, as they were.
-    pub(super) fn packets(&self) -> &[Bytes] {
+    pub(crate) fn packets(&self) -> &[Bytes] {
         self.packets.as_slice()
     }
 
     /// The entries of the section, between long header and checksum.
-    pub(super) fn entries(&self) -> &[u8] {
+    pub(crate) fn entries(&self) -> &[u8] {
         let end = self.length.saturating_sub(CRC);
         self.section.get(LONG_HEADER..end).unwrap_or(&[])
     }
@@ -69,7 +69,7 @@ impl Table {
     /// Takes the next packet of the table's PID; `gap` says that packets are
     /// missing before it. True if it completed a section that says something
     /// else than the one before.
-    pub(super) fn feed(&mut self, bytes: &Bytes, packet: &Packet<'_>, gap: bool) -> bool {
+    pub(crate) fn feed(&mut self, bytes: &Bytes, packet: &Packet<'_>, gap: bool) -> bool {
         if gap {
             self.gather.drop_section();
         }
