@@ -14,6 +14,7 @@ mod program;
 mod publish;
 mod reader;
 mod remux;
+mod remux_flv;
 mod server;
 mod stamp;
 mod subscribe;
@@ -67,6 +68,11 @@ const CHECKS: &[Check] = &[
     ("remux: flv to ts, h265 by fourcc", &["ffmpeg"], remux::h265_by_fourcc),
     ("remux: flv to ts, h265 as codec 12", &["ffmpeg"], remux::h265_as_codec_12),
     ("demo: its stream is decoded", &["ffmpeg", "curl"], demo::decodes),
+    ("remux: ts to flv, reordered", &["ffmpeg"], remux_flv::reordered),
+    ("remux: ts to flv, odd", &["ffmpeg"], remux_flv::odd),
+    ("remux: ts to flv, interlaced", &["ffmpeg"], remux_flv::interlaced),
+    ("remux: ts to flv, audio alone", &["ffmpeg"], remux_flv::audio_alone),
+    ("remux: ts to flv, video alone", &["ffmpeg"], remux_flv::video_alone),
     ("ping: beside the system's", &["ping"], ping::beside_the_systems),
     ("stamp: its sender", &["stamp-suite"], stamp::its_sender),
     ("stamp: its reflector", &["stamp-suite"], stamp::its_reflector),

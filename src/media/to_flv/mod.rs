@@ -202,7 +202,8 @@ impl ToFlv {
     }
 
     fn promise(&mut self, out: &mut Vec<u8>) {
-        let promise = Promise { video: self.video.is_some(), audio: self.audio.is_some() };
+        let audio = self.audio.as_ref().map(|track| track.content.codec());
+        let promise = Promise { video: self.video.is_some(), audio };
         self.mux.promise(promise, out);
     }
 }

@@ -52,6 +52,9 @@ pub(super) struct AudioFormat {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 struct Facts {
     video: Option<VideoFormat>,
+    /// What the PMT says of the audio ...
+    audio_codec: Option<AudioCodec>,
+    /// ... and what its frames do.
     audio: Option<AudioFormat>,
 }
 
@@ -59,7 +62,7 @@ struct Facts {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct Promise {
     pub(super) video: bool,
-    pub(super) audio: bool,
+    pub(super) audio: Option<AudioCodec>,
 }
 
 /// Writes the FLV.
@@ -100,6 +103,9 @@ impl Mux {
     /// What the programme consists of from here on.
     pub(super) fn promise(&mut self, promise: Promise, out: &mut Vec<u8>) {
         self.promise = promise;
+        self.facts.audio_codec = promise.audio;
+        let codec = self.facts.audio.map(|format| format.codec);
+        self.facts.audio = self.facts.audio.filter(|_| codec == promise.audio);
         if !promise.video {
             self.release(out);
         }
@@ -145,6 +151,13 @@ impl Mux {
         let frame = if key { KEY } else { INTER };
         let (front, length) = front(format.codec, frame, CODED, stamp);
         flv::tag(TagType::Video, stamp.ms, &front[..length], data, out);
+    }
+
+    /// A picture that is left out: time goes by all the same.
+    pub(super) fn pass_over(&mut self, times: Times) {
+        if self.begun {
+            self.timeline.stamp(Line::Video, times);
+        }
     }
 
     /// What decoders must know of the audio that follows.
@@ -223,7 +236,7 @@ impl Mux {
         let earlier = |first: u64| (-ticks(MEDIA_HELD_TIME)..0).contains(&distance(clock, first));
         let first = self.held.tags.first().map(|tag| tag.1).filter(|&first| earlier(first));
         self.timeline.begin(first.unwrap_or(clock));
-        flv::header(self.promise.audio, self.promise.video, out);
+        flv::header(self.promise.audio.is_some(), self.promise.video, out);
     }
 
     /// Writes `onMetaData`, whenever it says something new.
@@ -242,12 +255,14 @@ impl Mux {
             };
             values.push(("videocodecid", Value::Number(f64::from(id))));
         }
-        if let Some(audio) = self.facts.audio {
-            let id = match audio.codec {
+        if let Some(codec) = self.facts.audio_codec {
+            let id = match codec {
                 AudioCodec::Aac => AAC,
                 AudioCodec::Mp3 => MP3,
             };
             values.push(("audiocodecid", Value::Number(f64::from(id))));
+        }
+        if let Some(audio) = self.facts.audio {
             values.push(("audiosamplerate", Value::Number(f64::from(audio.rate))));
             values.push(("stereo", Value::Boolean(audio.channels > 1)));
         }

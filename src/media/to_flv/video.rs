@@ -164,6 +164,7 @@ impl Content for Video {
             return false;
         };
         if !key && !self.wait.is_over(times.dts) {
+            mux.pass_over(times);
             return false;
         }
         self.wait = Wait::Nothing;
