@@ -73,6 +73,7 @@ const CHECKS: &[Check] = &[
     ("remux: ts to flv, interlaced", &["ffmpeg"], remux_flv::interlaced),
     ("remux: ts to flv, audio alone", &["ffmpeg"], remux_flv::audio_alone),
     ("remux: ts to flv, video alone", &["ffmpeg"], remux_flv::video_alone),
+    ("remux: ts to flv, h265", &["ffmpeg"], remux_flv::h265),
     ("ping: beside the system's", &["ping"], ping::beside_the_systems),
     ("stamp: its sender", &["stamp-suite"], stamp::its_sender),
     ("stamp: its reflector", &["stamp-suite"], stamp::its_reflector),

@@ -56,12 +56,8 @@ mod tests {
 
     #[test]
     fn a_header_is_read() {
-        let format = AudioFormat {
-            codec: AudioCodec::Aac,
-            rate: 44_100,
-            channels: 2,
-            config: [0x12, 0x10],
-        };
+        let format =
+            AudioFormat { codec: AudioCodec::Aac, rate: 44_100, channels: 2, config: [0x12, 0x10] };
         let frame = Frame { bytes: 100, header: 7, samples: 1024, is_foreign: false, format };
         assert_eq!(front(&STEREO), Front::Frame(frame));
         let mut checked = STEREO;

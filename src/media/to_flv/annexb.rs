@@ -46,7 +46,8 @@ mod tests {
 
     #[test]
     fn units_stand_between_start_codes() {
-        let bytes = b"junk\0\0\0\x01\x09\x10\0\0\x01\x67\x01\0\x01\0\0\0\x01\0\0\x01\x65\0\x02\0\0\0";
+        let bytes =
+            b"junk\0\0\0\x01\x09\x10\0\0\x01\x67\x01\0\x01\0\0\0\x01\0\0\x01\x65\0\x02\0\0\0";
         assert_eq!(units(bytes), [&b"\x09\x10"[..], b"\x67\x01\0\x01", b"\x65\0\x02"]);
         assert_eq!(units(b""), [&b""[..]; 0]);
         assert_eq!(units(b"\0\0"), [&b""[..]; 0]);

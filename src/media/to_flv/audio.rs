@@ -79,7 +79,14 @@ impl Clock {
 
 impl Audio {
     pub(super) fn new(codec: AudioCodec) -> Self {
-        Self { codec, bytes: Vec::new(), clock: None, format: None, is_foreign: false, in_step: false }
+        Self {
+            codec,
+            bytes: Vec::new(),
+            clock: None,
+            format: None,
+            is_foreign: false,
+            in_step: false,
+        }
     }
 
     pub(super) fn codec(&self) -> AudioCodec {

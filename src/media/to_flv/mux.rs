@@ -163,19 +163,15 @@ impl Mux {
     /// What decoders must know of the audio that follows.
     pub(super) fn audio_start(&mut self, format: AudioFormat, pts: u64, out: &mut Vec<u8>) {
         match format.codec {
-            AudioCodec::Aac => self.audio(format, pts, &[sound(format), START], &format.config, out),
+            AudioCodec::Aac => {
+                self.audio(format, pts, &[sound(format), START], &format.config, out)
+            }
             AudioCodec::Mp3 => {}
         }
     }
 
     /// A frame of audio.
-    pub(super) fn sound(
-        &mut self,
-        format: AudioFormat,
-        pts: u64,
-        data: &[u8],
-        out: &mut Vec<u8>,
-    ) {
+    pub(super) fn sound(&mut self, format: AudioFormat, pts: u64, data: &[u8], out: &mut Vec<u8>) {
         let front = [sound(format), CODED];
         let front = match format.codec {
             AudioCodec::Aac => &front[..],

@@ -344,8 +344,8 @@ fn time_goes_on_over_a_jump_and_a_gap_tells_all_again() {
     let tags = feed.tags();
     let told: Vec<(u8, u8, u32)> =
         tags[before..].iter().map(|tag| (tag.kind, tag.data[1], tag.ms)).collect();
-    // Both at the same time, and right behind the last that went out.
-    assert_eq!(told, [(8, 0, 40), (8, 1, 40), (9, 0, 40), (9, 1, 40)]);
+    // Both at their time, right behind the picture that was left out.
+    assert_eq!(told, [(8, 0, 80), (8, 1, 80), (9, 0, 80), (9, 1, 80)]);
 }
 
 #[test]
@@ -355,9 +355,13 @@ fn several_frames_in_a_pes_have_each_its_own_time() {
     // Seven frames, cut into units anywhere: a time stamp is that of the first
     // frame that begins in its unit.
     let frames: Vec<u8> = (0..7).flat_map(|n| adts(n, 100)).collect();
-    for (range, first) in
-        [(0..250, Some(0)), (250..300, None), (300..321, None), (321..700, Some(3)), (700..749, None)]
-    {
+    for (range, first) in [
+        (0..250, Some(0)),
+        (250..300, None),
+        (300..321, None),
+        (321..700, Some(3)),
+        (700..749, None),
+    ] {
         let time = first.map(|first| (first * FRAME, first * FRAME));
         packets.extend(muxer.pes(AUDIO, time, Stated, &frames[range]));
     }

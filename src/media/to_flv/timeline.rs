@@ -107,8 +107,8 @@ impl Timeline {
     /// and not behind what came before in the very same epoch.
     fn join(&self, last: Option<Point>, clock: u64) -> Option<Point> {
         let newest = self.newest?;
-        let is_loop = last
-            .is_some_and(|last| last.epoch == newest.epoch && distance(last.clock, clock) < 0);
+        let is_loop =
+            last.is_some_and(|last| last.epoch == newest.epoch && distance(last.clock, clock) < 0);
         if is_loop { None } else { follow(newest, clock, -ticks(MEDIA_JUMP)) }
     }
 

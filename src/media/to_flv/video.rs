@@ -168,11 +168,8 @@ impl Content for Video {
             return false;
         }
         self.wait = Wait::Nothing;
-        let format = VideoFormat {
-            codec: self.codec,
-            width: parameters.width,
-            height: parameters.height,
-        };
+        let format =
+            VideoFormat { codec: self.codec, width: parameters.width, height: parameters.height };
         if std::mem::take(&mut self.announce) {
             mux.video_start(format, &parameters.record, times, out);
         }
@@ -187,10 +184,7 @@ impl Wait {
         match self {
             Self::Nothing => true,
             Self::Key => false,
-            Self::Recovery(since) => {
-                distance(*since.get_or_insert(dts), dts) >= ticks(TS_NO_KEY)
-            }
+            Self::Recovery(since) => distance(*since.get_or_insert(dts), dts) >= ticks(TS_NO_KEY),
         }
     }
 }
-
