@@ -93,6 +93,13 @@ impl Audio {
         self.codec
     }
 
+    /// The codec, if it is sure: the PMT doesn't tell one layer of MPEG audio
+    /// from another.
+    pub(super) fn promised(&self) -> Option<AudioCodec> {
+        let is_sure = self.codec == AudioCodec::Aac || self.format.is_some();
+        is_sure.then_some(self.codec)
+    }
+
     /// The next unit is where somebody jumps to, who has to be told again.
     pub(super) fn gap(&mut self) {
         self.lost();

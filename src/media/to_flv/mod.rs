@@ -202,7 +202,7 @@ impl ToFlv {
     }
 
     fn promise(&mut self, out: &mut Vec<u8>) {
-        let audio = self.audio.as_ref().map(|track| track.content.codec());
+        let audio = self.audio.as_ref().and_then(|track| track.content.promised());
         let promise = Promise { video: self.video.is_some(), audio };
         self.mux.promise(promise, out);
     }

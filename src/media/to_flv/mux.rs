@@ -52,13 +52,14 @@ pub(super) struct AudioFormat {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 struct Facts {
     video: Option<VideoFormat>,
-    /// What the PMT says of the audio ...
+    /// What is known of the audio before its first frame ...
     audio_codec: Option<AudioCodec>,
-    /// ... and what its frames do.
+    /// ... and from then on.
     audio: Option<AudioFormat>,
 }
 
-/// What the PMT promises.
+/// What the PMT promises. Of MPEG audio it doesn't tell the layer, and players
+/// wait for audio that a file header announces: so that alone is no promise.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct Promise {
     pub(super) video: bool,
@@ -104,8 +105,7 @@ impl Mux {
     pub(super) fn promise(&mut self, promise: Promise, out: &mut Vec<u8>) {
         self.promise = promise;
         self.facts.audio_codec = promise.audio;
-        let codec = self.facts.audio.map(|format| format.codec);
-        self.facts.audio = self.facts.audio.filter(|_| codec == promise.audio);
+        self.facts.audio = self.facts.audio.filter(|known| Some(known.codec) == promise.audio);
         if !promise.video {
             self.release(out);
         }
@@ -130,7 +130,6 @@ impl Mux {
         self.begin(times.dts, out);
         let stamp = self.timeline.stamp(Line::Video, times);
         self.facts.video = Some(format);
-        self.facts.audio = self.facts.audio.or(self.held.tags.first().map(|tag| tag.0));
         self.tell(stamp.ms, out);
         let (front, length) = front(format.codec, KEY, START, Stamp { offset: 0, ..stamp });
         let front = if format.codec == VideoCodec::H265 { &front[..5] } else { &front[..length] };
@@ -194,6 +193,7 @@ impl Mux {
             }
             self.release(out);
         }
+        self.facts.audio_codec = Some(format.codec);
         self.begin(pts, out);
         self.write_audio(format, pts, front, data, out);
     }
@@ -207,6 +207,7 @@ impl Mux {
         out: &mut Vec<u8>,
     ) {
         let stamp = self.timeline.stamp(Line::Audio, Times { pts, dts: pts });
+        self.facts.audio_codec = Some(format.codec);
         self.facts.audio = Some(format);
         self.tell(stamp.ms, out);
         flv::tag(TagType::Audio, stamp.ms, front, data, out);
@@ -232,7 +233,12 @@ impl Mux {
         let earlier = |first: u64| (-ticks(MEDIA_HELD_TIME)..0).contains(&distance(clock, first));
         let first = self.held.tags.first().map(|tag| tag.1).filter(|&first| earlier(first));
         self.timeline.begin(first.unwrap_or(clock));
-        flv::header(self.promise.audio.is_some(), self.promise.video, out);
+        if let Some(held) = self.held.tags.first().map(|tag| tag.0) {
+            self.facts.audio_codec = Some(held.codec);
+            self.facts.audio = Some(held);
+        }
+        let audio = self.facts.audio_codec.is_some();
+        flv::header(audio, self.promise.video, out);
     }
 
     /// Writes `onMetaData`, whenever it says something new.

@@ -472,6 +472,24 @@ fn mpeg_audio_is_carried_if_it_is_of_layer_three() {
 }
 
 #[test]
+fn mpeg_audio_is_announced_once_it_is_known_to_be_carried() {
+    for (layer, flags) in [(0xFB, 5), (0xFD, 1)] {
+        let mut feed = Feed::new(&[(MPEG_AUDIO, AUDIO), (H264, VIDEO)]);
+        let mut frame = vec![0xFF, layer, 0x94, 0xC0];
+        frame.resize(if flags == 5 { 384 } else { 480 }, 0x55);
+        let packets = feed.muxer.pes(AUDIO, Some((0, 0)), Stated, &frame);
+        feed.send(&packets);
+        feed.picture(true, 400);
+        feed.picture(false, 400);
+        assert_eq!(feed.flv[4], flags);
+    }
+    let mut feed = Feed::new(&[(MPEG_AUDIO, AUDIO), (H264, VIDEO)]);
+    feed.picture(true, 400);
+    feed.picture(false, 400);
+    assert_eq!(feed.flv[4], 1, "players would wait for it");
+}
+
+#[test]
 fn garbage_between_packets_is_passed_over() {
     let mut bytes = b"junk before".to_vec();
     for packet in RECORDED.chunks(188 * 20) {
