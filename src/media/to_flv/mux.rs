@@ -130,7 +130,7 @@ impl Mux {
         self.begin(times.dts, out);
         let stamp = self.timeline.stamp(Line::Video, times);
         self.facts.video = Some(format);
-        self.tell(stamp.ms, out);
+        self.tell(out);
         let (front, length) = front(format.codec, KEY, START, Stamp { offset: 0, ..stamp });
         let front = if format.codec == VideoCodec::H265 { &front[..5] } else { &front[..length] };
         flv::tag(TagType::Video, stamp.ms, front, record, out);
@@ -209,7 +209,7 @@ impl Mux {
         let stamp = self.timeline.stamp(Line::Audio, Times { pts, dts: pts });
         self.facts.audio_codec = Some(format.codec);
         self.facts.audio = Some(format);
-        self.tell(stamp.ms, out);
+        self.tell(out);
         flv::tag(TagType::Audio, stamp.ms, front, data, out);
     }
 
@@ -242,7 +242,7 @@ impl Mux {
     }
 
     /// Writes `onMetaData`, whenever it says something new.
-    fn tell(&mut self, ms: u32, out: &mut Vec<u8>) {
+    fn tell(&mut self, out: &mut Vec<u8>) {
         if self.written == self.facts {
             return;
         }
@@ -269,6 +269,7 @@ impl Mux {
             values.push(("stereo", Value::Boolean(audio.channels > 1)));
         }
         values.push(("encoder", Value::Text("nearlight")));
+        let ms = self.timeline.furthest_ms();
         flv::tag(TagType::Script, ms, &flv::metadata(&values), &[], out);
     }
 }

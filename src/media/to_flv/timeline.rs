@@ -90,6 +90,11 @@ impl Timeline {
         Stamp { ms: ms as u32, offset: offset as i32 }
     }
 
+    /// The latest time written.
+    pub(super) fn furthest_ms(&self) -> u32 {
+        self.written[0].max(self.written[1]) as u32
+    }
+
     fn place(&mut self, line: Line, clock: u64) -> i64 {
         let last = self.last[line as usize];
         let steady = last.and_then(|last| follow(last, clock, -ticks(MEDIA_JITTER)));
