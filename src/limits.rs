@@ -148,6 +148,42 @@ pub const HTTP_IDLE_TIME: Duration = Duration::from_secs(30);
 pub const HTTP_CHUNK_LINE: usize = 256;
 /// Largest `wait=` of a subscriber for a stream that is not there yet.
 pub const WAIT_MAX: Duration = Duration::from_secs(60);
+/// Each step of an RTMP client must be complete within this: the handshake,
+/// `connect`, and then `publish` or `play`. Some three messages cross in each.
+pub const RTMP_STEP_TIME: Duration = Duration::from_secs(5);
+/// Bytes of an RTMP command; clients send up to 1 KiB, and a name with its query
+/// fits many times.
+pub const RTMP_COMMAND_BYTES: usize = 16 * 1024;
+/// Bytes of an RTMP protocol or user control message; the largest known, the
+/// answer of SWF verification, has 44.
+pub const RTMP_CONTROL_BYTES: usize = 64;
+/// Chunk streams that one RTMP peer may use; programs use five or so.
+pub const RTMP_CHUNK_STREAMS: usize = 64;
+/// Bytes of RTMP messages that are held until they are whole, all together, from
+/// a peer that publishes: key frames of interleaved messages, aggregates.
+pub const RTMP_HELD_BYTES: usize = 4 * 1024 * 1024;
+/// The same before it publishes, and of one that plays: a few commands.
+pub const RTMP_HELD_IDLE: usize = 2 * RTMP_COMMAND_BYTES;
+/// Bytes of an RTMP message: its length is 24 bits wide, as that of an FLV tag.
+pub const RTMP_MESSAGE_BYTES: usize = 0xff_ffff;
+/// The chunk size of what an RTMP server sends, in bytes: no message is longer,
+/// so each is one chunk, whose payload lies in the ring as it is. The
+/// specification calls larger sizes equivalent to this (5.4.1). ffmpeg (and VLC
+/// and mpv with it) takes any positive `int`, GStreamer up to 2^31 - 1, librtmp
+/// looks at nothing; ffmpeg sends in chunks of the size that it was told.
+pub const RTMP_CHUNK_BYTES: usize = RTMP_MESSAGE_BYTES;
+/// The chunk size of what is pushed to an RTMP server, in bytes: nginx-rtmp takes
+/// no larger one, and hardly any tag is longer.
+pub const RTMP_PUSH_CHUNK_BYTES: usize = 10 * 1024 * 1024;
+/// Bytes after which an RTMP peer acknowledges what it got, if it is not told;
+/// what the field's servers say.
+pub const RTMP_WINDOW: u32 = 2_500_000;
+/// The smallest such window that is kept to: an acknowledgement has 16 bytes.
+pub const RTMP_WINDOW_MIN: u32 = 1024;
+/// Bytes of the list of codecs that an RTMP client names, to be told back.
+pub const RTMP_FOURCC_BYTES: usize = 256;
+/// AMF values inside each other; no command needs more than three.
+pub const AMF_DEPTH: usize = 16;
 /// Payload bytes of a WebSocket frame that a subscriber may send us: control
 /// frames (RFC 6455 5.5) and small remarks that we ignore.
 pub const WEBSOCKET_IN_BYTES: usize = 4096;

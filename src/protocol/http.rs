@@ -19,6 +19,8 @@ mod tests;
 mod upgrade;
 
 pub use guard::Rules;
+#[cfg(feature = "rtmp")]
+pub(super) use target::{Side, read_query};
 pub(crate) use upgrade::{accept, base64};
 
 use super::response::printable;

@@ -14,6 +14,7 @@ pub mod http;
 mod name;
 mod percent;
 pub mod response;
+pub mod rtmp;
 mod sniff;
 pub mod stamp;
 #[cfg(test)]

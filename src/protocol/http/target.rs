@@ -20,7 +20,7 @@ pub(super) struct Target<'a> {
 
 /// What a query's keys are for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Side {
+pub(in crate::protocol) enum Side {
     Publisher,
     Subscriber,
 }
@@ -55,7 +55,7 @@ fn bad(text: &str) -> Denied {
 ///
 /// # Errors
 /// [`Refusal::BadOption`], naming the key.
-pub(super) fn read_query(query: &str, side: Side) -> Result<Ask, Denied> {
+pub(in crate::protocol) fn read_query(query: &str, side: Side) -> Result<Ask, Denied> {
     let mut ask = Ask::default();
     for pair in query.split('&').filter(|pair| !pair.is_empty()) {
         read_pair(pair, side, &mut ask).map_err(|text| (Refusal::BadOption, text))?;
