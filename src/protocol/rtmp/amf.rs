@@ -46,6 +46,7 @@ impl<'a> Reader<'a> {
     }
 
     /// The bytes that are left.
+    #[cfg(test)]
     pub(super) const fn rest(self) -> &'a [u8] {
         self.0
     }

@@ -44,6 +44,7 @@ enum State {
 /// `publish_messages`, or take its media. What comes while publishing is to be
 /// fed to it too, and answered between two messages.
 #[derive(Debug)]
+#[cfg_attr(test, derive(Clone))]
 pub struct Caller {
     wire: Wire,
     state: State,

@@ -28,6 +28,7 @@ pub(super) struct Message {
 
 /// What is known of one chunk stream.
 #[derive(Debug, Default)]
+#[cfg_attr(test, derive(Clone))]
 pub(super) struct Stream {
     id: u32,
     /// The newest message.
@@ -55,6 +56,7 @@ pub(super) struct Chunk {
 
 /// The reading side of one connection.
 #[derive(Debug)]
+#[cfg_attr(test, derive(Clone))]
 pub(super) struct Chunks {
     size: usize,
     pub(super) streams: Vec<Stream>,
@@ -297,6 +299,7 @@ pub(super) fn bad(text: String) -> Denied {
 
 /// The writing side of one connection: our own, small messages.
 #[derive(Debug)]
+#[cfg_attr(test, derive(Clone))]
 pub(super) struct Sender {
     size: usize,
     /// What is to be sent, in the order in which it was made.

@@ -14,6 +14,7 @@ pub(super) const PACKET: usize = 1536;
 
 /// How far one side's handshake has come; both sides hear the same.
 #[derive(Debug, Default)]
+#[cfg_attr(test, derive(Clone))]
 pub(super) struct Handshake {
     /// Bytes heard: version, packet, and our packet back.
     heard: usize,

@@ -49,6 +49,7 @@ enum Wish {
 /// asks, and wake it when [`Self::poll_timeout`] has passed, by ending it with
 /// [`Self::refused`].
 #[derive(Debug)]
+#[cfg_attr(test, derive(Clone))]
 pub struct Session {
     wire: Wire,
     state: State,

@@ -11,6 +11,10 @@ use super::tag::{SET_DATA_FRAME, TAG_HEAD, TAG_TAIL, kind, split_tag, time_of};
 use std::mem;
 use std::ops::Range;
 
+/// Data messages by which servers speak to players, as AMF0 strings: they are no
+/// part of the stream.
+const SERVERS_OWN: [&[u8]; 2] = [b"\x02\x00\x11|RtmpSampleAccess", b"\x02\x00\x08onStatus"];
+
 /// Where the next bytes of the stream of tags are.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Piece {
@@ -41,6 +45,7 @@ enum Phase {
 
 /// The tags of one connection.
 #[derive(Debug, Default)]
+#[cfg_attr(test, derive(Clone))]
 pub(super) struct Tags {
     phase: Phase,
     /// The index of the stream whose message is being passed on.
@@ -121,6 +126,9 @@ impl Tags {
             kind::AGGREGATE => unpack(message.time, payload, &mut self.ready),
             kind::DATA | kind::DATA_AMF3 => {
                 let data = plain_data(message.kind, payload);
+                if SERVERS_OWN.iter().any(|text| data.starts_with(text)) {
+                    return;
+                }
                 let plain = Message { kind: kind::DATA, length: data.len(), ..*message };
                 put(&plain, data, &mut self.ready);
             }

@@ -36,6 +36,7 @@ pub(super) enum Got {
 
 /// One connection.
 #[derive(Debug)]
+#[cfg_attr(test, derive(Clone))]
 pub(super) struct Wire {
     is_server: bool,
     handshake: Handshake,
