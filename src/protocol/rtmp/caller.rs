@@ -6,9 +6,8 @@
 
 use super::amf::{Command, Reader, Writer};
 use super::chunk::bad;
-use super::tag::kind;
 use super::wire::{Got, Wire, event};
-use super::{Answer, Denied, Purpose, handshake};
+use super::{Answer, Denied, Purpose, handshake, kind};
 use crate::base::Instant;
 use crate::limits::{CLIENT_STALL, RTMP_PUSH_CHUNK_BYTES, RTMP_WINDOW};
 use crate::protocol::Refusal;

@@ -4,8 +4,8 @@
 //!
 //! Payload is not touched here: whoever calls takes it from the input.
 
-use super::Denied;
-use super::tag::{kind, uint24, uint32};
+use super::tag::{uint24, uint32};
+use super::{Denied, kind};
 use crate::limits::RTMP_CHUNK_STREAMS;
 use crate::protocol::Refusal;
 

@@ -2,7 +2,7 @@
 //! full header, so that none depends on what was sent before it, and a tag's
 //! data is sent as it lies in the ring.
 
-use super::tag::{SET_DATA_FRAME, TAG_HEAD, kind, split_tag, time_of};
+use super::tag::{DATA, SET_DATA_FRAME, TAG_HEAD, split_tag, time_of};
 
 /// Bytes of the longest header that [`message_head`] makes: basic header 1,
 /// message header 11, extended timestamp 4 (RTMP 1.0, 5.3.1).
@@ -51,7 +51,7 @@ fn row(mut flv: &[u8], to_server: bool) -> Vec<u8> {
     const METADATA: &[u8] = b"\x02\x00\x0aonMetaData";
     let mut out = Vec::with_capacity(flv.len() + 64);
     while let Some((tag, data, rest)) = split_tag(flv) {
-        let is_metadata = tag[0] & 0x1f == kind::DATA && data.starts_with(METADATA);
+        let is_metadata = tag[0] & 0x1f == DATA && data.starts_with(METADATA);
         let prefix = if to_server && is_metadata { &SET_DATA_FRAME[..] } else { &[] };
         let length = u32::try_from(prefix.len() + data.len()).unwrap_or(0).to_be_bytes();
         let (head, count) = with_length(tag, [length[1], length[2], length[3]]);

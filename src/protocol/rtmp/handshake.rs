@@ -25,7 +25,7 @@ pub(super) fn hello(out: &mut Vec<u8>) {
     out.push(VERSION);
     out.extend([0; 8]);
     // Any bytes will do; these tell our packet from zeros.
-    out.extend((8..PACKET).map(|at| (at * 167 >> 3) as u8));
+    out.extend((8..PACKET).map(|at| ((at * 167) >> 3) as u8));
 }
 
 impl Handshake {

@@ -28,13 +28,16 @@ mod egress;
 #[cfg(feature = "rtmp")]
 mod handshake;
 #[cfg(feature = "rtmp")]
+mod kind;
+#[cfg(feature = "rtmp")]
 mod path;
 #[cfg(feature = "rtmp")]
 mod session;
 mod tag;
 #[cfg(feature = "rtmp")]
 mod tags;
-#[cfg(all(test, feature = "rtmp"))]
+#[cfg(feature = "rtmp")]
+#[cfg(test)]
 mod tests;
 #[cfg(feature = "rtmp")]
 mod wire;

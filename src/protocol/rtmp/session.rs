@@ -9,9 +9,8 @@
 
 use super::amf::{Command, Writer};
 use super::chunk::bad;
-use super::tag::kind;
 use super::wire::{Got, Wire, event};
-use super::{Denied, Event, path};
+use super::{Denied, Event, kind, path};
 use crate::base::Instant;
 use crate::limits::{RTMP_CHUNK_BYTES, RTMP_FOURCC_BYTES, RTMP_STEP_TIME, RTMP_WINDOW};
 use crate::protocol::Refusal;
@@ -126,15 +125,15 @@ impl Session {
         self.state = State::Live(Wish::Publish);
         self.wire.takes_media = true;
         self.begin();
-        self.status("status", "NetStream.Publish.Start", "the stream is live");
+        self.status("NetStream.Publish.Start", "the stream is live");
     }
 
     /// The client may play; media may follow what is queued here.
     pub fn play_granted(&mut self) {
         self.state = State::Live(Wish::Play);
         self.begin();
-        self.status("status", "NetStream.Play.Reset", "the stream begins anew");
-        self.status("status", "NetStream.Play.Start", "the stream begins");
+        self.status("NetStream.Play.Reset", "the stream begins anew");
+        self.status("NetStream.Play.Start", "the stream begins");
         let access = Writer::default().string("|RtmpSampleAccess").boolean(true).boolean(true);
         self.wire.sender.command(kind::DATA, STREAM, &access.bytes());
     }
@@ -151,7 +150,7 @@ impl Session {
                 self.wire.sender.command(kind::COMMAND, 0, &answer);
             }
             State::Greeted | State::Over => {}
-            State::Connected => self.told(0, "NetConnection.Connect.Closed", &text),
+            State::Connected => self.tell(0, "error", "NetConnection.Connect.Closed", &text),
             State::Asked(wish) | State::Live(wish) => {
                 let code = match (wish, why) {
                     (Wish::Publish, Refusal::Busy) => "NetStream.Publish.BadName",
@@ -159,7 +158,7 @@ impl Session {
                     (Wish::Play, Refusal::NotFound) => "NetStream.Play.StreamNotFound",
                     (Wish::Play, _) => "NetStream.Play.Failed",
                 };
-                self.told(STREAM, code, &text);
+                self.tell(STREAM, "error", code, &text);
             }
         }
     }
@@ -168,20 +167,19 @@ impl Session {
     pub fn play_ended(&mut self) {
         self.state = State::Over;
         self.wire.sender.user_control(event::STREAM_EOF, &STREAM.to_be_bytes());
-        self.status("status", "NetStream.Play.UnpublishNotify", "the stream has ended");
+        self.status("NetStream.Play.UnpublishNotify", "the stream has ended");
     }
 
     fn begin(&mut self) {
         self.wire.sender.user_control(event::STREAM_BEGIN, &STREAM.to_be_bytes());
     }
 
-    fn status(&mut self, level: &str, code: &str, text: &str) {
-        let status = info(Writer::command("onStatus", 0.0).null(), level, code, text);
-        self.wire.sender.command(kind::COMMAND, STREAM, &status.bytes());
+    fn status(&mut self, code: &str, text: &str) {
+        self.tell(STREAM, "status", code, text);
     }
 
-    fn told(&mut self, on: u32, code: &str, text: &str) {
-        let status = info(Writer::command("onStatus", 0.0).null(), "error", code, text);
+    fn tell(&mut self, on: u32, level: &str, code: &str, text: &str) {
+        let status = info(Writer::command("onStatus", 0.0).null(), level, code, text);
         self.wire.sender.command(kind::COMMAND, on, &status.bytes());
     }
 
@@ -241,9 +239,9 @@ impl Session {
                     Some(false) => "NetStream.Unpause.Notify",
                     Some(true) | None => "NetStream.Pause.Notify",
                 };
-                self.status("status", code, "a live stream does not stop");
+                self.status(code, "a live stream does not stop");
             }
-            "seek" => self.status("status", "NetStream.Seek.Notify", "a live stream stays live"),
+            "seek" => self.status("NetStream.Seek.Notify", "a live stream stays live"),
             "receiveAudio" | "receiveVideo" => {}
             // Answers to what we never ask.
             "_result" | "_error" | "onStatus" => {}
@@ -307,7 +305,7 @@ impl Session {
         let State::Live(wish) = self.state else { return None };
         self.state = State::Over;
         if wish == Wish::Publish {
-            self.status("status", "NetStream.Unpublish.Success", "the stream has ended");
+            self.status("NetStream.Unpublish.Success", "the stream has ended");
         }
         Some(Event::End)
     }

@@ -1,23 +1,7 @@
-//! The form of an FLV tag (FLV 10.1, annex E.4), and the numbers of message types,
-//! three of which are those of tags.
+//! The form of an FLV tag (FLV 10.1, annex E.4).
 
-/// Message types, RTMP 1.0 sections 5.4, 6.2 and 7.1.
-pub(super) mod kind {
-    pub(in super::super) const SET_CHUNK_SIZE: u8 = 1;
-    pub(in super::super) const ABORT: u8 = 2;
-    pub(in super::super) const ACKNOWLEDGEMENT: u8 = 3;
-    pub(in super::super) const USER_CONTROL: u8 = 4;
-    pub(in super::super) const WINDOW: u8 = 5;
-    pub(in super::super) const BANDWIDTH: u8 = 6;
-    pub(in super::super) const AUDIO: u8 = 8;
-    pub(in super::super) const VIDEO: u8 = 9;
-    pub(in super::super) const DATA_AMF3: u8 = 15;
-    pub(in super::super) const COMMAND_AMF3: u8 = 17;
-    pub(in super::super) const DATA: u8 = 18;
-    pub(in super::super) const COMMAND: u8 = 20;
-    pub(in super::super) const AGGREGATE: u8 = 22;
-}
-
+/// The type of a tag that holds data, such as metadata; of a message too.
+pub(super) const DATA: u8 = 18;
 /// Bytes of a tag's head.
 pub(super) const TAG_HEAD: usize = 11;
 /// Bytes of the size behind each tag.

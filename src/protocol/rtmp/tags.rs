@@ -7,7 +7,8 @@
 //! (in `Stream::held`, head first) and come out whole behind it.
 
 use super::chunk::Message;
-use super::tag::{SET_DATA_FRAME, TAG_HEAD, TAG_TAIL, kind, split_tag, time_of};
+use super::kind;
+use super::tag::{SET_DATA_FRAME, TAG_HEAD, TAG_TAIL, split_tag, time_of};
 use std::mem;
 use std::ops::Range;
 

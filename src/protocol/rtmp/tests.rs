@@ -7,7 +7,6 @@ mod media;
 mod pair;
 
 use super::amf::{Command, Writer};
-use super::tag::kind;
 use super::wire::{Got, Wire};
 use super::*;
 use crate::base::Instant;
@@ -44,14 +43,7 @@ fn message(stream: u32, time: u32, kind: u8, payload: &[u8], size: usize) -> Vec
 }
 
 /// The chunks of a message; those of type 3 repeat the extended timestamp.
-fn chunks(
-    form: u8,
-    stream: u32,
-    time: u32,
-    kind: u8,
-    payload: &[u8],
-    size: usize,
-) -> Vec<Vec<u8>> {
+fn chunks(form: u8, stream: u32, time: u32, kind: u8, payload: &[u8], size: usize) -> Vec<Vec<u8>> {
     let mut made = Vec::new();
     let mut head = chunk_head(form, stream, time, payload.len(), kind);
     let again = if time >= 0xff_ffff { time.to_be_bytes().to_vec() } else { Vec::new() };

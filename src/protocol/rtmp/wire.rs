@@ -1,11 +1,11 @@
 //! What both sides of a connection do alike: handshake, chunk stream, protocol
 //! control, and media as pieces of FLV tags. Commands come out whole.
 
-use super::Denied;
 use super::chunk::{Chunk, Chunks, Message, Sender, bad};
 use super::handshake::Handshake;
-use super::tag::{kind, uint32};
+use super::tag::uint32;
 use super::tags::{Piece, Tags, head};
+use super::{Denied, kind};
 use crate::limits::{
     QUEUED_BYTES, RTMP_COMMAND_BYTES, RTMP_CONTROL_BYTES, RTMP_HELD_BYTES, RTMP_HELD_IDLE,
     RTMP_WINDOW, RTMP_WINDOW_MIN,
@@ -161,10 +161,10 @@ impl Wire {
             Route::Media | Route::Data if !self.takes_media || is_under_way && !is_known => {
                 Route::Nowhere
             }
-            route => route,
+            route @ (Route::Media | Route::Data | Route::Order | Route::Nowhere) => route,
         };
-        let is_passed = route == Route::Media
-            && self.tags.passes(chunk.stream, &message, &mut stream.held);
+        let is_passed =
+            route == Route::Media && self.tags.passes(chunk.stream, &message, &mut stream.held);
         if is_passed && !self.tags.takes_payload() {
             return Ok(None);
         }

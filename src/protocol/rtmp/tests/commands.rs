@@ -58,10 +58,7 @@ fn a_player_hears_of_the_chunk_size_before_any_media() {
     let heard = drive(&opening("play", "a?max_lag=200ms", 128), &[64]);
     assert_eq!(heard.events, ["play live/a"]);
     let said = said(&heard.output);
-    assert_eq!(
-        said[5..],
-        ["onStatus 0 NetStream.Play.Reset", "onStatus 0 NetStream.Play.Start"]
-    );
+    assert_eq!(said[5..], ["onStatus 0 NetStream.Play.Reset", "onStatus 0 NetStream.Play.Start"]);
     let at = |what: &[u8]| heard.output.windows(what.len()).position(|bytes| bytes == what);
     let size = at(b"\x02\0\0\0\0\0\x04\x01\0\0\0\0\0\xff\xff\xff").unwrap();
     let begin = at(b"\x02\0\0\0\0\0\x06\x04\0\0\0\0\0\0\0\0\0\x01").unwrap();

@@ -62,9 +62,11 @@ fn chunk_streams_of_all_three_lengths() {
     assert_eq!(refused(&many, 128).0, Refusal::BadRequest);
     // Two are in use by commands and control.
     let most = 14 * (RTMP_CHUNK_STREAMS - 2) + 62;
-    assert!(drive(&[opening("publish", "a", 128), many[..most].to_vec()].concat(), &[999])
-        .refused
-        .is_none());
+    assert!(
+        drive(&[opening("publish", "a", 128), many[..most].to_vec()].concat(), &[999])
+            .refused
+            .is_none()
+    );
 }
 
 #[test]
@@ -148,8 +150,7 @@ fn a_time_that_runs_on_into_the_next_header() {
     media.extend(&data[..8]);
     media.extend([0xc6, 0x11]);
     media.extend([0xc0, 0x05, b'7', b'8', b'9']);
-    let wanted =
-        [tag(AUDIO, 4, b"123"), tag(VIDEO, time, &data), tag(AUDIO, 8, b"789")].concat();
+    let wanted = [tag(AUDIO, 4, b"123"), tag(VIDEO, time, &data), tag(AUDIO, 8, b"789")].concat();
     assert_eq!(tags_of(&media, 8), wanted);
 }
 
@@ -164,12 +165,9 @@ fn of_interleaved_messages_the_first_is_passed_on_and_others_follow_whole() {
     // One that is not complete yet becomes the one that is passed on.
     let d = message(5, 38, kind::DATA, b"\x02\0\x01x", 10);
     let media = [&v[0], &a[0], &d, &v[1], &v[2], &a[1]].map(Vec::as_slice).concat();
-    let wanted = [
-        tag(VIDEO, 40, &video),
-        tag(kind::DATA, 38, b"\x02\0\x01x"),
-        tag(AUDIO, 39, &audio),
-    ]
-    .concat();
+    let wanted =
+        [tag(VIDEO, 40, &video), tag(kind::DATA, 38, b"\x02\0\x01x"), tag(AUDIO, 39, &audio)]
+            .concat();
     assert_eq!(tags_of(&media, 10), wanted);
     let media = [&v[0], &a[0], &v[1], &v[2]].map(Vec::as_slice).concat();
     assert_eq!(tags_of(&media, 10), tag(VIDEO, 40, &video), "the rest has not come");
@@ -231,7 +229,8 @@ fn aggregates_are_unpacked() {
 #[test]
 fn enhanced_tags_pass_unchanged() {
     // ExVideoTagHeader (Enhanced RTMP v1): bit 7, frame type, packet type, FourCC.
-    let hevc_start = b"\x90hvc1\x01\x01\x60\0\0\0\xb0\0\0\0\0\0\x5d\xf0\0\xfc\xfd\xf8\xf8\0\0\x0f\0";
+    let hevc_start =
+        b"\x90hvc1\x01\x01\x60\0\0\0\xb0\0\0\0\0\0\x5d\xf0\0\xfc\xfd\xf8\xf8\0\0\x0f\0";
     let hevc_frames = b"\x91hvc1\0\0\x28\0\0\0\x02\x26\x01";
     let av1_start = b"\x90av01\x81\x05\x0c\0\x0a\x0b\0\0\0\x24\xce\x3f";
     let av1_frames = b"\xa1av01\x12\0\x32\x01\xff";

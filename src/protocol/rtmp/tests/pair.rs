@@ -10,7 +10,8 @@ fn stream() -> Vec<u8> {
     let mut flv = tag(kind::DATA, 0, &metadata);
     flv.extend(tag(kind::VIDEO, 0, b"\x17\0\0\0\0\x01"));
     flv.extend(tag(kind::AUDIO, 0, b"\xaf\0\x12\x10"));
-    for (at, time) in [0, 40, 41, 0xff_fffe, 0xff_ffff, 0x100_0000, u32::MAX, 3].iter().enumerate() {
+    for (at, time) in [0, 40, 41, 0xff_fffe, 0xff_ffff, 0x100_0000, u32::MAX, 3].iter().enumerate()
+    {
         flv.extend(tag(kind::VIDEO, *time, &bytes_of(at * 700, at as u8)));
     }
     flv
