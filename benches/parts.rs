@@ -13,6 +13,7 @@ use nearlight::reactor::streams::Streams;
 use nearlight::reactor::turn::Turn;
 use nearlight::reactor::udp::{self, Ports};
 use nearlight::relay::{Form, Settings, Subscriber};
+use nearlight::report::Over;
 use nearlight::ring::{Frame, Gather, Pool, Tail, Window};
 use nearlight::sys::socket::Socket;
 use std::hint::black_box;
@@ -278,13 +279,15 @@ impl Rig {
             is_unanswered: false,
             standing: Standing::Live,
             is_behind: false,
+            over: Over::Tcp,
+            joined: self.turn.now,
         };
         let peer = SocketAddr::from((Ipv4Addr::LOCALHOST, 1));
         let role = Role::Subscriber(Box::new(subscribed));
         let key = self.conns.insert(Conn::new(Fake, peer, 0, role, self.turn.now));
         if let Some(fan) = self.streams.fanouts.get_mut(self.stream) {
             fan.roster.live.push_back(key);
-            fan.roster.count += 1;
+            fan.roster.enter(Over::Tcp);
         }
         key
     }

@@ -334,6 +334,9 @@ pub const TIMERS: usize = 256;
 /// Turns that a shard remembers: 256 KiB, a cache line each; a second or more of
 /// what a busy shard did.
 pub const RECORDED_TURNS: usize = 4096;
+/// How long a tick of the cycle counter is, is learned over so long at least: who
+/// is put off between two looks at it and the clock is wrong by a few in a hundred.
+pub const TICK_TIME: Duration = Duration::from_millis(100);
 /// A look at hot sockets that found nothing is remembered too if it was so long,
 /// for somebody else had the core. A spinning shard looks a million times a
 /// second; the others would be all it remembers.
@@ -353,6 +356,8 @@ pub const GREETING_BYTES: usize = 16;
 /// Subscribers that a shard tells of when it is asked who gets a stream: what is
 /// copied for them in one turn is some 64 KiB.
 pub const SUBSCRIBERS_TOLD: usize = 256;
+/// A rate is told of a span that is at least so long: two pictures and more.
+pub const RATE_TIME: Duration = Duration::from_millis(100);
 /// Pages that wait to be made; more are refused.
 pub const PAGE_ORDERS: usize = 1024;
 /// A shard has this long to say what it does; then a page is made without it.

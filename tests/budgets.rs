@@ -20,6 +20,7 @@ use nearlight::reactor::turn::Turn;
 use nearlight::reactor::udp::{self, Duty, Ports};
 use nearlight::reactor::{fanout, ingest};
 use nearlight::relay::{Claim, Form, Settings, Subscriber};
+use nearlight::report::Over;
 use nearlight::sys::socket::{Reuse, Socket, Udp};
 use std::cell::Cell;
 use std::io::{self, IoSlice};
@@ -144,9 +145,11 @@ impl Rig {
             is_unanswered: false,
             standing: Standing::Listed,
             is_behind: false,
+            over: Over::Tcp,
+            joined: self.turn.now,
         };
         let key = self.insert(Role::Subscriber(Box::new(subscribed)), 1);
-        self.streams.fanouts.get_mut(stream).expect("it lives").roster.count += 1;
+        self.streams.fanouts.get_mut(stream).expect("it lives").roster.enter(Over::Tcp);
         self.turn.ready.catchup.push_back(key);
     }
 

@@ -101,7 +101,7 @@ fn ms(span: Duration) -> f64 {
 /// Waits until all have been accepted and made subscribers.
 fn settle(http: SocketAddr, wanted: usize) -> io::Result<()> {
     let start = Clock::now();
-    let line = format!("nearlight_subscribers{{stream=\"bench\"}} {wanted}\n");
+    let line = format!("nearlight_subscribers{{stream=\"bench\",transport=\"tcp\"}} {wanted}\n");
     loop {
         let mut page = TcpStream::connect(http)?;
         write!(page, "GET /metrics HTTP/1.1\r\nHost: {http}\r\nConnection: close\r\n\r\n")?;

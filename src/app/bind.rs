@@ -75,7 +75,7 @@ fn bind_site(
                 let socket = bind_udp(listen, at, is_shared)?;
                 site.addr = local(&socket.local_addr(), at)?;
                 if let Some(duty) = udp::duty(&site, joiner) {
-                    seat.add_port(socket, duty);
+                    seat.add_port(socket, duty, Some(number));
                 }
             }
         }
@@ -117,7 +117,7 @@ fn bind_push(push: &Push, seat: &mut Seat, joiner: &Joiner) -> SysResult<()> {
     }
     let settings = Settings::of(&push.ask);
     let duty = Duty::push(push.name.clone(), joiner.clone(), push.to, settings);
-    seat.add_port(socket, duty);
+    seat.add_port(socket, duty, None);
     Ok(())
 }
 

@@ -54,7 +54,7 @@ impl Host {
         let first = seats.first().ok_or("no shard")?;
         let (sites, peers) = (first.sites().to_vec(), Arc::clone(first.peers()));
         let (over, tells) = io::pipe()?;
-        let office = office::open(Arc::clone(&peers))?;
+        let office = office::open(Arc::clone(&peers), sites.iter().map(Site::label).collect())?;
         let mut shards = Vec::new();
         for (id, mut seat) in seats.into_iter().enumerate() {
             seat.order_from(office.clone());

@@ -8,3 +8,4 @@ pub mod log;
 mod office;
 mod pings;
 pub mod serve;
+mod vitals;

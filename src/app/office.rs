@@ -1,16 +1,19 @@
 //! The thread that makes the server's own pages: it asks every shard for a
 //! snapshot, makes text of them, and sends that to the shard whose connection
-//! waits for it. A shard that stands still is left out after a while.
+//! waits for it. Of a shard that stands still is told what it said the last time:
+//! without it, sums would fall, and that would look like a restart.
 
+use super::vitals;
 use crate::limits::{PAGE_ORDERS, PAGE_TIME};
 use crate::protocol::Name;
 use crate::protocol::http::Page;
 use crate::reactor::control::Control;
 use crate::reactor::office::{Errand, Office};
 use crate::reactor::peers::Peers;
-use crate::report::{self, Snapshot, Turns};
+use crate::report::{self, Server, Snapshot, Turns};
 use crate::sys::clock::Clock;
 use crate::sys::process::trim_heap;
+use std::collections::BTreeMap;
 use std::fs::OpenOptions;
 use std::io::Write;
 use std::path::PathBuf;
@@ -22,26 +25,52 @@ use std::{env, io, process, thread};
 ///
 /// # Errors
 /// No thread can be started.
-pub(super) fn open(peers: Arc<Peers>) -> io::Result<Office> {
+pub(super) fn open(peers: Arc<Peers>, listeners: Vec<String>) -> io::Result<Office> {
     let (office, errands) = sync_channel(PAGE_ORDERS);
-    thread::Builder::new().name("office".to_owned()).spawn(move || run(&peers, &errands))?;
+    let server = Server { listeners, vitals: None };
+    let office_thread = thread::Builder::new().name("office".to_owned());
+    office_thread.spawn(move || run(&peers, &errands, server))?;
     Ok(office)
 }
 
-fn run(peers: &Peers, errands: &Receiver<Errand>) {
+fn run(peers: &Peers, errands: &Receiver<Errand>, mut server: Server) {
+    let started = Clock::stamp();
+    let mut memory = Memory::default();
     while let Ok(first) = errands.recv() {
         // One look at the shards serves all who wait for the same.
         let waiting: Vec<Errand> = std::iter::once(first).chain(errands.try_iter()).collect();
         let mut seen = Seen::default();
+        server.vitals = None;
         for errand in waiting {
             let Errand::Page(order) = errand else {
                 trim_heap();
                 continue;
             };
-            seen.look(peers, &order.page);
-            let (text, keep_alive) = order.answer(seen.shards(&order.page), &seen.turns);
+            seen.look(peers, &order.page, &mut memory);
+            if order.page == Page::Metrics {
+                server.vitals.get_or_insert_with(|| vitals::look(started));
+            }
+            let shards = seen.shards(&order.page);
+            let (text, keep_alive) = order.answer(shards, &seen.turns, &server);
             peers.send(order.shard, Control::Answer { conn: order.conn, text, keep_alive });
         }
+    }
+}
+
+/// What each shard said of itself the last time.
+#[derive(Default)]
+struct Memory(BTreeMap<usize, Snapshot>);
+
+impl Memory {
+    /// Every shard, in order: those that have answered now, and of the others what
+    /// they said the last time they did.
+    fn complete(&mut self, peers: &Peers, answers: Vec<Snapshot>) -> Vec<Snapshot> {
+        for shard in peers.ids() {
+            let known = self.0.entry(shard).or_default();
+            (known.shard, known.is_stale) = (shard, true);
+        }
+        self.0.extend(answers.into_iter().map(|answer| (answer.shard, answer)));
+        self.0.values().cloned().collect()
     }
 }
 
@@ -50,6 +79,8 @@ fn run(peers: &Peers, errands: &Receiver<Errand>) {
 struct Seen {
     /// Of all streams.
     all: Vec<Snapshot>,
+    /// The same, with their subscribers.
+    who: Vec<Snapshot>,
     /// Of one, with its subscribers.
     one: Option<(Name, Vec<Snapshot>)>,
     turns: Vec<Turns>,
@@ -57,15 +88,19 @@ struct Seen {
 
 impl Seen {
     /// Asks for what a page needs, unless that is there.
-    fn look(&mut self, peers: &Peers, page: &Page) {
+    fn look(&mut self, peers: &Peers, page: &Page, memory: &mut Memory) {
         match page {
             Page::Turns if self.turns.is_empty() => self.turns = turns(peers),
             Page::Turns | Page::Healthz => {}
             Page::Stream(name) if self.one.as_ref().is_none_or(|(of, _)| of != name) => {
-                self.one = Some((name.clone(), snapshots(peers, Some(name))));
+                self.one = Some((name.clone(), snapshots(peers, Some(name), true)));
             }
             Page::Stream(_) => {}
-            _ if self.all.is_empty() => self.all = snapshots(peers, None),
+            Page::Subscribers if self.who.is_empty() => self.who = snapshots(peers, None, true),
+            Page::Subscribers => {}
+            _ if self.all.is_empty() => {
+                self.all = memory.complete(peers, snapshots(peers, None, false));
+            }
             Page::Streams | Page::Metrics | Page::Root => {}
         }
     }
@@ -74,6 +109,7 @@ impl Seen {
     fn shards(&self, page: &Page) -> &[Snapshot] {
         match (page, &self.one) {
             (Page::Stream(_), Some((_, shards))) => shards,
+            (Page::Subscribers, _) => &self.who,
             _ => &self.all,
         }
     }
@@ -94,8 +130,8 @@ pub(super) fn dump_turns(peers: &Peers) -> io::Result<PathBuf> {
 }
 
 /// What every shard says of itself, in time.
-fn snapshots(peers: &Peers, of: Option<&Name>) -> Vec<Snapshot> {
-    ask(peers, |reply| Control::Snapshot { reply, of: of.cloned() })
+fn snapshots(peers: &Peers, of: Option<&Name>, tells_who: bool) -> Vec<Snapshot> {
+    ask(peers, |reply| Control::Snapshot { reply, of: of.cloned(), tells_who })
 }
 
 /// What every shard's last turns did.

@@ -1,5 +1,8 @@
 //! Spans of time by their order of magnitude: small enough that every
 //! subscriber can have one, and filled by an addition.
+//!
+//! A subscriber's counts in 32 bits; what is counted for all of them, or for every
+//! turn, would fill those within hours, and counts in 64 ([`Totals`]).
 
 use std::time::Duration;
 
@@ -13,22 +16,44 @@ const FIRST: u32 = 9;
 /// parts of 2^16.
 const CUTS: [u64; 2] = [82_570, 104_032];
 
+/// What a bucket counts in; it stays at its largest rather than start over.
+pub trait Bucket: Copy + Default + Into<u64> {
+    /// So many more.
+    #[must_use]
+    fn plus(self, more: u64) -> Self;
+}
+
+impl Bucket for u32 {
+    fn plus(self, more: u64) -> Self {
+        self.saturating_add(Self::try_from(more).unwrap_or(Self::MAX))
+    }
+}
+
+impl Bucket for u64 {
+    fn plus(self, more: u64) -> Self {
+        self.saturating_add(more)
+    }
+}
+
 /// Counts of spans, each at most 26 % wide: three to a power of two, from 512 ns
 /// to a second; what is shorter or longer is in the first or last.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Histogram {
-    counts: [u32; BUCKETS],
+pub struct Histogram<C = u32> {
+    counts: [C; BUCKETS],
     /// Nanoseconds of all spans together.
     sum: u64,
 }
 
-impl Default for Histogram {
+/// One that counts for as long as the server runs.
+pub type Totals = Histogram<u64>;
+
+impl<C: Bucket> Default for Histogram<C> {
     fn default() -> Self {
-        Self { counts: [0; BUCKETS], sum: 0 }
+        Self { counts: [C::default(); BUCKETS], sum: 0 }
     }
 }
 
-impl Histogram {
+impl<C: Bucket> Histogram<C> {
     /// Counts one span.
     pub fn record(&mut self, span: Duration) {
         self.record_all(span, 1);
@@ -42,14 +67,14 @@ impl Histogram {
     /// The same for a span whose place is known.
     pub fn put(&mut self, Place { bucket, nanos }: Place, count: u32) {
         let cell = &mut self.counts[bucket];
-        *cell = cell.saturating_add(count);
+        *cell = cell.plus(u64::from(count));
         self.sum = self.sum.saturating_add(nanos.saturating_mul(u64::from(count)));
     }
 
     /// Counts what another has counted, too.
-    pub fn add(&mut self, other: &Self) {
+    pub fn add<D: Bucket>(&mut self, other: &Histogram<D>) {
         for (mine, theirs) in self.counts.iter_mut().zip(other.counts) {
-            *mine = mine.saturating_add(theirs);
+            *mine = mine.plus(theirs.into());
         }
         self.sum = self.sum.saturating_add(other.sum);
     }
@@ -61,7 +86,7 @@ impl Histogram {
 
     /// How many have been counted.
     pub fn count(&self) -> u64 {
-        self.counts.iter().map(|count| u64::from(*count)).sum()
+        self.counts.iter().map(|count| (*count).into()).sum()
     }
 
     /// The span that a part `q` of all is not longer than: the end of its
@@ -74,7 +99,7 @@ impl Histogram {
         let wanted = ((count as f64 * q).ceil() as u64).max(1);
         let mut seen = 0;
         let at = self.counts.iter().position(|here| {
-            seen += u64::from(*here);
+            seen += (*here).into();
             seen >= wanted
         })?;
         Some(end(at))
@@ -83,7 +108,7 @@ impl Histogram {
     /// For each power of two, how many spans are shorter. The last bucket has no
     /// end: its spans are in none.
     pub fn octaves(&self) -> impl Iterator<Item = (Duration, u64)> {
-        let below = |at: usize| self.counts[..=at].iter().map(|count| u64::from(*count)).sum();
+        let below = |at: usize| self.counts[..=at].iter().map(|count| (*count).into()).sum();
         (0..BUCKETS - 1).step_by(STEPS as usize).map(move |at| (end(at), below(at)))
     }
 }
@@ -139,7 +164,7 @@ mod tests {
 
     #[test]
     fn a_quantile_is_as_exact_as_its_bucket_and_needs_its_samples() {
-        let mut hist = Histogram::default();
+        let mut hist = Histogram::<u32>::default();
         assert_eq!(hist.quantile(0.5), None);
         (1..=1000).for_each(|micros| hist.record(Duration::from_micros(micros)));
         for (q, exact) in [(0.5, 500.0), (0.9, 900.0), (0.99, 990.0)] {
@@ -154,8 +179,20 @@ mod tests {
     }
 
     #[test]
+    fn totals_go_on_where_a_subscribers_own_count_stays() {
+        let (mut one, mut all) = (Histogram::<u32>::default(), Totals::default());
+        for _ in 0..2 {
+            one.record_all(Duration::from_micros(3), u32::MAX);
+            all.record_all(Duration::from_micros(3), u32::MAX);
+        }
+        assert_eq!((one.count(), all.count()), (u64::from(u32::MAX), 2 * u64::from(u32::MAX)));
+        all.add(&one);
+        assert_eq!(all.count(), 3 * u64::from(u32::MAX));
+    }
+
+    #[test]
     fn octaves_count_all_that_is_shorter() {
-        let mut hist = Histogram::default();
+        let mut hist = Histogram::<u32>::default();
         for nanos in [100, 600, 1000, 5_000_000_000] {
             hist.record(Duration::from_nanos(nanos));
         }

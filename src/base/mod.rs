@@ -8,6 +8,6 @@ mod time;
 pub mod units;
 
 pub use counter::Counter;
-pub use histogram::{Histogram, Place};
+pub use histogram::{Bucket, Histogram, Place, Totals};
 pub use position::Position;
 pub use time::{Instant, Micros};

@@ -99,6 +99,8 @@ pub enum Page {
     Metrics,
     /// `/api/streams`
     Streams,
+    /// `/api/streams?subscribers`
+    Subscribers,
     /// `/api/streams/NAME`
     Stream(Name),
     /// `/api/turns`

@@ -137,10 +137,10 @@ fn some(
         }
         match socket.accept() {
             Ok((tcp, peer)) => {
-                turn.counters.accepted.bump();
+                turn.accepted(listener.site);
                 let given = (tcp, peer);
                 if let Err(why) = admit(listener, given, turn, streams, conns, sites, registry) {
-                    turn.counters.closed.bump();
+                    turn.closed(listener.site);
                     log::warn!("{peer}: {why}");
                 }
             }

@@ -117,8 +117,8 @@ pub fn reap<S: Socket>(turn: &mut Turn, conns: &mut Slab<Conn<S>>) {
         let Some(key) = turn.ready.reap.pop() else {
             return;
         };
-        if conns.remove(key).is_some() {
-            turn.counters.closed.bump();
+        if let Some(conn) = conns.remove(key) {
+            turn.closed(conn.site());
         }
     }
 }

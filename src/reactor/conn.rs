@@ -7,6 +7,7 @@ use crate::protocol::http::Http;
 use crate::protocol::websocket::Inbound;
 use crate::protocol::{Body, Name};
 use crate::relay::{Form, Settings, Subscriber};
+use crate::report::Over;
 use crate::sys::socket::Socket;
 use std::collections::VecDeque;
 use std::io::{self, IoSlice};
@@ -174,6 +175,10 @@ pub struct Subscribed {
     pub standing: Standing,
     /// On the stream's list of those that are behind, too.
     pub is_behind: bool,
+    /// By what it gets the stream.
+    pub over: Over,
+    /// When it came.
+    pub joined: Instant,
 }
 
 /// Where a subscriber stands between turns; it is on one list at most.

@@ -8,7 +8,7 @@ use super::links::Offer;
 use super::session::Desk;
 use super::site::Sites;
 use super::slab::{Key, Slab};
-use super::snapshot;
+use super::snapshot::{self, Room};
 use super::streams::Streams;
 use super::turn::{Alarm, Turn};
 use super::udp::Ports;
@@ -77,8 +77,10 @@ pub enum Control {
     Snapshot {
         /// Who asks.
         reply: SyncSender<Snapshot>,
-        /// The one stream that is asked about, and its subscribers; none: all.
+        /// The one stream that is asked about; none: all.
         of: Option<Name>,
+        /// Who gets it, too.
+        tells_who: bool,
     },
     /// What have this shard's last turns done?
     Turns {
@@ -160,11 +162,11 @@ pub fn handle<S: Socket>(
             }
             Control::Adopt(adopted) => adopt(*adopted, turn, streams, conns, sites, registry),
             // Who has stopped waiting for it needs no answer.
-            Control::Snapshot { reply, of } => {
-                let mut snapshot = snapshot::take(turn, streams, of.as_ref());
-                if let Some(name) = of {
-                    snapshot.subscribers =
-                        snapshot::subscribers(&name, turn, streams, conns, ports, sites);
+            Control::Snapshot { reply, of, tells_who } => {
+                let room = Room { conns, ports };
+                let mut snapshot = snapshot::take(turn, streams, Some(&room), of.as_ref());
+                if tells_who {
+                    snapshot.subscribers = snapshot::subscribers(turn, streams, &room, of.as_ref());
                 }
                 drop(reply.try_send(snapshot));
             }
@@ -213,7 +215,7 @@ fn adopt<S: Socket>(
     let Adopted { socket, peer, listener, claiming } = adopted;
     let Ok(socket) = socket.downcast::<S>() else { return };
     if conns.len() >= CONNECTIONS {
-        turn.counters.closed.bump();
+        turn.closed(listener);
         log::warn!("{peer}: this shard has too many connections to continue its stream");
         return;
     }
@@ -224,7 +226,7 @@ fn adopt<S: Socket>(
         && let Err(why) = accept::register(registry, fd, key)
     {
         log::warn!("{peer}: {why}");
-        turn.counters.closed.bump();
+        turn.closed(listener);
         conns.remove(key);
         return;
     }

@@ -105,7 +105,8 @@ fn pump<S: Socket>(
     streams: &mut Streams,
     sites: &Sites,
 ) -> io::Result<Read> {
-    let site = &sites.list[conn.site()];
+    let number = conn.site();
+    let site = &sites.list[number];
     let Role::Publisher(publisher) = &mut conn.role else {
         return Ok(Read::Drop);
     };
@@ -139,7 +140,7 @@ fn pump<S: Socket>(
         if site.quickack {
             conn.socket.acknowledge();
         }
-        match take(publisher, len, turn, streams) {
+        match take(publisher, len, number, turn, streams) {
             Taken::Goes if len < room && !conn.is_read_closed => break Pumped::Idle,
             Taken::Goes => {}
             Taken::Done(rest) => break Pumped::Done(rest),
@@ -198,10 +199,12 @@ pub(super) fn broken<S>(conn: &mut Conn<S>, why: IngestError) -> Read {
     Read::Finish
 }
 
-/// Hands `len` bytes that arrived in the stream's space to its framing.
+/// Hands `len` bytes that arrived in the stream's space, by listener `site`, to
+/// its framing.
 pub(super) fn take(
     publisher: &mut Publisher,
     len: usize,
+    site: usize,
     turn: &mut Turn,
     streams: &mut Streams,
 ) -> Taken {
@@ -209,6 +212,7 @@ pub(super) fn take(
         return Taken::Broken(IngestError::Body(Refusal::Draining));
     };
     turn.counters.received_bytes.add(len as u64);
+    turn.at_listener(site, |counts| counts.received_bytes.add(len as u64));
     let mut rest = Vec::new();
     let taken = match &mut publisher.body {
         None => stream.received(len, turn.now, view, pool).map(|()| false),

@@ -9,15 +9,22 @@ use super::turn::{Alarm, Turn};
 use crate::base::{Instant, Position};
 use crate::limits::LAG_TICK;
 use crate::relay::Verdict;
+use crate::report::Delivered;
 use crate::sys::socket::Socket;
 
 /// Counts what a look at a subscriber's lag decided.
-pub(super) fn count(verdict: Verdict, turn: &mut Turn) -> Verdict {
+pub(super) fn count(verdict: Verdict, delivered: &mut Delivered, turn: &mut Turn) -> Verdict {
     match verdict {
         // Who is crowded goes on until another has made room.
         Verdict::Fine | Verdict::Crowded { .. } => {}
-        Verdict::Skips { .. } => turn.counters.skips.bump(),
-        Verdict::Close { .. } => turn.counters.lag_closes.bump(),
+        Verdict::Skips { .. } => {
+            turn.counters.skips.bump();
+            delivered.skips += 1;
+        }
+        Verdict::Close { .. } => {
+            turn.counters.lag_closes.bump();
+            delivered.lag_closes += 1;
+        }
     }
     verdict
 }
@@ -59,7 +66,7 @@ pub(super) fn trim<S: Socket>(
             if subscriber.position() < floor {
                 let verdict =
                     subscriber.evict(fan.view.window(), cut, &mut fan.roster.held, turn.now);
-                match count(verdict, turn) {
+                match count(verdict, &mut fan.roster.delivered, turn) {
                     Verdict::Close { .. } => lost.push(one),
                     Verdict::Fine | Verdict::Skips { .. } | Verdict::Crowded { .. } => {}
                 }
@@ -96,7 +103,7 @@ pub(super) fn lapse<S>(
             continue;
         }
         let verdict = subscriber.lapse(fan.view.window(), cut, &mut fan.roster.held, turn.now);
-        match count(verdict, turn) {
+        match count(verdict, &mut fan.roster.delivered, turn) {
             Verdict::Close { .. } => lost.push(key),
             Verdict::Fine | Verdict::Skips { .. } | Verdict::Crowded { .. } => {}
         }
@@ -132,7 +139,7 @@ pub fn watch<S: Socket>(turn: &mut Turn, streams: &mut Streams, conns: &mut Slab
 
 /// Others need the segments that are held: who has been leaving for longest is
 /// ended, with all who stand still in the same one.
-fn make_room<S>(fan: &Fanout, turn: &mut Turn, conns: &Slab<Conn<S>>, lost: &mut Vec<Key>) {
+fn make_room<S>(fan: &mut Fanout, turn: &mut Turn, conns: &Slab<Conn<S>>, lost: &mut Vec<Key>) {
     let leaving = |key: &Key| {
         let Role::Subscriber(one) = &conns.get(*key)?.role else { return None };
         one.subscriber.leaving()
@@ -147,6 +154,7 @@ fn make_room<S>(fan: &Fanout, turn: &mut Turn, conns: &Slab<Conn<S>>, lost: &mut
         }
     }
     let ended = lost.len() - before;
+    fan.roster.delivered.lag_closes += ended as u64;
     log::info!("{}: {ended} subscribers ended that take nothing", fan.view.name);
 }
 
@@ -174,7 +182,7 @@ fn look<S: Socket>(
     let cut = fan.view.cut();
     let verdict = subscriber.check(window, cut, unacked, &mut fan.roster.held, turn.now);
     let is_overdue = fan.ended.is_some_and(|at| turn.now.since(at) > fan.view.settings.max_lag);
-    match count(verdict, turn) {
+    match count(verdict, &mut fan.roster.delivered, turn) {
         Verdict::Close { lag } => {
             log::info!("subscriber {} of {} ended: {lag:?} behind", conn.peer, fan.view.name);
             lost.push(key);

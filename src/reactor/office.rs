@@ -5,7 +5,7 @@ use super::slab::Key;
 use crate::protocol::http::Page;
 use crate::protocol::{Refusal, response};
 use crate::relay::ShardId;
-use crate::report::{self, Snapshot, Turns};
+use crate::report::{self, Server, Snapshot, Turns};
 use std::sync::mpsc::SyncSender;
 
 /// Where errands go.
@@ -39,8 +39,8 @@ pub struct Order {
 
 impl Order {
     /// The response, and whether the connection takes another request.
-    pub fn answer(&self, shards: &[Snapshot], turns: &[Turns]) -> (Vec<u8>, bool) {
-        match report::render(&self.page, shards, turns) {
+    pub fn answer(&self, shards: &[Snapshot], turns: &[Turns], server: &Server) -> (Vec<u8>, bool) {
+        match report::render(&self.page, shards, turns, server) {
             Some((media_type, body)) => {
                 let body = body.as_bytes();
                 (response::page(media_type, body, self.keep_alive, self.head_only), self.keep_alive)

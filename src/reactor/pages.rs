@@ -9,6 +9,7 @@ use super::snapshot;
 use crate::limits;
 use crate::protocol::Refusal;
 use crate::protocol::http::{Http, Page};
+use crate::report::Server;
 use crate::sys::socket::Socket;
 
 impl Desk<'_> {
@@ -23,9 +24,10 @@ impl Desk<'_> {
     ) -> Acted {
         match self.sites.office.as_ref().filter(|_| order.page != Page::Healthz) {
             None => {
-                let shards = [snapshot::take(self.turn, self.streams, None)];
+                // Who could be asked for more is not there: the streams, and no one's lag.
+                let shards = [snapshot::take::<S>(self.turn, self.streams, None, None)];
                 let turns = [self.turn.recorder.turns(self.streams.shard)];
-                let (text, keep_alive) = order.answer(&shards, &turns);
+                let (text, keep_alive) = order.answer(&shards, &turns, &Server::default());
                 self.respond(conn, &text, keep_alive)
             }
             Some(office) if office.try_send(Errand::Page(order)).is_err() => {

@@ -3,6 +3,7 @@
 
 use crate::options::SocketOptions;
 use crate::protocol::{Ask, Name};
+use crate::report::Over;
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
@@ -82,6 +83,16 @@ impl Service {
             Self::TcpPublish { .. } | Self::UdpPublish { .. } | Self::Http => true,
             Self::TcpSubscribe { .. } | Self::UdpSubscribe { .. } => false,
             Self::TcpEcho | Self::UdpEcho | Self::UdpStamp => false,
+        }
+    }
+
+    /// By what a stream comes in or goes out there, unless it is upgraded.
+    pub const fn over(&self) -> Over {
+        match self {
+            Self::TcpPublish { .. } | Self::TcpSubscribe { .. } | Self::TcpEcho => Over::Tcp,
+            Self::UdpPublish { .. } | Self::UdpSubscribe { .. } => Over::Udp,
+            Self::UdpEcho | Self::UdpStamp => Over::Udp,
+            Self::Http => Over::Http,
         }
     }
 

@@ -1,12 +1,14 @@
 //! The flight recorder: what each of a shard's last turns did, phase by phase,
 //! so that an outlier has its cause. It costs a read of the cycle counter for
-//! each phase that had something to do, and a cache line.
+//! each phase that had something to do, and a cache line. How long turns took is
+//! counted, too, for as long as the shard runs.
 
-use crate::base::Instant;
-use crate::limits::{LONG_LOOK, RECORDED_TURNS};
+use crate::base::{Instant, Place, Totals};
+use crate::limits::{LONG_LOOK, RECORDED_TURNS, TICK_TIME};
 use crate::relay::ShardId;
 use crate::report::{Phase, TurnRecord, Turns};
 use crate::sys::clock::Clock;
+use std::time::Duration;
 
 /// The last turns of a shard.
 #[derive(Debug)]
@@ -18,6 +20,10 @@ pub struct Recorder {
     /// When the last phase ended.
     last: u64,
     since: (u64, Instant),
+    /// Nanoseconds of a tick, the better known the longer the shard runs.
+    scale: f64,
+    /// How long turns took that did anything.
+    times: Totals,
     /// Ticks of a long look.
     long: u32,
 }
@@ -30,6 +36,8 @@ impl Default for Recorder {
             open: TurnRecord::default(),
             last: 0,
             since: Clock::pair(),
+            scale: 1e9 / Clock::ticks_in(Duration::from_secs(1)) as f64,
+            times: Totals::default(),
             long: u32::try_from(Clock::ticks_in(LONG_LOOK)).unwrap_or(u32::MAX),
         }
     }
@@ -76,6 +84,25 @@ impl Recorder {
         self.open.sends = u16::try_from(sends).unwrap_or(u16::MAX);
         self.turns[self.count % RECORDED_TURNS] = self.open;
         self.count += 1;
+        if self.count.is_multiple_of(RECORDED_TURNS) {
+            self.learn();
+        }
+        let span = self.last.saturating_sub(self.open.start);
+        self.times.put(Place::of((span as f64 * self.scale) as u64), 1);
+    }
+
+    /// Sees how long a tick is.
+    fn learn(&mut self) {
+        let ((from, start), (to, end)) = (self.since, Clock::pair());
+        let nanos = end.nanos_since(start);
+        if nanos > u64::try_from(TICK_TIME.as_nanos()).unwrap_or(u64::MAX) {
+            self.scale = nanos as f64 / to.saturating_sub(from).max(1) as f64;
+        }
+    }
+
+    /// How long turns took that did anything.
+    pub const fn times(&self) -> &Totals {
+        &self.times
     }
 
     /// Whether receives were tried that nobody had told of, nothing else, and in
@@ -131,6 +158,8 @@ mod tests {
         let received: Vec<u32> = turns.records.iter().map(|record| record.received).collect();
         let wanted: Vec<u32> = (10..RECORDED_TURNS as u32 + 10).collect();
         assert_eq!(received, wanted);
+        assert_eq!(recorder.times().count(), recorder.count as u64);
+        assert!(recorder.times().sum() > Duration::ZERO);
         let last = turns.records.last().unwrap();
         assert_eq!((last.sends, last.sent, last.exhausted), (2, 3, 1 << Phase::Fanout as u16));
         assert!(last.spans[Phase::TcpIngest as usize] > 0);

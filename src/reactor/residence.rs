@@ -10,7 +10,7 @@ use super::conn::{Conn, Role};
 use super::slab::{Key, Slab};
 use super::streams::Streams;
 use super::turn::Turn;
-use crate::base::{Histogram, Instant, Place, Position};
+use crate::base::{Bucket, Histogram, Instant, Place, Position, Totals};
 use crate::limits::{WALL_DOUBT, WALL_PAUSE, WALL_TIME};
 use crate::relay::View;
 use crate::sys::clock::{Clock, Stamp};
@@ -131,14 +131,14 @@ impl Stays {
     }
 
     /// Counts that as many subscribers had them at `at`.
-    pub(super) fn record(&self, at: Instant, subscribers: u32, into: &mut Histogram) {
+    pub(super) fn record(&self, at: Instant, subscribers: u32, into: &mut Histogram<impl Bucket>) {
         for (place, count) in self.places(at) {
             into.put(place, count.saturating_mul(subscribers));
         }
     }
 
     /// Counts that one subscriber had them at `at`, for its stream and for itself.
-    fn record_one(&self, at: Instant, stream: &mut Histogram, mut own: Option<&mut Histogram>) {
+    fn record_one(&self, at: Instant, stream: &mut Totals, mut own: Option<&mut Histogram>) {
         for (place, count) in self.places(at) {
             stream.put(place, count);
             if let Some(own) = &mut own {
@@ -162,6 +162,7 @@ mod tests {
     use crate::reactor::fanout;
     use crate::reactor::udp::Ports;
     use crate::relay::{Form, Settings, Subscriber};
+    use crate::report::Over;
     use crate::sys::socket::Socket;
     use std::cell::Cell;
     use std::io::{self, IoSlice};
@@ -231,10 +232,12 @@ mod tests {
                 is_unanswered: false,
                 standing: Standing::Listed,
                 is_behind: false,
+                over: Over::Tcp,
+                joined: self.turn.now,
             }));
             let peer = ([127, 0, 0, 1], 9).into();
             let key = self.conns.insert(Conn::new(Sink, peer, 0, role, self.turn.now));
-            self.streams.fanouts.get_mut(self.stream).unwrap().roster.count += 1;
+            self.streams.fanouts.get_mut(self.stream).unwrap().roster.enter(Over::Tcp);
             self.turn.ready.catchup.push_back(key);
             self.keys.push(key);
         }
@@ -333,7 +336,7 @@ mod tests {
         rig.turn.read_clock();
         rig.publish(b"one\n");
         rig.fan_out();
-        let mut wanted = Histogram::default();
+        let mut wanted = Totals::default();
         (1..=4).for_each(|n| wanted.record(STEP * n / 4));
         assert_eq!(rig.streams.fanouts.get(rig.stream).unwrap().residence, wanted);
         let mut wanted = Histogram::default();

@@ -6,6 +6,7 @@ use super::serve::Served;
 use super::slab::Key;
 use super::turn::Turn;
 use crate::relay::Held;
+use crate::report::{Delivered, Over};
 use std::collections::VecDeque;
 
 /// Who gets a stream.
@@ -28,9 +29,19 @@ pub struct Roster {
     pub held: Held,
     /// Subscribers, wherever they stand.
     pub count: usize,
+    /// The same by transport, in the order of [`Over::ALL`].
+    pub by_transport: [usize; Over::ALL.len()],
+    /// What all of them got and missed, those over UDP and those gone included.
+    pub delivered: Delivered,
 }
 
 impl Roster {
+    /// Counts a subscriber that has come.
+    pub fn enter(&mut self, over: Over) {
+        self.count += 1;
+        self.by_transport[over as usize] += 1;
+    }
+
     /// There is something new: a pass over all who are live begins.
     pub fn renew(&mut self) {
         self.left = self.live.len();
@@ -75,6 +86,7 @@ impl Roster {
     /// A subscriber is gone, or has become something else.
     pub fn detach(&mut self, key: Key, one: &Subscribed) {
         self.count -= 1;
+        self.by_transport[one.over as usize] -= 1;
         self.held.give_back(one.subscriber.held());
         match one.standing {
             Standing::Live => {

@@ -55,7 +55,7 @@ pub struct Seat {
     poll: Poll,
     sites: Sites,
     listeners: Vec<(TcpListener, usize, SocketOptions)>,
-    ports: Vec<(Udp, Duty)>,
+    ports: Vec<(Udp, Duty, Option<usize>)>,
     peers: Arc<Peers>,
     directory: Arc<Directory>,
     largest_lag: Duration,
@@ -126,9 +126,9 @@ impl Seat {
         self.listeners.push((socket, site, options));
     }
 
-    /// Takes in a UDP socket.
-    pub fn add_port(&mut self, socket: Udp, duty: Duty) {
-        self.ports.push((socket, duty));
+    /// Takes in a UDP socket, of site number `site` if it is a listener's.
+    pub fn add_port(&mut self, socket: Udp, duty: Duty, site: Option<usize>) {
+        self.ports.push((socket, duty, site));
     }
 
     /// Has pages made by others.
@@ -165,10 +165,12 @@ impl Seat {
             let number = shard.listeners.push(socket, site, options);
             watch(&shard.poll, fd, Token(LISTENERS + number))?;
         }
-        for (number, (socket, duty)) in self.ports.into_iter().enumerate() {
+        for (number, (socket, duty, site)) in self.ports.into_iter().enumerate() {
             watch(&shard.poll, socket.as_raw_fd(), Token(PORTS + number))?;
             shard.ports.push(socket, duty);
+            shard.ports.list[number].site = site;
         }
+        shard.turn.listeners.resize_with(shard.sites.list.len(), Default::default);
         udp::wire(&shard.ports, &mut shard.streams);
         shard.streams.listed = shard.sites.sent().cloned().collect();
         Ok(shard)

@@ -104,14 +104,16 @@ impl<'a> Pass<'a> {
         if conn.out.is_some() && conn.at_boundary() && !conn.send_queued()? {
             return Ok(Served::Blocked);
         }
+        let site = conn.site();
         let Role::Subscriber(subscribed) = &mut conn.role else {
             return Ok(Served::Lost);
         };
         let subscriber = &mut subscribed.subscriber;
-        if subscriber.minds_queue(turn.now)
-            && let Some(served) = self.mind_queue(&mut conn.socket, subscriber, turn)?
-        {
-            return Ok(served);
+        if subscriber.minds_queue(turn.now) {
+            if let Some(served) = self.mind_queue(&mut conn.socket, subscriber, turn)? {
+                return Ok(served);
+            }
+            self.resume(subscriber, turn.now);
         }
         let (window, cut) = (self.view.window(), self.view.cut());
         if !subscriber.begin(window, cut, turn.now) {
@@ -136,6 +138,8 @@ impl<'a> Pass<'a> {
             Handed::Taken { sent, is_all } => {
                 turn.counters.sends.bump();
                 turn.counters.sent_bytes.add(sent as u64);
+                turn.at_listener(site, |counts| counts.sent_bytes.add(sent as u64));
+                self.roster.delivered.sent_bytes += sent as u64;
                 let from = subscriber.position();
                 let free = subscriber.sent(sent, &turn.messages);
                 if subscriber.is_current() {
@@ -154,6 +158,20 @@ impl<'a> Pass<'a> {
         }
         subscriber.reached_head();
         Ok(if self.ended.is_some() { Served::Over } else { Served::AtHead })
+    }
+
+    /// Goes on with one that has left the stream, if it can, and counts what it
+    /// has missed by then.
+    fn resume(&mut self, subscriber: &mut Subscriber, now: Instant) {
+        if !subscriber.has_left() {
+            return;
+        }
+        let before = subscriber.stats();
+        subscriber.begin(self.view.window(), self.view.cut(), now);
+        let after = subscriber.stats();
+        let delivered = &mut self.roster.delivered;
+        delivered.skipped_bytes += after.skipped_bytes - before.skipped_bytes;
+        delivered.skipped_time += after.skipped_time - before.skipped_time;
     }
 
     /// Queues the head of an HTTP response once it is known what the stream is.
@@ -177,7 +195,7 @@ impl<'a> Pass<'a> {
         let (window, cut) = (self.view.window(), self.view.cut());
         let unacked = socket.unacked()?;
         let verdict = subscriber.check(window, cut, unacked, &mut self.roster.held, turn.now);
-        if matches!(lag::count(verdict, turn), Verdict::Close { .. }) {
+        if matches!(lag::count(verdict, &mut self.roster.delivered, turn), Verdict::Close { .. }) {
             return Ok(Some(Served::Lost));
         }
         if !subscriber.is_held_back(window, unacked, turn.now) {

@@ -19,6 +19,7 @@ use crate::protocol::http::{Http, HttpAsk, Timeout};
 use crate::protocol::websocket::Inbound;
 use crate::protocol::{Body, Name, Refusal, Sniff, response, wrong_protocol};
 use crate::relay::{Claim, Form, Settings, Subscriber};
+use crate::report::Over;
 use crate::sys::socket::Socket;
 use std::io;
 
@@ -290,6 +291,8 @@ impl Desk<'_> {
                 let name = claiming.name.clone();
                 log::info!("{} publishes {name} (epoch {epoch})", conn.peer);
                 let stream = self.streams.open(&name, epoch, &claiming.settings, Transport::Bytes);
+                let over = self.sites.list[conn.site()].service.over();
+                self.streams.credit(stream, conn.peer, over, self.turn.now);
                 self.streams.announce(&name, stream, &waiters, self.turn);
                 let early = std::mem::take(&mut claiming.early);
                 match self.publish(conn, claiming, &early, stream) {
@@ -361,17 +364,18 @@ impl Desk<'_> {
             // A head's worth: of many small requests in one piece, each would
             // else copy all that come after it.
             let len = ingest.copy_in(&rest[..rest.len().min(limits::HTTP_HEAD_BYTES)]);
-            let beyond = match ingest::take(&mut publisher, len, self.turn, self.streams) {
-                Taken::Goes => 0,
-                Taken::Done(beyond) => {
-                    is_done = true;
-                    beyond.len()
-                }
-                Taken::Broken(why) => {
-                    conn.role = Role::Publisher(publisher);
-                    return Acted::Ends(ingest::broken(conn, why));
-                }
-            };
+            let beyond =
+                match ingest::take(&mut publisher, len, conn.site(), self.turn, self.streams) {
+                    Taken::Goes => 0,
+                    Taken::Done(beyond) => {
+                        is_done = true;
+                        beyond.len()
+                    }
+                    Taken::Broken(why) => {
+                        conn.role = Role::Publisher(publisher);
+                        return Acted::Ends(ingest::broken(conn, why));
+                    }
+                };
             rest = &rest[len - beyond..];
         }
         conn.role = Role::Publisher(publisher);
@@ -470,7 +474,11 @@ impl Desk<'_> {
         subscriber.set_coalesce(awaiting.settings.gathers(&fan.view.settings));
         let inbound =
             matches!(awaiting.http, Some(HttpAnswer::WebSocket(_))).then(Box::<Inbound>::default);
-        fan.roster.count += 1;
+        let over = match inbound {
+            Some(_) => Over::WebSocket,
+            None => self.sites.list[conn.site()].service.over(),
+        };
+        fan.roster.enter(over);
         conn.role = Role::Subscriber(Box::new(Subscribed {
             residence: None,
             stream,
@@ -479,6 +487,8 @@ impl Desk<'_> {
             is_unanswered: awaiting.http == Some(HttpAnswer::Media),
             standing: Standing::Listed,
             is_behind: false,
+            over,
+            joined: self.turn.now,
         }));
         conn.alarm = Instant::NEVER;
         self.turn.ready.catchup.push_back(key);

@@ -36,6 +36,11 @@ impl Site {
             is_stamped: listen.socket.is_stamped(),
         }
     }
+
+    /// What metrics call it: no two listeners have the same.
+    pub fn label(&self) -> String {
+        format!("{}://{}", self.service.over().label(), self.addr)
+    }
 }
 
 /// Every listener, and the rules that HTTP requests are held to.

@@ -7,15 +7,16 @@ use super::peers::Peers;
 use super::roster::Roster;
 use super::slab::{Key, Slab};
 use super::turn::{Alarm, Turn};
-use crate::base::{Histogram, Instant, Position};
+use crate::base::{Instant, Position, Totals};
 use crate::framing::Transport;
 use crate::limits::{POOL_REST, PUT_GAP, TIDY_STREAMS};
 use crate::protocol::Name;
 use crate::relay::stream::IngestError;
 use crate::relay::{Directory, Inlet, Settings, ShardId, Stream, View, Waiter};
+use crate::report::Over;
 use crate::ring::Pool;
 use std::collections::{BTreeMap, BTreeSet};
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -25,10 +26,12 @@ pub struct Fanout {
     pub view: View,
     /// Where it comes from.
     pub origin: Origin,
+    /// Who began it, by what and when; only its own shard knows.
+    pub publisher: Option<(SocketAddr, Over, Instant)>,
     /// Its subscribers on connections.
     pub roster: Roster,
     /// How long its frames stayed, for every subscriber.
-    pub residence: Histogram,
+    pub residence: Totals,
     /// UDP sockets that send it.
     pub udp: Vec<usize>,
     /// Its publisher's request is complete: who may continue it, until when.
@@ -207,8 +210,9 @@ impl Streams {
         let key = self.fanouts.insert(Fanout {
             view,
             origin,
+            publisher: None,
             roster: Roster::default(),
-            residence: Histogram::default(),
+            residence: Totals::default(),
             udp,
             resting: None,
             rest_alarm: None,
@@ -235,6 +239,13 @@ impl Streams {
         let (name, settings) = (name.clone(), settings.clone());
         let (stream, view) = Stream::new(name, epoch, settings, transport, lag, &mut self.pool);
         self.insert(view, Origin::Here(Box::new(stream)))
+    }
+
+    /// Notes who publishes a stream.
+    pub fn credit(&mut self, key: Key, peer: SocketAddr, over: Over, now: Instant) {
+        if let Some(fan) = self.fanouts.get_mut(key) {
+            fan.publisher = Some((peer, over, now));
+        }
     }
 
     /// Tells the shards that wait for a stream.

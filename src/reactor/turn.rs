@@ -12,7 +12,7 @@ use super::slab::Key;
 use crate::base::Instant;
 use crate::limits::{INGEST_READS, INGEST_TIME, SCRATCH_BYTES};
 use crate::relay::egress::Messages;
-use crate::report::{Counters, Phase};
+use crate::report::{Counters, ListenerCounts, Phase};
 use std::cmp::Reverse;
 use std::collections::{BinaryHeap, VecDeque};
 use std::time::Duration;
@@ -33,6 +33,8 @@ pub struct Turn {
     pub timers: Timers,
     /// Counts.
     pub counters: Counters,
+    /// Counts of each listener, by the number that connections carry.
+    pub listeners: Vec<ListenerCounts>,
     /// What the last turns did.
     pub recorder: Recorder,
     /// What has been sent and is still to be timed.
@@ -61,6 +63,7 @@ impl Turn {
             ready: Ready::default(),
             timers: Timers::default(),
             counters: Counters::default(),
+            listeners: Vec::new(),
             recorder: Recorder::default(),
             deliveries: Deliveries::default(),
             wall: Wall::default(),
@@ -106,6 +109,25 @@ impl Turn {
     pub fn exhaust(&mut self, phase: Phase) {
         self.counters.exhaust(phase);
         self.recorder.exhaust(phase);
+    }
+
+    /// A connection of listener `site` has been accepted.
+    pub fn accepted(&mut self, site: usize) {
+        self.counters.accepted.bump();
+        self.at_listener(site, |counts| counts.accepted.bump());
+    }
+
+    /// A connection of listener `site` has been freed.
+    pub fn closed(&mut self, site: usize) {
+        self.counters.closed.bump();
+        self.at_listener(site, |counts| counts.closed.bump());
+    }
+
+    /// Counts something of a listener, if it is known.
+    pub fn at_listener(&mut self, site: usize, count: impl FnOnce(&mut ListenerCounts)) {
+        if let Some(counts) = self.listeners.get_mut(site) {
+            count(counts);
+        }
     }
 
     /// Reads the clock. The start of a turn, every few receives or sends and the

@@ -120,6 +120,11 @@ impl Stream {
         self.framing.stats()
     }
 
+    /// Frames since it began.
+    pub const fn frames(&self) -> u64 {
+        self.frames as u64
+    }
+
     /// When its framing must decide about held bytes.
     pub fn poll_timeout(&self) -> Option<Instant> {
         self.framing.poll_timeout()

@@ -33,6 +33,8 @@ pub struct Counters {
     pub received_bytes: Counter,
     /// Datagrams sent.
     pub datagrams_sent: Counter,
+    /// Bytes of those.
+    pub datagrams_sent_bytes: Counter,
     /// Datagrams not sent because the kernel had no room (EAGAIN, ENOBUFS) or
     /// refused them.
     pub datagrams_dropped: Counter,
@@ -52,7 +54,7 @@ pub struct Counters {
 
 impl Counters {
     /// Those without a label: name, what it counts, and how many so far.
-    pub fn rows(&self) -> [(&'static str, &'static str, u64); 19] {
+    pub fn rows(&self) -> [(&'static str, &'static str, u64); 20] {
         [
             ("turns", "Turns of the loop", self.turns),
             ("polls", "Times the poll was asked", self.polls),
@@ -67,6 +69,7 @@ impl Counters {
             ("receives", "Receive calls on publishers", self.receives),
             ("received_bytes", "Bytes received from publishers", self.received_bytes),
             ("datagrams_sent", "Datagrams sent", self.datagrams_sent),
+            ("datagrams_sent_bytes", "Bytes of datagrams sent", self.datagrams_sent_bytes),
             ("datagrams_dropped", "Datagrams the kernel did not take", self.datagrams_dropped),
             ("udp_tokens", "Tokens sent to those who ask to join", self.udp_tokens),
             (
@@ -81,7 +84,7 @@ impl Counters {
         .map(|(name, help, counter)| (name, help, counter.get()))
     }
 
-    fn all(&mut self) -> [&mut Counter; 19] {
+    fn all(&mut self) -> [&mut Counter; 20] {
         [
             &mut self.turns,
             &mut self.polls,
@@ -96,6 +99,7 @@ impl Counters {
             &mut self.receives,
             &mut self.received_bytes,
             &mut self.datagrams_sent,
+            &mut self.datagrams_sent_bytes,
             &mut self.datagrams_dropped,
             &mut self.udp_tokens,
             &mut self.udp_ignored,
@@ -109,6 +113,13 @@ impl Counters {
     /// the bytes of those.
     pub const fn traffic(&self) -> [u64; 3] {
         [self.received_bytes.get(), self.sends.get(), self.sent_bytes.get()]
+    }
+
+    /// Datagrams sent, their bytes, those not sent, and jumps forward: what
+    /// sending a stream over UDP counts.
+    pub const fn datagrams(&self) -> [u64; 4] {
+        let (sent, dropped) = (self.datagrams_sent.get(), self.datagrams_dropped.get());
+        [sent, self.datagrams_sent_bytes.get(), dropped, self.skips.get()]
     }
 
     /// Counts what another shard has counted, too.

@@ -1,22 +1,33 @@
 //! The server's own pages, made from a snapshot.
 
-use super::{Counters, Snapshot, StreamSnapshot, SubscriberSnapshot, Turns, subscribers, trace};
-use crate::base::Histogram;
+use super::{
+    Over, PublisherSnapshot, Server, Snapshot, StreamSnapshot, Turns, metrics, subscribers, trace,
+};
+use crate::base::{Bucket, Histogram};
 use crate::protocol::Name;
 use crate::protocol::http::Page;
 use std::collections::BTreeMap;
 use std::fmt::Write;
+use std::time::Duration;
 
 const JSON: &str = "application/json";
 
 /// The media type and the text of a page, from what every shard says; `None`:
 /// there is no such stream.
-pub fn render(page: &Page, shards: &[Snapshot], turns: &[Turns]) -> Option<(&'static str, String)> {
+pub fn render(
+    page: &Page,
+    shards: &[Snapshot],
+    turns: &[Turns],
+    server: &Server,
+) -> Option<(&'static str, String)> {
     Some(match page {
         Page::Turns => (JSON, trace(turns)),
         Page::Healthz => ("text/plain; charset=utf-8", "ok\n".to_owned()),
-        Page::Metrics => ("text/plain; version=0.0.4; charset=utf-8", metrics(shards)),
-        Page::Streams => (JSON, list(&merged(shards))),
+        Page::Metrics => {
+            ("text/plain; version=0.0.4; charset=utf-8", metrics::text(shards, server))
+        }
+        Page::Streams => (JSON, list(shards, false)),
+        Page::Subscribers => (JSON, list(shards, true)),
         Page::Stream(name) => (JSON, one(name, shards)?),
         Page::Root => ("text/plain; charset=utf-8", root(&merged(shards))),
     })
@@ -24,7 +35,7 @@ pub fn render(page: &Page, shards: &[Snapshot], turns: &[Turns]) -> Option<(&'st
 
 /// Each stream once, by name: its own shard knows what came in, and the
 /// subscribers of all shards are its subscribers.
-fn merged(shards: &[Snapshot]) -> Vec<StreamSnapshot> {
+pub(super) fn merged(shards: &[Snapshot]) -> Vec<StreamSnapshot> {
     let mut streams: BTreeMap<&Name, StreamSnapshot> = BTreeMap::new();
     for stream in shards.iter().flat_map(|shard| &shard.streams) {
         match streams.get_mut(&stream.name) {
@@ -45,13 +56,17 @@ fn root(streams: &[StreamSnapshot]) -> String {
     text
 }
 
-/// `GET /api/streams`: an array of the live streams, by name. Names need no
-/// escaping: their grammar has no quote, backslash or control character.
-fn list(streams: &[StreamSnapshot]) -> String {
+/// `GET /api/streams`: an array of the live streams, by name, each with who gets
+/// it if that was asked. Names need no escaping: their grammar has no quote,
+/// backslash or control character.
+fn list(shards: &[Snapshot], tells_who: bool) -> String {
     let mut text = String::from("[");
-    for (n, stream) in streams.iter().enumerate() {
+    for (n, stream) in merged(shards).iter().enumerate() {
         text.push_str(if n == 0 { "{" } else { ",{" });
         fields(&mut text, stream);
+        if tells_who {
+            who(&mut text, stream, shards);
+        }
         text.push('}');
     }
     text.push_str("]\n");
@@ -63,127 +78,106 @@ fn one(name: &Name, shards: &[Snapshot]) -> Option<String> {
     let stream = merged(shards).into_iter().find(|stream| stream.name == *name)?;
     let mut text = String::from("{");
     fields(&mut text, &stream);
-    text.push_str(",\"subscriber_list\":");
-    let all: Vec<SubscriberSnapshot> =
-        shards.iter().flat_map(|shard| shard.subscribers.iter().cloned()).collect();
-    subscribers::list(&mut text, &all, stream.position);
+    who(&mut text, &stream, shards);
     text.push_str("}\n");
     Some(text)
 }
 
+/// The subscribers that the shards have told of.
+fn who(text: &mut String, stream: &StreamSnapshot, shards: &[Snapshot]) {
+    text.push_str(",\"subscriber_list\":");
+    let all = shards.iter().flat_map(|shard| &shard.subscribers);
+    subscribers::list(text, all, &stream.name, stream.position);
+}
+
 /// What is said of a stream.
 fn fields(text: &mut String, stream: &StreamSnapshot) {
-    let age = stream.newest_frame_age.map(|age| age.as_nanos());
+    let rate = stream.recent.and_then(|(bytes, span)| subscribers::rate(bytes, span));
+    let StreamSnapshot { delivered, .. } = stream;
     let _ = write!(
         text,
         "\"name\":\"{}\",\"epoch\":{},\"framing\":\"{}\",\"subscribers\":{},\
-             \"waiting\":{},\"behind\":{},\"position\":{},\"window_bytes\":{},\
-             \"received_bytes\":{},\"moved_bytes\":{},\"newest_frame_age_ns\":{},\
-             \"continuity_errors\":{},\"skipped_bytes\":{},\"residence_from\":\"{}\",\
-             \"residence_ns\":{}",
+         \"udp_subscribers\":{},\"waiting\":{},\"behind\":{},\"worst_lag_ns\":{},\
+         \"position\":{},\"window_bytes\":{},\"frames\":{},\"received_bytes\":{},\
+         \"rate_bytes_per_s\":{},\"rate_span_ns\":{},\"moved_bytes\":{},\
+         \"newest_frame_age_ns\":{},\"continuity_errors\":{},\"garbage_bytes\":{}",
         stream.name,
         stream.epoch,
         stream.kind.label(),
         stream.subscribers,
+        stream.by_transport[Over::Udp as usize],
         stream.waiting,
         stream.behind,
+        nanos(stream.worst_lag),
         stream.position,
         stream.window_bytes,
+        stream.frames,
         stream.received_bytes,
+        or_null(rate),
+        nanos(stream.recent.map(|(_, span)| span)),
         stream.moved_bytes,
-        age.map_or("null".to_owned(), |age| age.to_string()),
+        nanos(stream.newest_frame_age),
         stream.continuity_errors,
-        stream.skipped_bytes,
+        stream.garbage_bytes,
+    );
+    let _ = write!(
+        text,
+        ",\"sent_bytes\":{},\"datagrams_sent\":{},\"datagrams_sent_bytes\":{},\
+         \"datagrams_dropped\":{},\"skips\":{},\"skipped_bytes\":{},\"skipped_ns\":{},\
+         \"lag_closes\":{},\"residence_from\":\"{}\",\"residence_ns\":{},\"publisher\":",
+        delivered.sent_bytes,
+        delivered.datagrams,
+        delivered.datagram_bytes,
+        delivered.dropped_datagrams,
+        delivered.skips,
+        delivered.skipped_bytes,
+        delivered.skipped_time.as_nanos(),
+        delivered.lag_closes,
         if stream.is_stamped { "kernel" } else { "ingest" },
         quantiles(&stream.residence),
     );
+    publisher(text, stream.publisher);
+}
+
+/// Who sends a stream; null if its shard is not heard of.
+fn publisher(text: &mut String, publisher: Option<PublisherSnapshot>) {
+    let _ = match publisher {
+        Some(PublisherSnapshot { peer, over, age }) => write!(
+            text,
+            "{{\"peer\":\"{peer}\",\"transport\":\"{}\",\"age_ns\":{}}}",
+            over.label(),
+            age.as_nanos()
+        ),
+        None => write!(text, "null"),
+    };
+}
+
+/// A span in nanoseconds; one that is not known is null.
+pub(super) fn nanos(span: Option<Duration>) -> String {
+    or_null(span.map(|span| span.as_nanos()))
+}
+
+/// A number; one that is not known is null.
+pub(super) fn or_null(number: Option<impl ToString>) -> String {
+    number.map_or_else(|| "null".to_owned(), |number| number.to_string())
 }
 
 /// An object of spans in nanoseconds; one without the samples for it is null.
-pub(super) fn quantiles(residence: &Histogram) -> String {
+pub(super) fn quantiles(residence: &Histogram<impl Bucket>) -> String {
     let mut text = format!("{{\"count\":{}", residence.count());
     for (name, q) in [("p50", 0.5), ("p90", 0.9), ("p99", 0.99), ("p999", 0.999)] {
-        let span = residence.quantile(q);
-        let nanos = span.map_or("null".to_owned(), |span| span.as_nanos().to_string());
-        let _ = write!(text, ",\"{name}\":{nanos}");
+        let _ = write!(text, ",\"{name}\":{}", nanos(residence.quantile(q)));
     }
     text.push('}');
     text
 }
 
-/// `GET /metrics`: Prometheus text format 0.0.4.
-fn metrics(shards: &[Snapshot]) -> String {
-    let mut text = String::new();
-    let mut counters = Counters::default();
-    shards.iter().for_each(|shard| counters.add(&shard.counters));
-    for (name, help, count) in counters.rows() {
-        let _ = writeln!(
-            text,
-            "# HELP nearlight_{name}_total {help}.\n# TYPE nearlight_{name}_total counter\n\
-             nearlight_{name}_total {count}"
-        );
-    }
-    let reasons = counters.refusals().map(|(why, count)| (why.label().to_owned(), count));
-    family(&mut text, "refused_total", "Peers and requests refused", "reason", reasons);
-    let phases = counters.exhausted().map(|(phase, count)| (phase.label().to_owned(), count));
-    family(&mut text, "budget_exhausted_total", "Budgets used up", "phase", phases);
-    let mut calls: BTreeMap<&str, (u64, u64)> = BTreeMap::new();
-    for (name, made, empty) in shards.iter().flat_map(|shard| &shard.calls) {
-        let sum = calls.entry(name).or_default();
-        *sum = (sum.0 + made, sum.1 + empty);
-    }
-    let made = calls.iter().map(|(name, (made, _))| ((*name).to_owned(), *made));
-    family(&mut text, "calls_total", "System calls", "call", made);
-    let empty = calls.iter().map(|(name, (_, empty))| ((*name).to_owned(), *empty));
-    family(&mut text, "calls_empty_total", "System calls in vain (EAGAIN)", "call", empty);
-    let streams = merged(shards);
-    let counts = streams.iter().map(|one| (one.name.to_string(), one.subscribers as u64));
-    family(&mut text, "subscribers", "Subscribers on connections", "stream", counts);
-    residence(&mut text, &streams);
-    text
-}
-
-/// How long frames stayed, as a histogram for each stream that has delivered
-/// any.
-fn residence(text: &mut String, streams: &[StreamSnapshot]) {
-    let name = "nearlight_residence_seconds";
-    let help = "From the arrival of a frame to after the send that a subscriber got it by";
-    let _ = writeln!(text, "# HELP {name} {help}.\n# TYPE {name} histogram");
-    for stream in streams.iter().filter(|stream| stream.residence.count() > 0) {
-        let (label, count) = (&stream.name, stream.residence.count());
-        // Every second power of two: enough to see an order of magnitude.
-        for (end, below) in stream.residence.octaves().step_by(2) {
-            let end = end.as_secs_f64();
-            let _ = writeln!(text, "{name}_bucket{{stream=\"{label}\",le=\"{end}\"}} {below}");
-        }
-        let _ = writeln!(text, "{name}_bucket{{stream=\"{label}\",le=\"+Inf\"}} {count}");
-        let sum = stream.residence.sum().as_secs_f64();
-        let _ = writeln!(text, "{name}_sum{{stream=\"{label}\"}} {sum}");
-        let _ = writeln!(text, "{name}_count{{stream=\"{label}\"}} {count}");
-    }
-}
-
-/// One metric with a label.
-fn family(
-    text: &mut String,
-    name: &str,
-    help: &str,
-    label: &str,
-    rows: impl IntoIterator<Item = (String, u64)>,
-) {
-    let kind = if name.ends_with("_total") { "counter" } else { "gauge" };
-    let _ = writeln!(text, "# HELP nearlight_{name} {help}.\n# TYPE nearlight_{name} {kind}");
-    for (value, count) in rows {
-        let _ = writeln!(text, "nearlight_{name}{{{label}=\"{value}\"}} {count}");
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::base::Position;
+    use crate::base::{Position, Totals};
     use crate::framing::Kind;
-    use std::time::Duration;
+    use crate::report::Delivered;
 
     fn stream(name: &str, epoch: u64, is_here: bool, subscribers: usize) -> StreamSnapshot {
         StreamSnapshot {
@@ -191,7 +185,13 @@ mod tests {
             epoch,
             is_here,
             kind: Kind::Ts,
+            publisher: None,
             subscribers,
+            by_transport: [subscribers, 0, 0, 0],
+            worst_lag: None,
+            recent: None,
+            frames: 0,
+            delivered: Delivered::default(),
             waiting: 1,
             behind: 2,
             position: Position(if is_here { 100 } else { 90 }),
@@ -200,8 +200,8 @@ mod tests {
             moved_bytes: 0,
             newest_frame_age: Some(Duration::from_nanos(5)),
             continuity_errors: 0,
-            skipped_bytes: 0,
-            residence: Histogram::default(),
+            garbage_bytes: 0,
+            residence: Totals::default(),
             is_stamped: false,
         }
     }
@@ -221,7 +221,8 @@ mod tests {
         };
         let wanted = [("a".to_owned(), 7, 2, 100, 200), ("b".to_owned(), 1, 1, 100, 200)];
         assert_eq!(found.iter().map(brief).collect::<Vec<_>>(), wanted);
-        let (_, text) = render(&Page::Metrics, &shards, &[]).unwrap();
-        assert!(text.contains("nearlight_subscribers{stream=\"a\"} 7\n"), "{text}");
+        let (_, text) = render(&Page::Metrics, &shards, &[], &Server::default()).unwrap();
+        let line = "nearlight_subscribers{stream=\"a\",transport=\"tcp\"} 7\n";
+        assert!(text.contains(line), "{text}");
     }
 }

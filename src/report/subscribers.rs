@@ -2,6 +2,8 @@
 
 use super::page;
 use crate::base::{Histogram, Position};
+use crate::limits::RATE_TIME;
+use crate::protocol::Name;
 use std::fmt::Write;
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -9,6 +11,8 @@ use std::time::Duration;
 /// One subscriber, at one moment.
 #[derive(Clone, Debug)]
 pub struct SubscriberSnapshot {
+    /// What it gets.
+    pub stream: Name,
     /// Its address.
     pub peer: SocketAddr,
     /// How it gets the stream: `tcp`, `http`, `websocket`, `udp`.
@@ -20,6 +24,10 @@ pub struct SubscriberSnapshot {
     pub position: Position,
     /// For how long that byte has been due.
     pub lag: Duration,
+    /// For how long it has been one; `None` over UDP.
+    pub age: Option<Duration>,
+    /// Round-trip time, as its connection's kernel measures it.
+    pub rtt: Option<Duration>,
     /// What it got and missed; `None` over UDP, where no one counts for each.
     pub counts: Option<Counts>,
     /// How long frames stayed for it.
@@ -39,33 +47,55 @@ pub struct Counts {
     pub skipped_time: Duration,
 }
 
-/// A list of subscribers of a stream whose newest frame ends at `head`.
-pub(super) fn list(text: &mut String, subscribers: &[SubscriberSnapshot], head: Position) {
+/// A list of those of the subscribers that get stream `of`, whose newest frame
+/// ends at `head`.
+pub(super) fn list<'a>(
+    text: &mut String,
+    subscribers: impl Iterator<Item = &'a SubscriberSnapshot>,
+    of: &Name,
+    head: Position,
+) {
     text.push('[');
-    for (n, one) in subscribers.iter().enumerate() {
-        let comma = if n == 0 { "" } else { "," };
-        let _ = write!(
-            text,
-            "{comma}\n{{\"peer\":\"{}\",\"over\":\"{}\",\"state\":\"{}\",\"behind_bytes\":{},\
-             \"lag_ns\":{},",
-            one.peer,
-            one.over,
-            one.state,
-            head.0.saturating_sub(one.position.0),
-            one.lag.as_nanos(),
-        );
-        if let Some(counts) = &one.counts {
-            let _ = write!(
-                text,
-                "\"sent_bytes\":{},\"skips\":{},\"skipped_bytes\":{},\"skipped_ns\":{},",
-                counts.sent_bytes,
-                counts.skips,
-                counts.skipped_bytes,
-                counts.skipped_time.as_nanos(),
-            );
-        }
-        let residence = one.residence.as_deref().cloned().unwrap_or_default();
-        let _ = write!(text, "\"residence_ns\":{}}}", page::quantiles(&residence));
+    for (n, one) in subscribers.filter(|one| one.stream == *of).enumerate() {
+        text.push_str(if n == 0 { "\n" } else { ",\n" });
+        object(text, one, head);
     }
     text.push_str("\n]");
+}
+
+/// One subscriber. What is not known of it is null, or left out where nobody
+/// counts.
+fn object(text: &mut String, one: &SubscriberSnapshot, head: Position) {
+    let _ = write!(
+        text,
+        "{{\"peer\":\"{}\",\"transport\":\"{}\",\"state\":\"{}\",\"behind_bytes\":{},\
+         \"lag_ns\":{},\"rtt_ns\":{},\"age_ns\":{},",
+        one.peer,
+        one.over,
+        one.state,
+        head.0.saturating_sub(one.position.0),
+        one.lag.as_nanos(),
+        page::nanos(one.rtt),
+        page::nanos(one.age),
+    );
+    if let Some(counts) = &one.counts {
+        let rate = one.age.and_then(|age| rate(counts.sent_bytes, age));
+        let _ = write!(
+            text,
+            "\"sent_bytes\":{},\"rate_bytes_per_s\":{},\"skips\":{},\"skipped_bytes\":{},\
+             \"skipped_ns\":{},",
+            counts.sent_bytes,
+            page::or_null(rate),
+            counts.skips,
+            counts.skipped_bytes,
+            counts.skipped_time.as_nanos(),
+        );
+    }
+    let residence = one.residence.as_deref().cloned().unwrap_or_default();
+    let _ = write!(text, "\"residence_ns\":{}}}", page::quantiles(&residence));
+}
+
+/// Bytes a second, in whole ones; `None` of a span too short to tell.
+pub(super) fn rate(bytes: u64, span: Duration) -> Option<u64> {
+    (span >= RATE_TIME).then(|| (bytes as f64 / span.as_secs_f64()).round() as u64)
 }

@@ -72,6 +72,12 @@ impl Clock {
         Stamp(read(libc::CLOCK_REALTIME))
     }
 
+    /// Processor time that all threads of the process have used,
+    /// `CLOCK_PROCESS_CPUTIME_ID` (clock_gettime(2)).
+    pub fn cpu() -> Duration {
+        Duration::from_nanos(read(libc::CLOCK_PROCESS_CPUTIME_ID))
+    }
+
     /// How far the clock that [`Stamp`]s are of is ahead of this one, in
     /// nanoseconds. It changes when somebody sets the time.
     pub fn lead() -> u64 {

@@ -252,6 +252,8 @@ impl fmt::Debug for Gso {
 pub struct Sent {
     /// Those that the kernel took.
     pub sent: usize,
+    /// Bytes of those.
+    pub bytes: usize,
     /// Those that it refused.
     pub failed: usize,
     /// Those that were not tried, because the kernel had no room.
@@ -325,7 +327,10 @@ impl Outgoing {
                 // The kernel stops at the first refusal and forgets the error;
                 // the next call starts at that datagram and tells.
                 Ok(taken) => {
-                    outcome.sent += self.counts[done..done + taken].iter().sum::<usize>();
+                    let (counts, headers) = (&self.counts[done..], &self.headers[done..]);
+                    outcome.sent += counts[..taken].iter().sum::<usize>();
+                    outcome.bytes +=
+                        headers[..taken].iter().map(|one| one.msg_len as usize).sum::<usize>();
                     done += taken;
                 }
                 Err(error) if is_no_room(&error) => {
@@ -397,7 +402,10 @@ unsafe fn send_apart(udp: &Udp, whole: &libc::msghdr, outcome: &mut Sent) {
         (one.msg_control, one.msg_controllen) = (std::ptr::null_mut(), 0);
         // SAFETY: the pieces lie in the slices that the caller vouches for.
         match unsafe { send_message(udp.as_fd(), &one) } {
-            Ok(_) => outcome.sent += 1,
+            Ok(bytes) => {
+                outcome.sent += 1;
+                outcome.bytes += bytes;
+            }
             Err(error) if is_no_room(&error) => outcome.untried += 1,
             Err(error) => {
                 outcome.failed += 1;

@@ -117,6 +117,7 @@ fn a_batch_goes_on_after_a_refused_one() {
             let batch = to.iter().map(|to| Datagram { to, slices: &slices, gso: None });
             let sent = outgoing.send(&here, batch);
             assert_eq!((sent.sent, sent.failed, sent.untried), (3, 3, 0));
+            assert_eq!(sent.bytes, 3 * 2);
             assert_eq!(sent.error.unwrap().kind(), io::ErrorKind::InvalidInput);
             for udp in &there {
                 assert_eq!(take(udp, 16).1, b"ab");

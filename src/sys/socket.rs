@@ -9,6 +9,7 @@ use super::calls::{Call, count, counted};
 use super::clock::Stamp;
 use super::control::{Control, notes};
 use super::error::{SysError, SysResult};
+use super::sockopt;
 use socket2::{Domain, Protocol, SockAddr, SockRef, Type};
 use std::io::{self, IoSlice};
 use std::mem;
@@ -50,6 +51,12 @@ pub trait Socket: Send + 'static {
     /// # Errors
     /// The kernel's.
     fn unacked(&mut self) -> io::Result<usize>;
+
+    /// The round-trip time that the kernel has measured; `None`: it has not, or
+    /// there is no kernel.
+    fn round_trip(&self) -> Option<Duration> {
+        None
+    }
 
     /// Has what was received acknowledged at once (`TCP_QUICKACK`, tcp(7)); the
     /// kernel forgets it by itself, so this is asked again after each receive.
@@ -136,6 +143,11 @@ impl Socket for Tcp {
             done as isize
         })?;
         Ok(usize::try_from(bytes).unwrap_or(0))
+    }
+
+    /// getsockopt(2) `TCP_INFO`, tcp(7).
+    fn round_trip(&self) -> Option<Duration> {
+        sockopt::round_trip(self.as_fd()).ok().flatten()
     }
 
     fn acknowledge(&mut self) {

@@ -6,6 +6,7 @@ use libc::{c_int, c_void, socklen_t};
 use std::io;
 use std::mem::{MaybeUninit, size_of};
 use std::os::fd::{AsRawFd, BorrowedFd};
+use std::time::Duration;
 
 /// Sets an option whose value is an int.
 ///
@@ -39,12 +40,25 @@ pub fn get(fd: BorrowedFd<'_>, level: c_int, name: c_int) -> io::Result<u32> {
 /// # Errors
 /// The kernel's.
 pub fn backlog(fd: BorrowedFd<'_>) -> io::Result<u32> {
+    Ok(tcp_info(fd)?.tcpi_sacked)
+}
+
+/// The smoothed round-trip time of a connection: `tcpi_rtt`, in microseconds
+/// there (tcp(7), `TCP_INFO`); `None` before the kernel has measured one.
+///
+/// # Errors
+/// The kernel's.
+pub fn round_trip(fd: BorrowedFd<'_>) -> io::Result<Option<Duration>> {
+    let micros = tcp_info(fd)?.tcpi_rtt;
+    Ok((micros > 0).then(|| Duration::from_micros(micros.into())))
+}
+
+fn tcp_info(fd: BorrowedFd<'_>) -> io::Result<libc::tcp_info> {
     let mut info = MaybeUninit::<libc::tcp_info>::zeroed();
     read(fd, libc::IPPROTO_TCP, libc::TCP_INFO, &mut info)?;
     // SAFETY: `tcp_info` is integers alone; all its bytes were zeroed, and the
     // kernel wrote over some of them.
-    let info = unsafe { info.assume_init() };
-    Ok(info.tcpi_sacked)
+    Ok(unsafe { info.assume_init() })
 }
 
 /// How many CPUs the machine has, allowed or not.

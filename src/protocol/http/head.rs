@@ -122,7 +122,7 @@ impl Parts<'_, '_, '_> {
             "HEAD" => self.get(host.as_ref(), true, free),
             "PUT" | "POST" => self.publish(host.as_ref(), body, expect_continue, keep_alive),
             "OPTIONS" => Ok(HttpAsk::Preflight {
-                media: self.target.path != "*" && page(self.target.path).is_none(),
+                media: self.target.path != "*" && page(self.target.path, "").is_none(),
                 keep_alive: free,
             }),
             _ => Err((
@@ -210,7 +210,7 @@ impl Parts<'_, '_, '_> {
         head_only: bool,
         keep_alive: bool,
     ) -> Result<HttpAsk, Denied> {
-        if let Some(page) = page(self.target.path) {
+        if let Some(page) = page(self.target.path, self.target.query) {
             let page = page.ok_or_else(|| {
                 (
                     Refusal::NotFound,
@@ -311,7 +311,7 @@ fn range_start(value: &[u8]) -> Option<u64> {
 
 /// The page that a path is of: `None` if it is a stream's, `Some(None)` if it
 /// lies where only pages do but is none.
-fn page(path: &str) -> Option<Option<Page>> {
+fn page(path: &str, query: &str) -> Option<Option<Page>> {
     if let Some(name) = path.strip_prefix("/api/streams/") {
         return Some(Name::parse(name).ok().map(Page::Stream));
     }
@@ -319,9 +319,15 @@ fn page(path: &str) -> Option<Option<Page>> {
         "/" => Some(Some(Page::Root)),
         "/healthz" => Some(Some(Page::Healthz)),
         "/metrics" => Some(Some(Page::Metrics)),
+        "/api/streams" if asks_who(query) => Some(Some(Page::Subscribers)),
         "/api/streams" => Some(Some(Page::Streams)),
         "/api/turns" => Some(Some(Page::Turns)),
         _ if path.starts_with("/api/") || path.starts_with("/watch/") => Some(None),
         _ => None,
     }
+}
+
+/// Whether a query has the key `subscribers`.
+fn asks_who(query: &str) -> bool {
+    query.split('&').any(|pair| pair.split('=').next() == Some("subscribers"))
 }

@@ -112,6 +112,11 @@ impl Audience {
         self.addresses.is_empty()
     }
 
+    /// How many there are.
+    pub(super) fn len(&self) -> usize {
+        self.addresses.len()
+    }
+
     /// Everybody.
     pub(super) fn members(&self) -> impl Iterator<Item = &Member> {
         self.members.iter()

@@ -11,7 +11,7 @@
 
 use super::audience::{Audience, Before, Member};
 use super::loop_bounded;
-use crate::base::{Histogram, Instant, Position};
+use crate::base::{Instant, Position, Totals};
 use crate::limits::{
     CLOCK_SENDS, DATAGRAM_BATCH, DATAGRAM_BYTES, FLUSH_SLICES, INGEST_READS, UDP_CALL, UDP_PIECES,
     UDP_SILENCE,
@@ -25,7 +25,7 @@ use crate::relay::datagrams::{self, Run};
 use crate::relay::egress::gathers_until;
 use crate::relay::subscriber::Cut;
 use crate::relay::{Settings, View};
-use crate::report::SubscriberSnapshot;
+use crate::report::{Over, SubscriberSnapshot};
 use crate::ring::{Gather, Window};
 use crate::sys::datagram::{Datagram, Gso, Outgoing, Received, Sent};
 use crate::sys::socket::Udp;
@@ -182,7 +182,7 @@ impl Egress {
     /// Sends what is new to everybody, until then; answers whether all have it.
     pub(super) fn send(
         &mut self,
-        (view, residence, gathers): (&View, &mut Histogram, bool),
+        (view, residence, gathers): (&View, &mut Totals, bool),
         socket: &Udp,
         loads: &mut Loads,
         turn: &mut Turn,
@@ -239,6 +239,11 @@ impl Egress {
         true
     }
 
+    /// How many are sent it.
+    pub(super) fn count_members(&self) -> usize {
+        self.audience.len()
+    }
+
     /// Who is sent it.
     pub(super) fn subscribers<'a>(
         &'a self,
@@ -250,8 +255,9 @@ impl Egress {
             let arrived = view.window().arrival(one.cursor).unwrap_or(one.since).max(one.since);
             let is_behind = one.cursor < head;
             SubscriberSnapshot {
+                stream: view.name.clone(),
                 peer: one.to.address(),
-                over: "udp",
+                over: Over::Udp.label(),
                 state: match (one.is_current, is_behind) {
                     (true, false) => "live",
                     (true, true) => "behind",
@@ -259,6 +265,8 @@ impl Egress {
                 },
                 position: one.cursor,
                 lag: if is_behind { now.since(arrived) } else { Duration::ZERO },
+                age: None,
+                rtt: None,
                 counts: None,
                 residence: one.residence.clone(),
             }
@@ -312,6 +320,7 @@ impl Egress {
         }
         turn.counters.frames_too_large.add(flight.too_large);
         turn.counters.datagrams_sent.add(sent.sent as u64);
+        turn.counters.datagrams_sent_bytes.add(sent.bytes as u64);
         turn.counters.datagrams_dropped.add((sent.failed + sent.untried) as u64);
         flight.end
     }

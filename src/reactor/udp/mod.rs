@@ -15,7 +15,7 @@ use crate::protocol::Name;
 use crate::protocol::stamp::{Arrival, Reflector};
 use crate::protocol::udp_join::Joiner;
 use crate::relay::{Claim, Settings};
-use crate::report::{Phase, SubscriberSnapshot};
+use crate::report::{Delivered, Phase, SubscriberSnapshot};
 use crate::sys::clock::Clock;
 use crate::sys::datagram::{Incoming, Received};
 use crate::sys::socket::Udp;
@@ -30,6 +30,8 @@ pub struct Port {
     pub socket: Option<Udp>,
     /// What it does.
     pub duty: Duty,
+    /// The number of its listener; a push has none.
+    pub site: Option<usize>,
     is_listed: bool,
 }
 
@@ -65,6 +67,14 @@ impl Duty {
         Self::Push(Box::new(egress))
     }
 
+    /// What it sends of a stream, if that is what it does.
+    fn egress(&self) -> Option<&Egress> {
+        match self {
+            Self::Send(send) | Self::Push(send) => Some(send),
+            Self::Echo(_) | Self::Stamp(_) | Self::Publish(_) => None,
+        }
+    }
+
     /// What is answered at once to a datagram, if anything is.
     fn reply<'a>(&'a mut self, bytes: &'a [u8], got: &Received, now: Instant) -> Option<&'a [u8]> {
         match self {
@@ -96,7 +106,7 @@ impl Ports {
         if let Duty::Send(send) | Duty::Push(send) = &mut duty {
             send.set_gso(socket.can_gso());
         }
-        self.list.push(Port { socket: Some(socket), duty, is_listed: false });
+        self.list.push(Port { socket: Some(socket), duty, site: None, is_listed: false });
     }
 
     /// Datagrams wait at a socket.
@@ -124,6 +134,7 @@ impl Ports {
             };
             port.is_listed = false;
             let Some(socket) = &port.socket else { continue };
+            let (site, before) = (port.site, turn.counters.received_bytes.get());
             let has_more = match &mut port.duty {
                 Duty::Echo(_) | Duty::Stamp(_) => {
                     answer((number, &mut port.duty), socket, &mut self.incoming, turn)
@@ -138,6 +149,7 @@ impl Ports {
                 }
                 Duty::Push(_) => false,
             };
+            note_received(site, before, turn);
             if has_more {
                 turn.exhaust(Phase::UdpIngest);
                 self.readable(number, turn);
@@ -151,7 +163,9 @@ impl Ports {
             return;
         };
         if let Duty::Publish(publish) = &mut port.duty {
+            let before = turn.counters.received_bytes.get();
             publish.claimed(claim, turn, streams);
+            note_received(port.site, before, turn);
             turn.timers.arm(turn.now + publish.timeout(), Alarm::Udp(number));
         }
         self.readable(number, turn);
@@ -181,7 +195,7 @@ impl Ports {
     /// then; answers whether that is all, and when what gathers is to be sent.
     pub fn send(&mut self, fan: &mut Fanout, turn: &mut Turn, until: Instant) -> (bool, Instant) {
         let (mut all, mut flush) = (true, Instant::NEVER);
-        let Fanout { view, residence, udp, ended, .. } = fan;
+        let Fanout { view, residence, roster, udp, ended, .. } = fan;
         // Time may run out at the first: another comes first the next time.
         if udp.len() > 1 {
             udp.rotate_left(1);
@@ -193,12 +207,19 @@ impl Ports {
             if let (Some(socket), Duty::Send(send) | Duty::Push(send)) =
                 (&port.socket, &mut port.duty)
             {
-                let gathers = ended.is_none();
+                let (gathers, before) = (ended.is_none(), turn.counters.datagrams());
                 all &= send.send((view, residence, gathers), socket, &mut self.loads, turn, until);
                 flush = flush.min(send.flush);
+                note_sent(port.site, before, &mut roster.delivered, turn);
             }
         }
         (all, flush)
+    }
+
+    /// How many get a stream over UDP.
+    pub fn count(&self, fan: &Fanout) -> usize {
+        let ports = fan.udp.iter().filter_map(|number| self.list.get(*number));
+        ports.map(|port| port.duty.egress().map_or(0, Egress::count_members)).sum()
     }
 
     /// Who gets a stream over UDP.
@@ -209,10 +230,7 @@ impl Ports {
     ) -> impl Iterator<Item = SubscriberSnapshot> + 'a {
         let ports = fan.udp.iter().filter_map(|number| self.list.get(*number));
         ports
-            .filter_map(|port| match &port.duty {
-                Duty::Send(send) | Duty::Push(send) => Some(send),
-                Duty::Echo(_) | Duty::Stamp(_) | Duty::Publish(_) => None,
-            })
+            .filter_map(|port| port.duty.egress())
             .flat_map(move |send| send.subscribers(&fan.view, now))
     }
 
@@ -229,6 +247,27 @@ impl Ports {
                 Duty::Send(_) | Duty::Push(_) => {}
             }
         }
+    }
+}
+
+/// Counts what a port has received since there were `before` bytes.
+fn note_received(site: Option<usize>, before: u64, turn: &mut Turn) {
+    let received = turn.counters.received_bytes.get() - before;
+    if let Some(site) = site {
+        turn.at_listener(site, |counts| counts.received_bytes.add(received));
+    }
+}
+
+/// Counts what a port has sent of a stream since the counters stood at `before`.
+fn note_sent(site: Option<usize>, before: [u64; 4], delivered: &mut Delivered, turn: &mut Turn) {
+    let after = turn.counters.datagrams();
+    let [datagrams, bytes, dropped, skips] = std::array::from_fn(|n| after[n] - before[n]);
+    delivered.datagrams += datagrams;
+    delivered.datagram_bytes += bytes;
+    delivered.dropped_datagrams += dropped;
+    delivered.skips += skips;
+    if let Some(site) = site {
+        turn.at_listener(site, |counts| counts.sent_bytes.add(bytes));
     }
 }
 
@@ -252,7 +291,10 @@ fn answer(
                 continue;
             };
             match socket.send_to(bytes, received.from) {
-                Ok(_) => turn.counters.datagrams_sent.bump(),
+                Ok(bytes) => {
+                    turn.counters.datagrams_sent.bump();
+                    turn.counters.datagrams_sent_bytes.add(bytes as u64);
+                }
                 Err(_) => turn.counters.datagrams_dropped.bump(),
             }
         }

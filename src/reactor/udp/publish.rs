@@ -11,6 +11,7 @@ use crate::reactor::slab::Key;
 use crate::reactor::streams::Streams;
 use crate::reactor::turn::Turn;
 use crate::relay::{Claim, Settings};
+use crate::report::Over;
 use crate::sys::datagram::{Incoming, Received};
 use crate::sys::socket::Udp;
 use std::net::SocketAddr;
@@ -145,12 +146,16 @@ impl Publish {
             log::info!("{source} publishes {} over UDP (epoch {epoch})", self.name);
         }
         let stream = streams.open(&self.name, epoch, &self.settings, Transport::Datagrams);
+        if let Some(source) = self.source {
+            streams.credit(stream, source, Over::Udp, turn.now);
+        }
         streams.announce(&self.name, stream, &waiters, turn);
         self.stream = Some(stream);
         self.is_contested = false;
         if let Some(mut ingest) = streams.ingest(stream) {
             ingest.datagram_space();
             let len = ingest.copy_in(&early);
+            turn.counters.received_bytes.add(len as u64);
             ingest.received_datagrams(len, stride, turn.now);
             if ingest.stream.joins_datagrams() {
                 log::warn!(

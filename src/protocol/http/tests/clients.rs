@@ -86,6 +86,9 @@ fn pages_and_preflights() {
         ("/healthz", Page::Healthz),
         ("/metrics", Page::Metrics),
         ("/api/streams?pretty", Page::Streams),
+        ("/api/streams?subscribers", Page::Subscribers),
+        ("/api/streams?pretty&subscribers=1", Page::Subscribers),
+        ("/api/streams?subscribers_not", Page::Streams),
         ("/api/streams/live/a?pretty", Page::Stream(Name::parse("live/a").unwrap())),
         ("/api/turns", Page::Turns),
     ] {
