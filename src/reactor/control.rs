@@ -8,7 +8,7 @@ use super::links::Offer;
 use super::session::Desk;
 use super::site::Sites;
 use super::slab::{Key, Slab};
-use super::snapshot::{self, Room};
+use super::snapshot;
 use super::streams::Streams;
 use super::turn::{Alarm, Turn};
 use super::udp::Ports;
@@ -163,10 +163,10 @@ pub fn handle<S: Socket>(
             Control::Adopt(adopted) => adopt(*adopted, turn, streams, conns, sites, registry),
             // Who has stopped waiting for it needs no answer.
             Control::Snapshot { reply, of, tells_who } => {
-                let room = Room { conns, ports };
-                let mut snapshot = snapshot::take(turn, streams, Some(&room), of.as_ref());
+                let of = of.as_ref();
+                let mut snapshot = snapshot::take(turn, streams, Some(ports), of);
                 if tells_who {
-                    snapshot.subscribers = snapshot::subscribers(turn, streams, &room, of.as_ref());
+                    snapshot.subscribers = snapshot::subscribers(turn, streams, conns, ports, of);
                 }
                 drop(reply.try_send(snapshot));
             }

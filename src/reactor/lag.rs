@@ -11,6 +11,7 @@ use crate::limits::LAG_TICK;
 use crate::relay::Verdict;
 use crate::report::Delivered;
 use crate::sys::socket::Socket;
+use std::time::Duration;
 
 /// Counts what a look at a subscriber's lag decided.
 pub(super) fn count(verdict: Verdict, delivered: &mut Delivered, turn: &mut Turn) -> Verdict {
@@ -119,6 +120,7 @@ pub fn watch<S: Socket>(turn: &mut Turn, streams: &mut Streams, conns: &mut Slab
         let Some(fan) = streams.fanouts.get_mut(key) else {
             continue;
         };
+        fan.roster.worst_lag = Duration::ZERO;
         if fan.roster.behind.is_empty() {
             continue;
         }
@@ -180,6 +182,8 @@ fn look<S: Socket>(
     let subscriber = &mut subscribed.subscriber;
     let window = fan.view.window();
     let cut = fan.view.cut();
+    let lag = subscriber.lag(window, unacked, turn.now);
+    fan.roster.worst_lag = fan.roster.worst_lag.max(lag);
     let verdict = subscriber.check(window, cut, unacked, &mut fan.roster.held, turn.now);
     let is_overdue = fan.ended.is_some_and(|at| turn.now.since(at) > fan.view.settings.max_lag);
     match count(verdict, &mut fan.roster.delivered, turn) {

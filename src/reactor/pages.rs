@@ -24,8 +24,7 @@ impl Desk<'_> {
     ) -> Acted {
         match self.sites.office.as_ref().filter(|_| order.page != Page::Healthz) {
             None => {
-                // Who could be asked for more is not there: the streams, and no one's lag.
-                let shards = [snapshot::take::<S>(self.turn, self.streams, None, None)];
+                let shards = [snapshot::take(self.turn, self.streams, None, None)];
                 let turns = [self.turn.recorder.turns(self.streams.shard)];
                 let (text, keep_alive) = order.answer(&shards, &turns, &Server::default());
                 self.respond(conn, &text, keep_alive)

@@ -8,6 +8,7 @@ use super::turn::Turn;
 use crate::relay::Held;
 use crate::report::{Delivered, Over};
 use std::collections::VecDeque;
+use std::time::Duration;
 
 /// Who gets a stream.
 ///
@@ -25,6 +26,8 @@ pub struct Roster {
     pub waiting: Vec<Key>,
     /// Subscribers that are not at the head.
     pub behind: Vec<Key>,
+    /// The largest lag of those, at the last tick.
+    pub worst_lag: Duration,
     /// Segments held for subscribers that leave.
     pub held: Held,
     /// Subscribers, wherever they stand.

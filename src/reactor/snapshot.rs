@@ -14,27 +14,14 @@ use crate::report::{
 };
 use crate::sys::calls::{self, Call};
 use crate::sys::socket::Socket;
+use std::net::SocketAddr;
 use std::time::Duration;
 
-/// Who is there.
-pub(super) struct Room<'a, S> {
-    pub(super) conns: &'a Slab<Conn<S>>,
-    pub(super) ports: &'a Ports,
-}
-
-impl<S> Room<'_, S> {
-    fn subscriber(&self, key: Key) -> Option<(&Conn<S>, &Subscribed)> {
-        let conn = self.conns.get(key)?;
-        let Role::Subscriber(one) = &conn.role else { return None };
-        Some((conn, one))
-    }
-}
-
 /// Everything that the server's own pages tell: of all streams, or of one.
-pub(super) fn take<S>(
+pub(super) fn take(
     turn: &Turn,
     streams: &Streams,
-    room: Option<&Room<'_, S>>,
+    ports: Option<&Ports>,
     of: Option<&Name>,
 ) -> Snapshot {
     let mut counters = turn.counters.clone();
@@ -47,7 +34,7 @@ pub(super) fn take<S>(
         calls: calls.map(|(call, count)| (call.label(), count.made, count.empty)).collect(),
         listeners: turn.listeners.clone(),
         turn_times: turn.recorder.times().clone(),
-        streams: fanouts(streams, of).map(|fan| stream(fan, turn, room)).collect(),
+        streams: fanouts(streams, of).map(|fan| stream(fan, turn, ports)).collect(),
         subscribers: Vec::new(),
     }
 }
@@ -59,7 +46,7 @@ fn fanouts<'a>(streams: &'a Streams, of: Option<&Name>) -> impl Iterator<Item = 
     one.flatten().into_iter().chain(all).filter_map(|key| streams.fanouts.get(*key))
 }
 
-fn stream<S>(fan: &Fanout, turn: &Turn, room: Option<&Room<'_, S>>) -> StreamSnapshot {
+fn stream(fan: &Fanout, turn: &Turn, ports: Option<&Ports>) -> StreamSnapshot {
     let Fanout { view, origin, roster, .. } = fan;
     let window = view.window();
     let stream = match origin {
@@ -73,7 +60,7 @@ fn stream<S>(fan: &Fanout, turn: &Turn, room: Option<&Room<'_, S>>) -> StreamSna
         age: turn.now.since(since),
     });
     let mut by_transport = roster.by_transport;
-    by_transport[Over::Udp as usize] = room.map_or(0, |room| room.ports.count(fan));
+    by_transport[Over::Udp as usize] = ports.map_or(0, |ports| ports.count(fan));
     StreamSnapshot {
         name: view.name.clone(),
         epoch: view.epoch,
@@ -84,7 +71,7 @@ fn stream<S>(fan: &Fanout, turn: &Turn, room: Option<&Room<'_, S>>) -> StreamSna
         by_transport,
         waiting: roster.waiting.len(),
         behind: roster.behind.len(),
-        worst_lag: room.map(|room| worst_lag(fan, turn, room)),
+        worst_lag: roster.worst_lag,
         position: window.head(),
         window_bytes: window.len(),
         recent: recent(view, turn),
@@ -100,14 +87,6 @@ fn stream<S>(fan: &Fanout, turn: &Turn, room: Option<&Room<'_, S>>) -> StreamSna
     }
 }
 
-/// The largest lag of a stream's subscribers on connections. Only those that are
-/// behind have one, and the tick looks at them all far more often than this.
-fn worst_lag<S>(fan: &Fanout, turn: &Turn, room: &Room<'_, S>) -> Duration {
-    let behind = fan.roster.behind.iter().filter_map(|key| room.subscriber(*key));
-    let lags = behind.map(|(_, one)| one.subscriber.lag(fan.view.window(), 0, turn.now));
-    lags.max().unwrap_or_default()
-}
-
 /// What has come since the oldest frame kept, and how long ago that came.
 fn recent(view: &View, turn: &Turn) -> Option<(u64, Duration)> {
     let window = view.window();
@@ -116,42 +95,55 @@ fn recent(view: &View, turn: &Turn) -> Option<(u64, Duration)> {
 }
 
 /// Who gets a stream here, or all of them: those that are behind first. At most
-/// `SUBSCRIBERS_TOLD`.
+/// `SUBSCRIBERS_TOLD`, for the kernel is asked twice for each.
 pub(super) fn subscribers<S: Socket>(
     turn: &Turn,
     streams: &Streams,
-    room: &Room<'_, S>,
+    conns: &mut Slab<Conn<S>>,
+    ports: &Ports,
     of: Option<&Name>,
 ) -> Vec<SubscriberSnapshot> {
-    let tell = |key: &Key, fan| {
-        let (conn, one) = room.subscriber(*key)?;
-        Some(subscriber(conn, one, fan, turn))
-    };
-    let behind = fanouts(streams, of)
-        .flat_map(|fan| fan.roster.behind.iter().filter_map(move |key| tell(key, fan)));
-    let others = fanouts(streams, of).flat_map(|fan| {
-        let Roster { live, waiting, .. } = &fan.roster;
-        let rest = waiting.iter().chain(live).filter_map(move |key| {
-            // Who was told of as one of those behind may have caught up since the tick.
-            let (conn, one) = room.subscriber(*key).filter(|(_, one)| !one.is_behind)?;
-            Some(subscriber(conn, one, fan, turn))
-        });
-        rest.chain(room.ports.subscribers(fan, turn.now))
-    });
-    behind.chain(others).take(SUBSCRIBERS_TOLD).collect()
+    let mut told = Vec::new();
+    for is_behind in [true, false] {
+        for fan in fanouts(streams, of) {
+            let Roster { live, waiting, behind, .. } = &fan.roster;
+            let keys: &mut dyn Iterator<Item = &Key> = match is_behind {
+                true => &mut behind.iter(),
+                false => &mut waiting.iter().chain(live),
+            };
+            for key in keys {
+                if told.len() >= SUBSCRIBERS_TOLD {
+                    return told;
+                }
+                let Some(conn) = conns.get_mut(*key) else { continue };
+                let Role::Subscriber(one) = &conn.role else { continue };
+                // Who has caught up since the tick is on two lists.
+                if one.is_behind == is_behind {
+                    told.push(subscriber(&mut conn.socket, conn.peer, one, fan, turn));
+                }
+            }
+            if !is_behind {
+                let left = SUBSCRIBERS_TOLD - told.len();
+                told.extend(ports.subscribers(fan, turn.now).take(left));
+            }
+        }
+    }
+    told
 }
 
 fn subscriber<S: Socket>(
-    conn: &Conn<S>,
+    socket: &mut S,
+    peer: SocketAddr,
     one: &Subscribed,
     fan: &Fanout,
     turn: &Turn,
 ) -> SubscriberSnapshot {
     let subscriber = &one.subscriber;
     let stats = subscriber.stats();
+    let unacked = socket.unacked().unwrap_or(0);
     SubscriberSnapshot {
         stream: fan.view.name.clone(),
-        peer: conn.peer,
+        peer,
         over: one.over.label(),
         state: match one.standing {
             Standing::Live => "live",
@@ -160,9 +152,9 @@ fn subscriber<S: Socket>(
             Standing::Listed | Standing::Blocked => "behind",
         },
         position: subscriber.position(),
-        lag: subscriber.lag(fan.view.window(), 0, turn.now),
+        lag: subscriber.lag(fan.view.window(), unacked, turn.now),
         age: Some(turn.now.since(one.joined)),
-        rtt: conn.socket.round_trip(),
+        rtt: socket.round_trip(),
         counts: Some(Counts {
             sent_bytes: stats.sent_bytes,
             skips: stats.skips,

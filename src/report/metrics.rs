@@ -230,24 +230,22 @@ fn subscribers(page: &mut Page, streams: &[StreamSnapshot]) {
             page.sample("subscribers", labels, count);
         }
     }
-    type Of = fn(&StreamSnapshot) -> Option<f64>;
+    type Of = fn(&StreamSnapshot) -> f64;
     let rows: [(_, _, Of); 3] = [
         ("subscribers_waiting", "Subscribers on connections that wait for a join point", |one| {
-            Some(one.waiting as f64)
+            one.waiting as f64
         }),
         ("subscribers_behind", "Subscribers on connections that are not at the head", |one| {
-            Some(one.behind as f64)
+            one.behind as f64
         }),
         ("worst_lag_seconds", "The largest lag of a subscriber on a connection", |one| {
-            Some(one.worst_lag?.as_secs_f64())
+            one.worst_lag.as_secs_f64()
         }),
     ];
     for (name, help, of) in rows {
         page.family(name, "gauge", help);
         for one in streams {
-            if let Some(value) = of(one) {
-                page.sample(name, &[("stream", &one.name)], value);
-            }
+            page.sample(name, &[("stream", &one.name)], of(one));
         }
     }
 }

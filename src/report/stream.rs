@@ -101,9 +101,8 @@ pub struct StreamSnapshot {
     pub waiting: usize,
     /// Those on connections that are not at its head.
     pub behind: usize,
-    /// The longest that a byte has been due for one of those; `None`: it was not
-    /// looked at.
-    pub worst_lag: Option<Duration>,
+    /// The largest lag of those.
+    pub worst_lag: Duration,
     /// End of its newest frame.
     pub position: Position,
     /// Bytes kept.
