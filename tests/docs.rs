@@ -1,18 +1,30 @@
 //! Keeps the documents true: what `README.md` quotes is accepted by the program,
 //! what it tabulates is what the program says, links lead somewhere, and what
-//! `ARCHITECTURE.md` names exists.
+//! `ARCHITECTURE.md` names exists; and what the server says of itself is what
+//! `METRICS.md` lists.
 
+use nearlight::base::{Histogram, Position, Totals};
 use nearlight::client::Target;
 use nearlight::config::{self, Command};
+use nearlight::framing::Kind;
+use nearlight::protocol::Name;
+use nearlight::protocol::http::Page;
+use nearlight::report::{
+    Counts, Delivered, ListenerCounts, Over, PublisherSnapshot, Server, Snapshot, StreamSnapshot,
+    SubscriberSnapshot, Vitals, render,
+};
+use serde_json::Value;
 use std::collections::BTreeSet;
 use std::ffi::OsString;
 use std::fs;
 use std::path::Path;
+use std::time::Duration;
 
 const README_LINES: usize = 200;
-const DOCUMENTS: [&str; 6] = [
+const DOCUMENTS: [&str; 7] = [
     "README.md",
     "MEASURING.md",
+    "METRICS.md",
     "ARCHITECTURE.md",
     "CONTRIBUTING.md",
     "SECURITY.md",
@@ -329,4 +341,162 @@ fn the_checks_see_what_is_wrong() {
     assert_eq!(item("max_lag"), None);
     let parts = Parts::of("a `b`\n```sh\nc\n```\n`d`\n```text\n`e`\n```\n");
     assert_eq!((parts.shell, quoted(&parts.prose)), (vec!["c"], vec!["b", "d"]));
+}
+
+/// A server with a stream and a subscriber of each sort: everything that pages say
+/// is in what is made of it.
+fn told(page: &Page) -> String {
+    let name = Name::parse("cam").expect("a name");
+    let peer = ([192, 0, 2, 1], 9).into();
+    let mut residence = Histogram::default();
+    residence.record(Duration::from_micros(5));
+    let mut total = Totals::default();
+    total.add(&residence);
+    let second = Duration::from_secs(1);
+    let subscriber = SubscriberSnapshot {
+        stream: name.clone(),
+        peer,
+        over: Over::Tcp.label(),
+        state: "live",
+        position: Position::ZERO,
+        lag: Duration::ZERO,
+        age: Some(second),
+        rtt: Some(second),
+        counts: Some(Counts { sent_bytes: 1, skips: 1, skipped_bytes: 1, skipped_time: second }),
+        residence: Some(Box::new(residence)),
+    };
+    let stream = StreamSnapshot {
+        name: name.clone(),
+        epoch: 1,
+        is_here: true,
+        kind: Kind::Ts,
+        publisher: Some(PublisherSnapshot { peer, over: Over::Tcp, age: second }),
+        subscribers: 1,
+        by_transport: [1, 0, 0, 0],
+        waiting: 0,
+        behind: 0,
+        worst_lag: Duration::ZERO,
+        position: Position::ZERO,
+        window_bytes: 1,
+        recent: Some((1, second)),
+        frames: 1,
+        received_bytes: 1,
+        moved_bytes: 0,
+        newest_frame_age: Some(second),
+        continuity_errors: 0,
+        garbage_bytes: 0,
+        delivered: Delivered::default(),
+        residence: total,
+        is_stamped: true,
+    };
+    let shard = Snapshot {
+        streams: vec![stream],
+        subscribers: vec![subscriber],
+        calls: vec![("recv", 1, 0)],
+        listeners: vec![ListenerCounts::default()],
+        ..Snapshot::default()
+    };
+    let number = Some(1);
+    let vitals = Vitals {
+        started: 1,
+        cpu: second,
+        resident_bytes: number,
+        open_fds: number,
+        max_fds: number,
+    };
+    let server = Server { listeners: vec!["tcp://127.0.0.1:1".to_owned()], vitals: Some(vitals) };
+    render(page, &[shard], &[], &server).expect("there is such a page").1
+}
+
+/// The rows of the tables below a heading of `METRICS.md`: the cells of each.
+fn table(heading: &str) -> Vec<Vec<String>> {
+    let text = read("METRICS.md");
+    let (_, rest) = text.split_once(&format!("\n## {heading}\n")).expect("the heading");
+    let section = rest.split("\n## ").next().unwrap_or_default();
+    let rows = section.lines().filter(|line| line.starts_with("| `"));
+    let cells = |row: &str| -> Vec<String> {
+        row.trim_matches('|').split('|').map(|cell| cell.trim().to_owned()).collect()
+    };
+    rows.map(cells).collect()
+}
+
+/// Fails if one list lacks what the other has.
+fn expect_same(told: &BTreeSet<String>, listed: &[String]) {
+    let known: BTreeSet<String> = listed.iter().cloned().collect();
+    let mut complaints: Vec<String> =
+        told.difference(&known).map(|one| format!("METRICS.md: says nothing of {one}")).collect();
+    complaints.extend(known.difference(told).map(|one| format!("METRICS.md: nobody says {one}")));
+    if known.len() < listed.len() {
+        complaints.push("METRICS.md: something is listed twice".to_owned());
+    }
+    expect_none(&complaints);
+}
+
+#[test]
+fn every_metric_is_listed_with_its_type_and_labels() {
+    let page = told(&Page::Metrics);
+    let mut told = BTreeSet::new();
+    let mut family = ("", "");
+    let mut labels = BTreeSet::new();
+    for line in page.lines().chain(["# HELP end"]) {
+        if line.starts_with("# HELP ") {
+            let names: Vec<&str> = labels.iter().copied().collect();
+            told.insert(format!("{} {} {}", family.0, family.1, names.join(",")));
+            labels.clear();
+        } else if let Some(rest) = line.strip_prefix("# TYPE ") {
+            family = rest.split_once(' ').expect("a name and a type");
+        } else {
+            let (_, rest) = line.split_once(family.0).expect("a sample of its family");
+            let list = rest.split_once('{').map_or("", |(_, list)| list);
+            labels.extend(list.split(',').filter_map(|pair| pair.split_once('=').map(|of| of.0)));
+            labels.remove("le");
+        }
+    }
+    told.remove("  ");
+    assert!(told.len() > 50, "only {} metrics: the search is blind", told.len());
+    let row = |cells: &Vec<String>| {
+        let plain: Vec<String> = cells.iter().map(|cell| cell.replace(['`', ' '], "")).collect();
+        let mut labels: Vec<&str> = plain[2].split(',').collect();
+        labels.sort_unstable();
+        format!("{} {} {}", plain[0], plain[1], labels.join(","))
+    };
+    expect_same(&told, &table("Metrics").iter().map(row).collect::<Vec<_>>());
+}
+
+/// The fields of a value of JSON and their types, those within objects as
+/// `outer.inner`.
+fn fields(of: &Value, path: &str, found: &mut BTreeSet<String>) {
+    for (key, value) in of.as_object().into_iter().flatten() {
+        let kind = match value {
+            Value::String(_) => "string",
+            Value::Array(_) => "array",
+            Value::Object(_) => "object",
+            Value::Number(_) | Value::Null => "number",
+            Value::Bool(_) => "bool",
+        };
+        found.insert(format!("{path}{key} {kind}"));
+        fields(value, &format!("{path}{key}."), found);
+    }
+}
+
+#[test]
+fn every_field_of_the_api_is_listed_with_its_type() {
+    let name = Name::parse("cam").expect("a name");
+    let json = |page| serde_json::from_str::<Value>(&told(&page)).expect("it is JSON");
+    let all = json(Page::Subscribers);
+    assert_eq!(all[0], json(Page::Stream(name)), "one, or one of all");
+    let row = |cells: &Vec<String>| format!("{} {}", cells[0].replace('`', ""), cells[1]);
+    let of = |heading| table(heading).iter().map(row).collect::<Vec<_>>();
+    let mut told = BTreeSet::new();
+    fields(&all[0], "", &mut told);
+    expect_same(&told, &of("Fields of a stream"));
+    let mut told = BTreeSet::new();
+    fields(&all[0]["subscriber_list"][0], "", &mut told);
+    // Those are the same as above.
+    told.retain(|field| !field.starts_with("residence_ns."));
+    expect_same(&told, &of("Fields of a subscriber"));
+    let mut plain = json(Page::Streams);
+    let list = all[0]["subscriber_list"].clone();
+    plain[0].as_object_mut().expect("an object").insert("subscriber_list".to_owned(), list);
+    assert_eq!(plain, all, "who gets it is said only if asked");
 }

@@ -328,9 +328,10 @@ impl Outgoing {
                 // the next call starts at that datagram and tells.
                 Ok(taken) => {
                     let (counts, headers) = (&self.counts[done..], &self.headers[done..]);
-                    outcome.sent += counts[..taken].iter().sum::<usize>();
-                    outcome.bytes +=
-                        headers[..taken].iter().map(|one| one.msg_len as usize).sum::<usize>();
+                    for (count, header) in counts.iter().zip(headers).take(taken) {
+                        outcome.sent += count;
+                        outcome.bytes += header.msg_len as usize;
+                    }
                     done += taken;
                 }
                 Err(error) if is_no_room(&error) => {

@@ -17,6 +17,7 @@ mod hostile;
 mod hostile_http;
 mod lag;
 mod limits;
+mod metrics;
 mod publish;
 mod remux;
 mod residence;

@@ -1,5 +1,5 @@
 //! Real programs against the release binaries: ffmpeg, curl, socat, nc,
-//! GStreamer, ping and stamp-suite, by the command lines that people type.
+//! GStreamer, ping, Prometheus and stamp-suite, by the command lines that people type.
 //!
 //! `cargo test --test peers`, or `tests/run`, which also installs the peers
 //! and builds the binaries. Arguments choose checks: a peer's name, or part of
@@ -11,6 +11,7 @@ mod clip;
 mod demo;
 mod ping;
 mod program;
+mod prometheus;
 mod publish;
 mod reader;
 mod remux;
@@ -75,6 +76,7 @@ const CHECKS: &[Check] = &[
     ("remux: ts to flv, video alone", &["ffmpeg"], remux_flv::video_alone),
     ("remux: ts to flv, h265", &["ffmpeg"], remux_flv::h265),
     ("ping: beside the system's", &["ping"], ping::beside_the_systems),
+    ("metrics: prometheus", &["prometheus", "curl"], prometheus::scrapes),
     ("stamp: its sender", &["stamp-suite"], stamp::its_sender),
     ("stamp: its reflector", &["stamp-suite"], stamp::its_reflector),
 ];
