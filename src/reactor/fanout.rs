@@ -147,7 +147,7 @@ fn pass<S: Socket>(
             budget.sends += 1;
         }
     };
-    pass.end().settle(key, turn, streams, conns);
+    pass.end(turn).settle(key, turn, streams, conns);
     is_complete
 }
 
@@ -194,7 +194,7 @@ fn step<S: Socket>(key: Key, turn: &mut Turn, streams: &mut Streams, conns: &mut
     };
     let mut pass = Pass::over(fan);
     pass.serve(key, conns, turn);
-    pass.end().settle(stream, turn, streams, conns);
+    pass.end(turn).settle(stream, turn, streams, conns);
 }
 
 /// Starts those that wait, if there is something for them.

@@ -53,6 +53,10 @@ pub(super) struct Pass<'a> {
     is_behind: bool,
     /// What gathers for somebody is sent then.
     flush: Instant,
+    /// Bytes sent by listener `site` that are in no count yet: most subscribers of a
+    /// stream come by the same.
+    sent: u64,
+    site: usize,
 }
 
 impl<'a> Pass<'a> {
@@ -60,7 +64,18 @@ impl<'a> Pass<'a> {
         let Fanout { view, ended, roster, .. } = fan;
         let (common, head) = (Common::new(), view.window().head());
         let (ends, flush) = (Vec::new(), Instant::NEVER);
-        Self { view, head, ended: *ended, roster, common, ends, is_behind: false, flush }
+        Self {
+            view,
+            head,
+            ended: *ended,
+            roster,
+            common,
+            ends,
+            is_behind: false,
+            flush,
+            sent: 0,
+            site: 0,
+        }
     }
 
     /// Serves one subscriber once, and puts it where it then belongs; answers
@@ -88,8 +103,16 @@ impl<'a> Pass<'a> {
         Some(served)
     }
 
+    /// Counts what has been sent, for the stream and for the listener.
+    fn book(&mut self, turn: &mut Turn) {
+        let sent = std::mem::take(&mut self.sent);
+        self.roster.delivered.sent_bytes += sent;
+        turn.at_listener(self.site, |counts| counts.sent_bytes.add(sent));
+    }
+
     /// What is left to do once the pass no longer borrows the stream.
-    pub(super) fn end(self) -> After {
+    pub(super) fn end(mut self, turn: &mut Turn) -> After {
+        self.book(turn);
         After { ends: self.ends, is_behind: self.is_behind, flush: self.flush }
     }
 
@@ -138,8 +161,11 @@ impl<'a> Pass<'a> {
             Handed::Taken { sent, is_all } => {
                 turn.counters.sends.bump();
                 turn.counters.sent_bytes.add(sent as u64);
-                turn.at_listener(site, |counts| counts.sent_bytes.add(sent as u64));
-                self.roster.delivered.sent_bytes += sent as u64;
+                if site != self.site {
+                    self.book(turn);
+                    self.site = site;
+                }
+                self.sent += sent as u64;
                 let from = subscriber.position();
                 let free = subscriber.sent(sent, &turn.messages);
                 if subscriber.is_current() {
