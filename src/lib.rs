@@ -80,7 +80,6 @@ pub mod base;
 pub mod ring;
 
 pub mod framing;
-
 pub mod media;
 
 pub mod protocol;

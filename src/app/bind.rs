@@ -61,6 +61,7 @@ fn bind_site(
         let listen = &Listen { socket, ..listen.clone() };
         match site.service {
             Service::Http
+            | Service::Rtmp
             | Service::TcpEcho
             | Service::TcpPublish { .. }
             | Service::TcpSubscribe { .. } => {
@@ -139,6 +140,7 @@ fn bind_udp(listen: &Listen, at: SocketAddr, is_shared: bool) -> SysResult<Udp> 
     let group = match &listen.service {
         Service::UdpPublish { group, iface, .. } => group.map(|group| (group, iface.as_deref())),
         Service::Http
+        | Service::Rtmp
         | Service::TcpEcho
         | Service::TcpPublish { .. }
         | Service::TcpSubscribe { .. }

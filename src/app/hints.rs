@@ -64,6 +64,14 @@ fn lines(service: &Service, addr: SocketAddr) -> Vec<String> {
                 format!("fetch: curl -N -o live.ts {}", quoted(&url)),
             ]
         }
+        Service::Rtmp => {
+            let url = format!("rtmp://{addr}/live");
+            vec![
+                format!("publish: OBS, Settings > Stream > Custom: server {url}, stream key cam"),
+                format!("publish: ffmpeg -re -i FILE -c copy -f flv {url}/cam"),
+                format!("play: ffplay -fflags nobuffer -rtmp_buffer 100 {url}/cam"),
+            ]
+        }
         Service::TcpEcho => vec![format!("measure: lightmeter ping tcp {addr}")],
         Service::UdpStamp => vec![format!(
             "measure: any STAMP sender, such as stamp-suite -r {} -p {}",

@@ -36,6 +36,7 @@ pub(super) enum Scope {
     UdpEcho,
     UdpStamp,
     Http,
+    Rtmp,
     Push,
 }
 
@@ -50,12 +51,14 @@ impl Scope {
             Service::UdpEcho => Self::UdpEcho,
             Service::UdpStamp => Self::UdpStamp,
             Service::Http => Self::Http,
+            Service::Rtmp => Self::Rtmp,
         }
     }
 
     pub(super) const fn transport(self) -> Transport {
         match self {
-            Self::TcpPublish | Self::TcpSubscribe | Self::TcpEcho | Self::Http => Transport::Tcp,
+            Self::TcpPublish | Self::TcpSubscribe | Self::TcpEcho => Transport::Tcp,
+            Self::Http | Self::Rtmp => Transport::Tcp,
             Self::UdpPublish | Self::UdpSubscribe | Self::Push => Transport::Udp,
             Self::UdpEcho | Self::UdpStamp => Transport::Udp,
         }
@@ -74,6 +77,8 @@ impl Scope {
             }
             // FLV has tags of any length, and loses none of them.
             Self::UdpPublish if kept.framing == Some(Kind::Flv) => kept.framing = None,
+            // RTMP has a framing of its own.
+            Self::Rtmp => kept.framing = None,
             Self::TcpPublish | Self::UdpPublish | Self::Http => {}
         }
         let can_wait = matches!(self, Self::TcpPublish | Self::Http);
@@ -99,6 +104,8 @@ impl Scope {
             format!("{key}: an echo has no stream")
         } else if self == Self::UdpStamp {
             format!("{key}: a STAMP reflector has no stream")
+        } else if self == Self::Rtmp {
+            format!("{key}: RTMP has a framing of its own")
         } else {
             format!("{key}: belongs where the stream is published")
         })
@@ -237,12 +244,14 @@ impl Keys {
                         subscribe=NAME"
                 .to_owned());
         }
-        let wanted = usize::from(scheme != Scheme::Http);
+        let wanted = usize::from(!matches!(scheme, Scheme::Http | Scheme::Rtmp));
         if roles != wanted {
             return Err(if wanted == 0 {
-                "publish, subscribe, echo and stamp are not for http, where each request's path \
-                 names the stream"
-                    .to_owned()
+                format!(
+                    "publish, subscribe, echo and stamp are not for {}, where each request \
+                     names its stream",
+                    scheme.name()
+                )
             } else {
                 format!(
                     "{} of publish=NAME, subscribe=NAME{}: a {} listener does exactly one",
@@ -254,6 +263,7 @@ impl Keys {
         }
         let service = match (scheme, &self.publish, &self.subscribe) {
             (Scheme::Http, _, _) => Service::Http,
+            (Scheme::Rtmp, _, _) => Service::Rtmp,
             (Scheme::Tcp, Some(name), _) => Service::TcpPublish { name: name.clone() },
             (Scheme::Tcp, None, Some(name)) => Service::TcpSubscribe { name: name.clone() },
             (Scheme::Tcp, None, None) if self.stamp => {

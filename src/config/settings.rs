@@ -182,7 +182,8 @@ fn same_place(a: &Listen, b: &Listen) -> bool {
         | Service::UdpEcho
         | Service::UdpStamp
         | Service::UdpSubscribe { .. }
-        | Service::Http => None,
+        | Service::Http
+        | Service::Rtmp => None,
     };
     a.addr.port() != 0 && a.addr == b.addr && transport(a) == transport(b) && group(a) == group(b)
 }
@@ -191,6 +192,7 @@ fn same_place(a: &Listen, b: &Listen) -> bool {
 fn default_listeners(host: IpAddr) -> Vec<Sourced> {
     let at = |host: IpAddr, port: u16| SocketAddr::new(host, port);
     let loopback = Ipv4Addr::LOCALHOST.into();
+    let rtmp = cfg!(feature = "rtmp").then(|| format!("rtmp://{}", at(host, 1935)));
     [
         format!("http://{}", at(host, 8080)),
         format!("tcp://{}?publish=live", at(host, 9000)),
@@ -200,6 +202,7 @@ fn default_listeners(host: IpAddr) -> Vec<Sourced> {
         format!("udp://{}?echo", at(loopback, 7007)),
     ]
     .into_iter()
+    .chain(rtmp)
     .map(|text| Sourced { text, from: "default listener".to_owned() })
     .collect()
 }

@@ -13,6 +13,7 @@ pub(super) enum Scheme {
     Tcp,
     Udp,
     Http,
+    Rtmp,
 }
 
 /// An address that is not yet looked up.
@@ -40,6 +41,7 @@ impl Scheme {
             Self::Tcp => "tcp",
             Self::Udp => "udp",
             Self::Http => "http",
+            Self::Rtmp => "rtmp",
         }
     }
 }
@@ -56,10 +58,15 @@ impl Url {
             "tcp" => Scheme::Tcp,
             "udp" => Scheme::Udp,
             "http" => Scheme::Http,
+            "rtmp" if cfg!(feature = "rtmp") => Scheme::Rtmp,
+            "rtmp" => {
+                return Err("rtmp:// is not in this build: it was made without feature rtmp"
+                    .to_owned());
+            }
             _ => {
                 return Err(format!(
-                    "unknown scheme '{scheme}'{}: write tcp://, udp:// or http://",
-                    hint(scheme, ["tcp", "udp", "http"])
+                    "unknown scheme '{scheme}'{}: write tcp://, udp://, http:// or rtmp://",
+                    hint(scheme, ["tcp", "udp", "http", "rtmp"])
                 ));
             }
         };
@@ -70,7 +77,7 @@ impl Url {
         let place = place.strip_suffix('/').unwrap_or(place);
         if place.contains('/') {
             return Err("a listener has no path: name the stream in the query (publish=NAME, \
-                 subscribe=NAME); on http each request's path names it"
+                 subscribe=NAME); on http and rtmp each request names it"
                 .to_owned());
         }
         let (host, port) = parse_place(place)?;
@@ -252,9 +259,12 @@ mod tests {
         ),
         (
             "htp://:80",
-            "unknown scheme 'htp'; did you mean 'http'?: write tcp://, udp:// or http://",
+            "unknown scheme 'htp'; did you mean 'http'?: write tcp://, udp://, http:// or rtmp://",
         ),
-        ("rtmp://:1935", "unknown scheme 'rtmp': write tcp://, udp:// or http://"),
+        (
+            "gopher://:70",
+            "unknown scheme 'gopher': write tcp://, udp://, http:// or rtmp://",
+        ),
         (
             "tcp://127.0.0.1",
             "'127.0.0.1' has no port: write address:port, such as 127.0.0.1:9000, [::1]:9000 or :9000",
@@ -293,7 +303,7 @@ mod tests {
         (
             "http://:80/live",
             "a listener has no path: name the stream in the query (publish=NAME, \
-                 subscribe=NAME); on http each request's path names it",
+                 subscribe=NAME); on http and rtmp each request names it",
         ),
         ("tcp://:80?a&&b", "a key is missing beside '&' or '=': write ?key=value&key=value"),
         ("tcp://:80?max_lag=1s&max-lag=2s", "max_lag: given twice"),

@@ -24,7 +24,7 @@ pub(super) use target::{Side, read_query};
 pub(crate) use upgrade::{accept, base64};
 
 use super::response::printable;
-use super::{Ask, Body, Name, Refusal};
+use super::{Ask, Body, Container, Name, Refusal};
 use crate::base::Instant;
 use crate::framing::Kind;
 use crate::limits::{HTTP_HEAD_BYTES, HTTP_HEAD_TIME, HTTP_IDLE_TIME};
@@ -55,6 +55,8 @@ pub enum HttpAsk {
     Subscribe {
         /// The stream.
         name: Name,
+        /// The container that the path's suffix asks for.
+        container: Option<Container>,
         /// The stream keys of the query.
         ask: Ask,
         /// `HEAD`: the head of the response alone.

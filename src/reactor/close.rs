@@ -89,7 +89,7 @@ pub(super) fn linger<S: Socket>(conn: &mut Conn<S>, turn: &mut Turn) -> io::Resu
 }
 
 /// Cuts a connection's ties to streams.
-fn detach<S>(key: Key, conn: &mut Conn<S>, turn: &mut Turn, streams: &mut Streams) {
+pub(super) fn detach<S>(key: Key, conn: &mut Conn<S>, turn: &mut Turn, streams: &mut Streams) {
     match &conn.role {
         Role::Subscriber(subscribed) => streams.detach(key, subscribed),
         Role::Publisher(publisher) => streams.end(publisher.stream, turn),
@@ -102,6 +102,7 @@ fn detach<S>(key: Key, conn: &mut Conn<S>, turn: &mut Turn, streams: &mut Stream
         Role::Awaiting(awaiting) => streams.forget(&awaiting.name, key),
         Role::Head { held: None, .. }
         | Role::Greeting(_)
+        | Role::Rtmp
         | Role::Claiming(_)
         | Role::Echo(_)
         | Role::Closing { .. } => {}

@@ -5,7 +5,7 @@ use super::turn::Turn;
 use crate::base::{Histogram, Instant};
 use crate::protocol::http::Http;
 use crate::protocol::websocket::Inbound;
-use crate::protocol::{Body, Name};
+use crate::protocol::{Body, Container, Name, rtmp};
 use crate::relay::{Form, Settings, Subscriber};
 use crate::report::Over;
 use crate::sys::socket::Socket;
@@ -37,6 +37,17 @@ pub struct Conn<S> {
     pub alarm: Instant,
     /// On the list to be freed.
     pub is_closing: bool,
+    /// It speaks RTMP, whatever its role.
+    pub rtmp: Option<Box<Rtmp>>,
+}
+
+/// The RTMP side of a connection.
+#[derive(Debug)]
+pub struct Rtmp {
+    /// The session.
+    pub session: rtmp::Session,
+    /// What came behind a wish that has no answer yet.
+    pub early: Vec<u8>,
 }
 
 /// What a connection is to us.
@@ -50,6 +61,8 @@ pub enum Role {
         /// The stream it may go on publishing.
         held: Option<Key>,
     },
+    /// An RTMP peer that has not said what it wants.
+    Rtmp,
     /// A page is being made for it.
     Asking(Box<Asking>),
     /// A raw TCP publisher whose first bytes are being looked at.
@@ -139,6 +152,8 @@ pub struct Awaiting {
     pub settings: Settings,
     /// In which form.
     pub form: Form,
+    /// In which container; `None`: as it is.
+    pub container: Option<Container>,
     /// What it is answered on success; `None` on raw TCP.
     pub http: Option<HttpAnswer>,
     /// When it is told that there is no such stream; none on raw TCP.
@@ -255,6 +270,9 @@ fn send_some<S: Socket>(socket: &mut S, bytes: &[u8]) -> io::Result<usize> {
 impl<S> Conn<S> {
     /// A connection just accepted.
     pub fn new(socket: S, peer: SocketAddr, site: usize, role: Role, now: Instant) -> Self {
+        let is_rtmp = matches!(role, Role::Rtmp);
+        let session = is_rtmp.then(|| rtmp::Session::new(now)).flatten();
+        let rtmp = session.map(|session| Box::new(Rtmp { session, early: Vec::new() }));
         Self {
             socket,
             peer,
@@ -266,6 +284,7 @@ impl<S> Conn<S> {
             is_read_closed: false,
             alarm: Instant::NEVER,
             is_closing: false,
+            rtmp,
         }
     }
 
@@ -315,7 +334,23 @@ impl<S> Conn<S> {
 
     /// True for an HTTP client that was promised to be told of a stream.
     pub fn awaits_answer(&self) -> bool {
-        matches!(&self.role, Role::Awaiting(awaiting) if awaiting.http.is_some())
+        let is_rtmp = self.rtmp.is_some();
+        matches!(&self.role, Role::Awaiting(awaiting) if awaiting.http.is_some() || is_rtmp)
+    }
+
+    /// The stream that it publishes.
+    pub fn published(&self) -> Option<Key> {
+        let Role::Publisher(publisher) = &self.role else { return None };
+        Some(publisher.stream)
+    }
+
+    /// Queues what its RTMP session has to say.
+    pub fn queue_rtmp(&mut self) {
+        if let Some(rtmp) = &mut self.rtmp
+            && !rtmp.session.output().is_empty()
+        {
+            self.out.get_or_insert_default().extend(rtmp.session.output().drain(..));
+        }
     }
 
     /// Puts it on the list of readable connections.

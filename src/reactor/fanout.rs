@@ -74,6 +74,7 @@ pub fn live<S: Socket>(
             break;
         };
         streams.follow(key, turn);
+        streams.learn(key, turn);
         let Some(fan) = streams.fanouts.get_mut(key) else {
             continue;
         };

@@ -70,6 +70,9 @@ fn read<S: Socket>(
     streams: &mut Streams,
     sites: &Sites,
 ) -> io::Result<Read> {
+    if conn.rtmp.is_some() && !matches!(conn.role, Role::Claiming(_) | Role::Closing { .. }) {
+        return Desk { turn, streams, sites }.read_rtmp(key, conn);
+    }
     match &mut conn.role {
         Role::Publisher(_) => pump(key, conn, turn, streams, sites),
         Role::Subscriber(_) => listen(conn, turn, sites),
@@ -83,7 +86,7 @@ fn read<S: Socket>(
             Echoed::More => Read::More,
             Echoed::Done => Read::Finish,
         }),
-        Role::Head { .. } | Role::Greeting(_) => Desk { turn, streams, sites }.read(key, conn),
+        Role::Head { .. } | Role::Greeting(_) | Role::Rtmp => Desk { turn, streams, sites }.read(key, conn),
         // Its bytes wait in the kernel until it has its answer.
         Role::Claiming(_) | Role::Asking(_) => Ok(Read::Idle),
         Role::Awaiting(_) => Ok(match conn.socket.recv(&mut turn.scratch) {

@@ -295,6 +295,7 @@ impl Streams {
         let name = fan.view.name.clone();
         self.unname(&name, key);
         self.mark_dirty(key, turn);
+        self.end_derived(key, turn);
     }
 
     /// Lets a stream of another shard go, for nobody here wants it.

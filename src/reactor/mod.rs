@@ -10,6 +10,7 @@ pub mod alarms;
 pub mod close;
 pub mod conn;
 pub mod control;
+mod derive;
 pub mod fanout;
 pub mod hot;
 pub mod ingest;
@@ -22,6 +23,7 @@ pub mod plan;
 pub mod recorder;
 pub mod residence;
 pub mod roster;
+mod rtmp;
 pub mod seat;
 pub mod serve;
 pub mod session;
@@ -282,8 +284,8 @@ pub fn note<S>(key: Key, told: Told, conns: &mut Slab<Conn<S>>, turn: &mut Turn)
             | Role::Asking(_)
             | Role::Awaiting(_) => {}
             Role::Echo(_) | Role::Closing { .. } => conn.list(key, turn),
-            Role::Head { .. } | Role::Greeting(_) if conn.out.is_some() => conn.list(key, turn),
-            Role::Head { .. } | Role::Greeting(_) => {}
+            Role::Head { .. } | Role::Greeting(_) | Role::Rtmp if conn.out.is_some() => conn.list(key, turn),
+            Role::Head { .. } | Role::Greeting(_) | Role::Rtmp => {}
         }
     }
 }

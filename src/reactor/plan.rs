@@ -74,13 +74,15 @@ pub enum Service {
     },
     /// `http://..`
     Http,
+    /// `rtmp://..`
+    Rtmp,
 }
 
 impl Service {
     /// Whether what comes in on it can be a stream.
     pub const fn publishes(&self) -> bool {
         match self {
-            Self::TcpPublish { .. } | Self::UdpPublish { .. } | Self::Http => true,
+            Self::TcpPublish { .. } | Self::UdpPublish { .. } | Self::Http | Self::Rtmp => true,
             Self::TcpSubscribe { .. } | Self::UdpSubscribe { .. } => false,
             Self::TcpEcho | Self::UdpEcho | Self::UdpStamp => false,
         }
@@ -93,15 +95,15 @@ impl Service {
             Self::UdpPublish { .. } | Self::UdpSubscribe { .. } => Over::Udp,
             Self::UdpEcho | Self::UdpStamp => Over::Udp,
             Self::Http => Over::Http,
+            Self::Rtmp => Over::Rtmp,
         }
     }
 
     /// Whether it is served over TCP.
     pub const fn is_tcp(&self) -> bool {
         match self {
-            Self::TcpPublish { .. } | Self::TcpSubscribe { .. } | Self::TcpEcho | Self::Http => {
-                true
-            }
+            Self::TcpPublish { .. } | Self::TcpSubscribe { .. } | Self::TcpEcho => true,
+            Self::Http | Self::Rtmp => true,
             Self::UdpEcho | Self::UdpStamp => false,
             Self::UdpPublish { .. } | Self::UdpSubscribe { .. } => false,
         }

@@ -260,6 +260,10 @@ impl After {
             if is_websocket(conn) {
                 conn.queue(&websocket::close_frame(websocket::GOING_AWAY));
             }
+            if let Some(rtmp) = &mut conn.rtmp {
+                rtmp.session.play_ended();
+                conn.queue_rtmp();
+            }
             close::finish(key, conn, turn, streams);
         }
     }

@@ -4,6 +4,7 @@
 use super::close;
 use super::conn::{Awaiting, Claiming, Conn, HttpAnswer, Publisher, Role, Standing, Subscribed};
 use super::control::{Claimer, Control};
+use super::derive::Found;
 use super::ingest::{self, Read, Taken};
 use super::links::Sought;
 use super::office::Order;
@@ -34,8 +35,10 @@ pub fn role(site: &Site, now: Instant) -> Role {
             form: Form::Plain,
             http: None,
             until: None,
+            container: None,
             is_early: false,
         })),
+        Service::Rtmp => Role::Rtmp,
         Service::TcpPublish { .. }
         | Service::UdpEcho
         | Service::UdpStamp
@@ -90,12 +93,16 @@ impl Desk<'_> {
 
     /// Gives a session bytes, however they came.
     pub(super) fn feed<S: Socket>(&mut self, key: Key, conn: &mut Conn<S>, bytes: &[u8]) -> Read {
+        if conn.rtmp.is_some() {
+            return self.hear_rtmp(key, conn, bytes, 0);
+        }
         let mut rest = bytes;
         loop {
             let (http, held) = match &mut conn.role {
                 Role::Greeting(_) => return self.greet(key, conn, rest),
                 Role::Head { http, held } => (http, *held),
-                Role::Asking(_)
+                Role::Rtmp
+                | Role::Asking(_)
                 | Role::Claiming(_)
                 | Role::Publisher(_)
                 | Role::Awaiting(_)
@@ -140,7 +147,7 @@ impl Desk<'_> {
                 };
                 self.claim(key, conn, claiming, held, rest)
             }
-            HttpAsk::Subscribe { name, ask, head_only, websocket } => {
+            HttpAsk::Subscribe { name, container, ask, head_only, websocket } => {
                 self.release(held);
                 let form = if websocket.is_some() { Form::WebSocket } else { Form::Plain };
                 let http = match websocket {
@@ -151,7 +158,8 @@ impl Desk<'_> {
                 let settings = site.settings.lowered(&ask);
                 let until = Some(self.turn.now + settings.wait);
                 let http = Some(http);
-                let awaiting = Awaiting { name, settings, form, http, until, is_early: false };
+                let is_early = false;
+                let awaiting = Awaiting { name, settings, form, container, http, until, is_early };
                 Acted::Ends(self.subscribe(key, conn, awaiting))
             }
             HttpAsk::Page { page, head_only, keep_alive } => {
@@ -169,13 +177,17 @@ impl Desk<'_> {
         }
     }
 
-    /// Answers a refusal over HTTP, and ends the connection when the answer is
-    /// out. On raw TCP there are no bytes but a stream's.
+    /// Answers a refusal over HTTP and RTMP, and ends the connection when the
+    /// answer is out. On raw TCP there are no bytes but a stream's.
     pub(super) fn refuse<S>(&mut self, conn: &mut Conn<S>, why: Refusal, text: &str) -> Read {
         self.turn.counters.refuse(why);
         log::info!("{} refused: {text}", conn.peer);
         if self.sites.list[conn.site()].service == Service::Http {
             conn.queue(&response::refusal(why, text));
+        }
+        if let Some(rtmp) = &mut conn.rtmp {
+            rtmp.session.refused(why, text);
+            conn.queue_rtmp();
         }
         Read::Finish
     }
@@ -238,7 +250,7 @@ impl Desk<'_> {
 
     /// Asks the directory for a name; the answer comes as a message. `early`
     /// came behind the request.
-    fn claim<S: Socket>(
+    pub(super) fn claim<S: Socket>(
         &mut self,
         key: Key,
         conn: &mut Conn<S>,
@@ -303,30 +315,15 @@ impl Desk<'_> {
             // One that rests elsewhere is handed over before it comes to this.
             Claim::Busy | Claim::Resting { .. } => {
                 let text = format!("{} has a live publisher already", claiming.name);
-                self.turn_away(conn, &claiming, Refusal::Busy, &text)
+                self.refuse(conn, Refusal::Busy, &text)
             }
             Claim::Full => {
                 let text = format!("{} streams are live already", limits::STREAMS);
-                self.turn_away(conn, &claiming, Refusal::Full, &text)
+                self.refuse(conn, Refusal::Full, &text)
             }
         };
         self.go_on(key, conn, read);
         arm(key, conn, self.turn, self.streams);
-    }
-
-    fn turn_away<S>(
-        &mut self,
-        conn: &mut Conn<S>,
-        claiming: &Claiming,
-        why: Refusal,
-        text: &str,
-    ) -> Read {
-        self.turn.counters.refuse(why);
-        log::info!("{} refused: {text}", conn.peer);
-        if claiming.body.is_some() {
-            conn.queue(&response::refusal(why, text));
-        }
-        Read::Finish
     }
 
     /// Does with a connection what reading it has come to.
@@ -354,6 +351,11 @@ impl Desk<'_> {
             conn.queue(response::CONTINUE);
         }
         let mut publisher = Box::new(Publisher { stream, body, keeps_alive });
+        if let Some(rtmp) = &mut conn.rtmp {
+            rtmp.session.publish_granted();
+            conn.role = Role::Publisher(publisher);
+            return Acted::Next(0);
+        }
         let mut rest = early;
         while !rest.is_empty() && !is_done {
             let Some(mut ingest) = self.streams.ingest(stream) else {
@@ -441,6 +443,11 @@ impl Desk<'_> {
             Sought::Absent => awaiting.is_early = true,
             Sought::Coming => {}
         }
+        self.wait(key, conn, awaiting)
+    }
+
+    /// Lets a subscriber wait for news of a name.
+    fn wait<S>(&mut self, key: Key, conn: &mut Conn<S>, awaiting: Awaiting) -> Read {
         self.streams.awaited.entry(awaiting.name.clone()).or_default().push(key);
         conn.role = Role::Awaiting(Box::new(awaiting));
         arm(key, conn, self.turn, self.streams);
@@ -453,10 +460,22 @@ impl Desk<'_> {
         &mut self,
         key: Key,
         conn: &mut Conn<S>,
-        awaiting: Awaiting,
+        mut awaiting: Awaiting,
         stream: Key,
         enter: fn(&Settings, Form, Instant) -> Subscriber,
     ) -> Read {
+        let stream = match self.streams.in_container(stream, awaiting.container, self.turn) {
+            Found::Is(stream) => stream,
+            Found::Undecided => {
+                // It is told by its first bytes, or by its end.
+                awaiting.until = Some(self.turn.now + limits::PUBLISHER_SILENCE);
+                return self.wait(key, conn, awaiting);
+            }
+            Found::Never(kind) => {
+                let text = format!("{} is {}: there is no flv of that", awaiting.name, kind.label());
+                return self.refuse(conn, Refusal::NotFound, &text);
+            }
+        };
         let Some(fan) = self.streams.fanouts.get_mut(stream) else {
             return Read::Drop;
         };
@@ -469,6 +488,10 @@ impl Desk<'_> {
             }
             // Its content type is known with the first frames.
             Some(HttpAnswer::Media) | None => {}
+        }
+        if let Some(rtmp) = &mut conn.rtmp {
+            rtmp.session.play_granted();
+            conn.queue_rtmp();
         }
         let mut subscriber = enter(&awaiting.settings, awaiting.form, self.turn.now);
         subscriber.set_coalesce(awaiting.settings.gathers(&fan.view.settings));
@@ -533,6 +556,10 @@ impl Desk<'_> {
                 Some(Timeout::Idle) => Read::Finish,
                 None => Read::Idle,
             },
+            Role::Rtmp => {
+                let text = "it has not said in time what it wants";
+                self.refuse(conn, Refusal::Timeout, text)
+            }
             Role::Greeting(greeting) if greeting.early.is_empty() => Read::Drop,
             Role::Greeting(_) => self.greet(key, conn, &[]),
             Role::Publisher(publisher) => {
@@ -564,6 +591,7 @@ impl Desk<'_> {
 pub(super) fn deadline<S>(conn: &Conn<S>, streams: &Streams) -> Option<Instant> {
     match &conn.role {
         Role::Head { http, .. } => Some(http.poll_timeout()),
+        Role::Rtmp => conn.rtmp.as_ref()?.session.poll_timeout(),
         Role::Greeting(greeting) if greeting.early.is_empty() => {
             Some(conn.last_seen + limits::PUBLISHER_SILENCE)
         }

@@ -64,7 +64,8 @@ impl Sites {
             | Service::TcpEcho
             | Service::UdpEcho
             | Service::UdpStamp
-            | Service::Http => None,
+            | Service::Http
+            | Service::Rtmp => None,
         })
     }
 }

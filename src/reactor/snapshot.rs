@@ -34,7 +34,7 @@ pub(super) fn take(
         calls: calls.map(|(call, count)| (call.label(), count.made, count.empty)).collect(),
         listeners: turn.listeners.clone(),
         turn_times: turn.recorder.times().clone(),
-        streams: fanouts(streams, of).map(|fan| stream(fan, turn, ports)).collect(),
+        streams: fanouts(streams, of).map(|fan| whole(fan, turn, streams, ports)).collect(),
         subscribers: Vec::new(),
     }
 }
@@ -44,6 +44,20 @@ fn fanouts<'a>(streams: &'a Streams, of: Option<&Name>) -> impl Iterator<Item = 
     let one = of.map(|name| streams.names.get(name));
     let all = streams.names.values().filter(move |_| one.is_none());
     one.flatten().into_iter().chain(all).filter_map(|key| streams.fanouts.get(*key))
+}
+
+/// A stream with the subscribers of what it becomes.
+fn whole(fan: &Fanout, turn: &Turn, streams: &Streams, ports: Option<&Ports>) -> StreamSnapshot {
+    let mut whole = stream(fan, turn, ports);
+    if let Some(derived) = derived(fan, streams) {
+        whole.merge(&StreamSnapshot { is_here: false, ..stream(derived, turn, ports) });
+    }
+    whole
+}
+
+/// What a stream becomes in another container.
+fn derived<'a>(fan: &Fanout, streams: &'a Streams) -> Option<&'a Fanout> {
+    streams.fanouts.get(fan.derived.as_ref()?.stream)
 }
 
 fn stream(fan: &Fanout, turn: &Turn, ports: Option<&Ports>) -> StreamSnapshot {
@@ -105,7 +119,7 @@ pub(super) fn subscribers<S: Socket>(
 ) -> Vec<SubscriberSnapshot> {
     let mut told = Vec::new();
     for is_behind in [true, false] {
-        for fan in fanouts(streams, of) {
+        for fan in fanouts(streams, of).flat_map(|fan| [Some(fan), derived(fan, streams)]).flatten() {
             let Roster { live, waiting, behind, .. } = &fan.roster;
             let keys: &mut dyn Iterator<Item = &Key> = match is_behind {
                 true => &mut behind.iter(),
@@ -151,7 +165,7 @@ fn subscriber<S: Socket>(
             Standing::Waiting => "waiting",
             Standing::Listed | Standing::Blocked => "behind",
         },
-        position: subscriber.position(),
+        behind_bytes: fan.view.window().head().since(subscriber.position()),
         lag: subscriber.lag(fan.view.window(), unacked, turn.now),
         age: Some(turn.now.since(one.joined)),
         rtt: socket.round_trip(),

@@ -2,6 +2,7 @@
 
 use super::conn::Subscribed;
 use super::control::Control;
+use super::derive::Derived;
 use super::links::Links;
 use super::peers::Peers;
 use super::roster::Roster;
@@ -50,6 +51,12 @@ pub struct Fanout {
     pub alarm: Option<Instant>,
     /// The alarm at which what gathers is sent; `NEVER`: nothing does.
     pub flush: Instant,
+    /// What it is has been found out, and those told who waited for that.
+    pub is_known: bool,
+    /// What it becomes in another container, while somebody wants that.
+    pub derived: Option<Box<Derived>>,
+    /// The stream that it is made of, if it is such a one.
+    pub source: Option<Key>,
 }
 
 /// Where a stream comes from.
@@ -69,6 +76,29 @@ pub enum Origin {
 }
 
 impl Fanout {
+    /// A stream that nobody gets yet.
+    pub(super) fn new(view: View, origin: Origin) -> Self {
+        Self {
+            view,
+            origin,
+            publisher: None,
+            roster: Roster::default(),
+            residence: Totals::default(),
+            udp: Vec::new(),
+            resting: None,
+            rest_alarm: None,
+            ended: None,
+            is_udp_due: false,
+            is_dirty: false,
+            joined: None,
+            alarm: None,
+            flush: Instant::NEVER,
+            is_known: false,
+            derived: None,
+            source: None,
+        }
+    }
+
     /// The writing side, if it is here.
     pub fn stream(&mut self) -> Option<&mut Stream> {
         match &mut self.origin {
@@ -120,6 +150,28 @@ impl Ingest<'_> {
     /// `stride` bytes each.
     pub fn received_datagrams(&mut self, len: usize, stride: usize, now: Instant) {
         self.stream.received_datagrams(len, stride, now, self.view, self.pool);
+    }
+
+    /// Copies bytes that arrived elsewhere behind the `filled` that are in
+    /// [`Self::space`] already; what finds no room there is received first.
+    ///
+    /// # Errors
+    /// The framing can't take them.
+    pub fn append(
+        &mut self,
+        filled: &mut usize,
+        mut bytes: &[u8],
+        now: Instant,
+    ) -> Result<(), IngestError> {
+        while !bytes.is_empty() {
+            let len = self.stream.copy_behind(*filled, bytes, self.view, self.pool);
+            *filled += len;
+            bytes = &bytes[len..];
+            if !bytes.is_empty() {
+                self.received(std::mem::take(filled), now)?;
+            }
+        }
+        Ok(())
     }
 
     /// Copies bytes that arrived elsewhere into [`Self::space`]; answers how
@@ -201,28 +253,16 @@ impl Streams {
         Self::new(Arc::new(Directory::default()), Peers::sleepless(1), 0, largest_lag)
     }
 
+    /// The UDP sockets that send a name; pushes go from its own shard.
+    pub(super) fn sockets_of(&self, name: &Name, is_here: bool) -> Vec<usize> {
+        let pushed = self.pushed.get(name).filter(|_| is_here);
+        self.wired.get(name).into_iter().chain(pushed).flatten().copied().collect()
+    }
+
     pub(super) fn insert(&mut self, view: View, origin: Origin) -> Key {
         let name = view.name.clone();
-        let mut udp = self.wired.get(&name).cloned().unwrap_or_default();
-        if let Origin::Here(_) = origin {
-            udp.extend(self.pushed.get(&name).into_iter().flatten());
-        }
-        let key = self.fanouts.insert(Fanout {
-            view,
-            origin,
-            publisher: None,
-            roster: Roster::default(),
-            residence: Totals::default(),
-            udp,
-            resting: None,
-            rest_alarm: None,
-            ended: None,
-            is_udp_due: false,
-            is_dirty: false,
-            joined: None,
-            alarm: None,
-            flush: Instant::NEVER,
-        });
+        let udp = self.sockets_of(&name, matches!(origin, Origin::Here(_)));
+        let key = self.fanouts.insert(Fanout { udp, ..Fanout::new(view, origin) });
         self.names.insert(name, key);
         key
     }
@@ -309,6 +349,9 @@ impl Streams {
             fan.alarm = Some(at);
             turn.timers.arm(at, Alarm::Stream(key));
         }
+        if fan.derived.is_some() {
+            self.feed(key, turn);
+        }
     }
 
     /// The publisher's request is complete: a next one, on this connection or
@@ -394,6 +437,7 @@ impl Streams {
         }
         self.unname(&name, key);
         self.mark_dirty(key, turn);
+        self.end_derived(key, turn);
     }
 
     /// A stream has no right to its name any more. Whoever sends it over UDP is
@@ -406,19 +450,22 @@ impl Streams {
     }
 
     /// A UDP socket has subscribers for a name, or has them no longer.
-    pub fn crowd(&mut self, name: &Name, is_here: bool) {
+    pub fn crowd(&mut self, name: &Name, is_here: bool, turn: &mut Turn) {
         let crowd = self.crowds.entry(name.clone()).or_default();
         *crowd = if is_here { *crowd + 1 } else { crowd.saturating_sub(1) };
         match *crowd {
             0 => {
                 self.crowds.remove(name);
-                match self.names.get(name) {
-                    Some(key) => self.reap(*key),
+                match self.names.get(name).copied() {
+                    Some(key) => self.reap_all(key),
                     None if !self.awaited.contains_key(name) => self.unseek(name),
                     None => {}
                 }
             }
-            1 if is_here => drop(self.seek(name, true)),
+            1 if is_here => {
+                self.seek(name, true);
+                self.derive_for_udp(name, turn);
+            }
             _ => {}
         }
     }
@@ -435,8 +482,15 @@ impl Streams {
     pub fn reap(&mut self, key: Key) {
         let is_unread = |fan: &&Fanout| fan.roster.count == 0 && !fan.is_dirty;
         let Some(fan) = self.fanouts.get(key).filter(is_unread) else { return };
+        if fan.source.is_some() {
+            return self.drop_derived(key);
+        }
         if fan.ended.is_none() {
-            return self.let_go(key);
+            let is_wanted = fan.derived.is_some() || self.awaited.contains_key(&fan.view.name);
+            if !is_wanted {
+                self.let_go(key);
+            }
+            return;
         }
         if let Some(Fanout { view, origin: Origin::Here(stream), .. }) = self.fanouts.remove(key) {
             stream.dissolve(view, &mut self.pool);
@@ -463,6 +517,10 @@ impl Streams {
             self.awaited.remove(name);
             if !self.crowds.contains_key(name) {
                 self.unseek(name);
+            }
+            // It may have waited to hear what a stream of another shard is.
+            if let Some(key) = self.names.get(name) {
+                self.reap(*key);
             }
         }
     }

@@ -1,14 +1,16 @@
 //! How frames become a subscriber's bytes.
 //!
-//! `Plain` sends slices of the ring. `WebSocket` puts a header before each
-//! frame and leaves out what is not payload (a line's newline, a length
-//! prefix). Datagrams are cut by the reactor's UDP side, from the same frames.
+//! `Plain` sends slices of the ring. `WebSocket` and `Rtmp` put a header before
+//! each frame and leave out what is not payload (a line's newline, a length
+//! prefix, a tag's header). Datagrams are cut by the reactor's UDP side, from
+//! the same frames.
 
 use crate::base::{Instant, Position};
-use crate::framing::Trim;
+use crate::framing::{Trim, flv};
 use crate::limits::FLUSH_BYTES;
-use crate::protocol::websocket;
+use crate::protocol::{rtmp, websocket};
 use crate::ring::{self, Gather, SegRef, Window};
+use std::io::IoSlice;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -20,7 +22,48 @@ pub enum Form {
     Plain,
     /// One binary WebSocket message per frame (RFC 6455).
     WebSocket,
+    /// One RTMP message, in one chunk, per FLV tag.
+    Rtmp,
 }
+
+impl Form {
+    /// What of a frame is no payload in this form.
+    pub(super) fn trim(self, cut: Trim) -> Trim {
+        match self {
+            Self::Plain | Self::WebSocket => cut,
+            Self::Rtmp => Trim { front: flv::HEAD_BYTES, back: flv::TAIL_BYTES },
+        }
+    }
+
+    /// What goes before `payload` bytes of the frame at `at`.
+    fn head(self, source: Source<'_>, at: Position, payload: u64) -> ([u8; HEAD_BYTES], usize) {
+        match self {
+            Self::Plain => ([0; HEAD_BYTES], 0),
+            Self::WebSocket => {
+                let (head, len) = websocket::header(payload as usize);
+                let mut bytes = [0; HEAD_BYTES];
+                bytes[..head.len()].copy_from_slice(&head);
+                (bytes, len)
+            }
+            Self::Rtmp => rtmp::message_head(&source.read(at)),
+        }
+    }
+
+    /// What a subscriber is sent first, in this form.
+    pub(super) fn first(self, bytes: Arc<[u8]>) -> Arc<[u8]> {
+        match self {
+            Self::Plain => bytes,
+            Self::WebSocket => {
+                let (head, len) = websocket::header(bytes.len());
+                head[..len].iter().chain(&*bytes).copied().collect()
+            }
+            Self::Rtmp => rtmp::messages(&bytes).into(),
+        }
+    }
+}
+
+/// The longest header of a message.
+const HEAD_BYTES: usize = rtmp::HEAD_BYTES;
 
 /// Messages in one flush: each takes a header slice and one or two of payload.
 const MESSAGES: usize = 20;
@@ -40,6 +83,18 @@ impl<'a> Source<'a> {
             Self::Window(window) => window.gather(from, to, list),
             Self::Held(held) => ring::gather(held.iter(), from, to, list),
         }
+    }
+
+    /// A few bytes at `from`, which are there.
+    fn read<const N: usize>(self, from: Position) -> [u8; N] {
+        let mut bytes = [0; N];
+        let mut slices = [IoSlice::new(&[]); 2];
+        let mut list = Gather::over(&mut slices);
+        self.gather(from, from + N as u64, &mut list);
+        for (to, byte) in bytes.iter_mut().zip(list.slices().iter().flat_map(|slice| &**slice)) {
+            *to = *byte;
+        }
+        bytes
     }
 
     /// Calls for the ends of the frames after `from`, in order, until it has
@@ -77,16 +132,10 @@ pub fn gathers_until(
     (pause <= span && due > now).then_some(due)
 }
 
-/// What a WebSocket subscriber is sent first is a message of its own.
-pub(super) fn as_message(bytes: &[u8]) -> Arc<[u8]> {
-    let (head, len) = websocket::header(bytes.len());
-    head[..len].iter().chain(bytes).copied().collect()
-}
-
 /// One frame as a message: header, payload, and where the next frame starts.
 #[derive(Clone, Copy, Default)]
 struct Message {
-    head: [u8; 10],
+    head: [u8; HEAD_BYTES],
     head_len: usize,
     from: Position,
     to: Position,
@@ -123,7 +172,7 @@ impl Messages {
         cursor: Position,
         target: Position,
         within: Within,
-        trim: Trim,
+        (form, trim): (Form, Trim),
     ) {
         self.used = 0;
         let mut at = cursor;
@@ -137,7 +186,7 @@ impl Messages {
                 Message { from: at, to, next: end, ..Message::default() }
             } else {
                 let from = (at + trim.front as u64).min(to);
-                let (head, head_len) = websocket::header(to.since(from) as usize);
+                let (head, head_len) = form.head(source, at, to.since(from));
                 Message { head, head_len, from, to, next: end }
             };
             self.list[self.used] = message;

@@ -2,7 +2,7 @@
 
 use crate::framing::Kind;
 use crate::limits;
-use crate::protocol::{Ask, Join, Policy};
+use crate::protocol::{Ask, Container, Join, Policy};
 use std::time::Duration;
 
 /// Stream keys of one listener, complete.
@@ -29,6 +29,9 @@ pub struct Settings {
     pub coalesce: Option<Duration>,
     /// What a request has lowered that to.
     coalesce_most: Duration,
+    /// The container that a subscriber gets who names none; `None`: the stream as
+    /// it came. One that came by RTMP has no form of its own.
+    pub container: Option<Container>,
 }
 
 impl Settings {
@@ -45,6 +48,7 @@ impl Settings {
             wait: ask.wait.unwrap_or(Duration::ZERO).min(limits::WAIT_MAX),
             coalesce: ask.coalesce,
             coalesce_most: limits::COALESCE_MAX,
+            container: None,
         }
     }
 
@@ -67,7 +71,14 @@ impl Settings {
             wait: ask.wait.map_or(self.wait, |wait| wait.min(limits::WAIT_MAX)),
             coalesce: self.coalesce,
             coalesce_most: at_most(self.coalesce_most, ask.coalesce),
+            container: self.container,
         }
+    }
+
+    /// The same for a stream of that framing, which those who name no container
+    /// get in this one.
+    pub fn framed(self, framing: Kind, container: Option<Container>) -> Self {
+        Self { framing, container, ..self }
     }
 
     /// How long the frames of a stream may gather for a subscriber of these

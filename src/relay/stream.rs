@@ -224,6 +224,24 @@ impl Stream {
         len
     }
 
+    /// The same, behind `filled` bytes that are there already.
+    pub fn copy_behind(
+        &mut self,
+        filled: usize,
+        bytes: &[u8],
+        view: &mut View,
+        pool: &mut Pool,
+    ) -> usize {
+        if filled == 0 {
+            return self.copy_in(bytes, view, pool);
+        }
+        let space = &mut self.tail.space()[filled..];
+        let len = bytes.len().min(space.len());
+        space[..len].copy_from_slice(&bytes[..len]);
+        self.stats.moved_bytes += len as u64;
+        len
+    }
+
     /// `len` bytes have arrived in [`Self::datagram_space`]: datagrams of
     /// `stride` bytes each, the last perhaps shorter.
     pub fn received_datagrams(

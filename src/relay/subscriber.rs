@@ -10,7 +10,7 @@
 //! before a video PES), so that a decoder never sees half a picture; the few
 //! segments that takes are held for it, so that the window need not be.
 
-use super::egress::{Form, Messages, Source, Within, as_message, gathers_until};
+use super::egress::{Form, Messages, Source, Within, gathers_until};
 use super::held::Held;
 use super::settings::Settings;
 use crate::base::{Instant, Micros, Position};
@@ -308,11 +308,8 @@ impl Subscriber {
     fn start_at(&mut self, at: Position, prefix: Option<Arc<[u8]>>, now: Instant) {
         self.cursor.jump(at);
         let prefix = prefix.filter(|bytes| !bytes.is_empty());
-        self.prefix = match self.form {
-            Form::Plain => prefix,
-            Form::WebSocket => prefix.map(|bytes| as_message(&bytes)),
-        }
-        .map(|bytes| Box::new(Prefix { bytes, sent: 0 }));
+        self.prefix =
+            prefix.map(|bytes| Box::new(Prefix { bytes: self.form.first(bytes), sent: 0 }));
         self.place = Place::Sending;
         self.since = now;
         self.due = now + self.max_lag.get() / 4;
@@ -348,9 +345,10 @@ impl Subscriber {
 
     /// Lists the messages of the next flush; nothing for the plain form.
     pub fn plan(&self, window: &Window, cut: Cut, messages: &mut Messages) {
-        if self.form == Form::WebSocket {
+        if self.form != Form::Plain {
             let (source, target) = self.source(window);
-            messages.plan(source, self.cursor.at(), target, self.within, cut.trim);
+            let form = (self.form, self.form.trim(cut.trim));
+            messages.plan(source, self.cursor.at(), target, self.within, form);
         }
     }
 
@@ -359,7 +357,7 @@ impl Subscriber {
     pub const fn flush_slices(&self) -> usize {
         match self.form {
             Form::Plain => PLAIN_SLICES,
-            Form::WebSocket => FLUSH_SLICES,
+            Form::WebSocket | Form::Rtmp => FLUSH_SLICES,
         }
     }
 
@@ -379,7 +377,7 @@ impl Subscriber {
             Form::Plain => {
                 source.gather(self.cursor.at(), flush_end(self.cursor.at(), target), list);
             }
-            Form::WebSocket => messages.gather(source, self.within, list),
+            Form::WebSocket | Form::Rtmp => messages.gather(source, self.within, list),
         }
     }
 
@@ -399,7 +397,7 @@ impl Subscriber {
         }
         match self.form {
             Form::Plain => self.cursor.advance(rest as u64),
-            Form::WebSocket => {
+            Form::WebSocket | Form::Rtmp => {
                 let mut at = self.cursor.at();
                 messages.advance(rest as u64, &mut at, &mut self.within);
                 self.cursor.jump(at);

@@ -87,7 +87,7 @@ fn one(name: &Name, shards: &[Snapshot]) -> Option<String> {
 fn who(text: &mut String, stream: &StreamSnapshot, shards: &[Snapshot]) {
     text.push_str(",\"subscriber_list\":");
     let all = shards.iter().flat_map(|shard| &shard.subscribers);
-    subscribers::list(text, all, &stream.name, stream.position);
+    subscribers::list(text, all, &stream.name);
 }
 
 /// What is said of a stream.
@@ -187,7 +187,7 @@ mod tests {
             kind: Kind::Ts,
             publisher: None,
             subscribers,
-            by_transport: [subscribers, 0, 0, 0],
+            by_transport: [subscribers, 0, 0, 0, 0],
             worst_lag: Duration::ZERO,
             recent: None,
             frames: 0,

@@ -15,13 +15,16 @@ pub enum Over {
     Http,
     /// A WebSocket.
     WebSocket,
+    /// RTMP messages.
+    Rtmp,
     /// Datagrams.
     Udp,
 }
 
 impl Over {
     /// Each of them.
-    pub const ALL: [Self; 4] = [Self::Tcp, Self::Http, Self::WebSocket, Self::Udp];
+    pub const ALL: [Self; 5] =
+        [Self::Tcp, Self::Http, Self::WebSocket, Self::Rtmp, Self::Udp];
 
     /// In metrics and JSON.
     pub const fn label(self) -> &'static str {
@@ -29,6 +32,7 @@ impl Over {
             Self::Tcp => "tcp",
             Self::Http => "http",
             Self::WebSocket => "websocket",
+            Self::Rtmp => "rtmp",
             Self::Udp => "udp",
         }
     }
@@ -133,7 +137,7 @@ pub struct StreamSnapshot {
 impl StreamSnapshot {
     /// Takes in what another shard says of the same stream, or of another life
     /// of it: the later one counts.
-    pub(super) fn merge(&mut self, other: &Self) {
+    pub fn merge(&mut self, other: &Self) {
         if other.epoch != self.epoch {
             if other.epoch > self.epoch {
                 self.clone_from(other);

@@ -1,7 +1,7 @@
 //! Who gets a stream: one object of JSON for each subscriber.
 
 use super::page;
-use crate::base::{Histogram, Position};
+use crate::base::Histogram;
 use crate::limits::RATE_TIME;
 use crate::protocol::Name;
 use std::fmt::Write;
@@ -20,8 +20,8 @@ pub struct SubscriberSnapshot {
     /// Where it stands: `live`, `behind`, `skipping` what it has missed, `waiting`
     /// for a join point.
     pub state: &'static str,
-    /// The next byte that it will be sent.
-    pub position: Position,
+    /// Bytes of the stream that it has not been sent, as it gets it.
+    pub behind_bytes: u64,
     /// For how long that byte has been due.
     pub lag: Duration,
     /// For how long it has been one; `None` over UDP.
@@ -47,25 +47,23 @@ pub struct Counts {
     pub skipped_time: Duration,
 }
 
-/// A list of those of the subscribers that get stream `of`, whose newest frame
-/// ends at `head`.
+/// A list of those of the subscribers that get stream `of`.
 pub(super) fn list<'a>(
     text: &mut String,
     subscribers: impl Iterator<Item = &'a SubscriberSnapshot>,
     of: &Name,
-    head: Position,
 ) {
     text.push('[');
     for (n, one) in subscribers.filter(|one| one.stream == *of).enumerate() {
         text.push_str(if n == 0 { "\n" } else { ",\n" });
-        object(text, one, head);
+        object(text, one);
     }
     text.push_str("\n]");
 }
 
 /// One subscriber. What is not known of it is null, or left out where nobody
 /// counts.
-fn object(text: &mut String, one: &SubscriberSnapshot, head: Position) {
+fn object(text: &mut String, one: &SubscriberSnapshot) {
     let _ = write!(
         text,
         "{{\"peer\":\"{}\",\"transport\":\"{}\",\"state\":\"{}\",\"behind_bytes\":{},\
@@ -73,7 +71,7 @@ fn object(text: &mut String, one: &SubscriberSnapshot, head: Position) {
         one.peer,
         one.over,
         one.state,
-        head.0.saturating_sub(one.position.0),
+        one.behind_bytes,
         one.lag.as_nanos(),
         page::nanos(one.rtt),
         page::nanos(one.age),

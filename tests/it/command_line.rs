@@ -108,6 +108,7 @@ fn without_listen_it_serves_on_loopback_where_the_manual_says() {
             (format!("udp {host}:9000"), "publish=live"),
             (format!("tcp {echo}:7007"), "echo"),
             (format!("udp {echo}:7007"), "echo"),
+            (format!("rtmp {host}:1935"), ""),
         ];
         rows.map(|(at, service)| (at, service.to_owned()))
     };

@@ -10,6 +10,7 @@
 
 mod coalesce;
 mod command_line;
+mod derive;
 mod film;
 mod flv;
 mod framings;

@@ -164,7 +164,8 @@ impl World {
     /// A UDP socket of a shard has subscribers for a name, or no longer.
     pub(crate) fn crowd(&mut self, id: usize, name: &str, is_here: bool) {
         let name = Name::parse(name).expect("a name");
-        self.shards[id].streams.crowd(&name, is_here);
+        let Shard { turn, streams, .. } = &mut self.shards[id];
+        streams.crowd(&name, is_here, turn);
     }
 
     /// How many shards there are.

@@ -18,7 +18,10 @@ const LAYERS: &[(&str, &[&str])] = &[
     ("sys", &["base", "limits"]),
     (
         "reactor",
-        &["report", "options", "sys", "relay", "protocol", "ring", "framing", "base", "limits"],
+        &[
+            "media", "report", "options", "sys", "relay", "protocol", "ring", "framing", "base",
+            "limits",
+        ],
     ),
     ("options", &["sys", "base", "limits"]),
     ("client", &["protocol", "framing", "sys", "base", "limits"]),
@@ -42,7 +45,7 @@ const CLIENTS: &[&str] = &[
 ];
 /// Lines of those parts that hold code, tests left out: what one person reads
 /// in a day or two.
-pub(crate) const CORE_LINES: usize = 8700;
+pub(crate) const CORE_LINES: usize = 9900;
 /// Lines of a function: what a screen holds.
 pub(crate) const FUNCTION_LINES: usize = 70;
 /// Lines of a file.

@@ -15,6 +15,8 @@ fn without_listeners_the_defaults_listen_on_loopback() {
             "udp://127.0.0.1:9000?publish=live",
             "tcp://127.0.0.1:7007?echo",
             "udp://127.0.0.1:7007?echo",
+            #[cfg(feature = "rtmp")]
+            "rtmp://127.0.0.1:1935",
         ]
     );
     for listen in &plan.listeners {
@@ -43,6 +45,8 @@ fn host_moves_all_defaults_but_echo() {
                 format!("{shown}:9000"),
                 "127.0.0.1:7007".to_owned(),
                 "127.0.0.1:7007".to_owned(),
+                #[cfg(feature = "rtmp")]
+                format!("{shown}:1935"),
             ]
         );
     }

@@ -26,6 +26,8 @@ fn urls_make_services() {
     for (text, expected) in [
         ("http://:8080", Service::Http),
         ("http://:8080/?policy=wait&backlog=9", Service::Http),
+        #[cfg(feature = "rtmp")]
+        ("rtmp://:1935/?max_lag=1s&nodelay=off", Service::Rtmp),
         ("tcp://:1?echo", Service::TcpEcho),
         ("udp://:1?echo=on&rcvbuf=1M", Service::UdpEcho),
         ("udp://:1?stamp&timestamp=off", Service::UdpStamp),
@@ -66,8 +68,15 @@ const WRONG_LISTENERS: &[(&str, &str)] = &[
     ),
     (
         "http://:1?publish=a",
-        "publish, subscribe, echo and stamp are not for http, where each request's path names the stream",
+        "publish, subscribe, echo and stamp are not for http, where each request names its stream",
     ),
+    #[cfg(feature = "rtmp")]
+    (
+        "rtmp://:1?subscribe=a",
+        "publish, subscribe, echo and stamp are not for rtmp, where each request names its stream",
+    ),
+    #[cfg(feature = "rtmp")]
+    ("rtmp://:1?framing=raw", "framing: RTMP has a framing of its own"),
     ("tcp://:1?publish", "publish: which stream? write publish=NAME"),
     ("tcp://:1?publish=", "publish: the stream's name is empty"),
     (

@@ -224,7 +224,7 @@ impl Parts<'_, '_, '_> {
             }
             return Ok(HttpAsk::Page { page, head_only, keep_alive });
         }
-        let (name, _container) = self.name()?;
+        let (name, container) = self.name()?;
         // HTTP/1.0 can't upgrade (RFC 9110 7.8), and HEAD has nothing to.
         let websocket =
             if self.minor == 1 && !head_only { upgrade::websocket(&self.fields)? } else { None };
@@ -234,6 +234,7 @@ impl Parts<'_, '_, '_> {
         Ok(HttpAsk::Subscribe {
             ask: read_query(self.target.query, Side::Subscriber)?,
             name,
+            container,
             head_only,
             websocket,
         })

@@ -79,8 +79,9 @@ fn publishes(kind: Kind, body: Body, expect_continue: bool, keep_alive: bool) ->
     }
 }
 
-fn subscribes(head_only: bool) -> HttpAsk {
-    HttpAsk::Subscribe { name: name("live/a"), ask: Ask::default(), head_only, websocket: None }
+fn subscribes(container: Option<Container>, head_only: bool) -> HttpAsk {
+    let (name, ask) = (name("live/a"), Ask::default());
+    HttpAsk::Subscribe { name, container, ask, head_only, websocket: None }
 }
 
 const WEBSOCKET: &str = "GET /live/a?join=live HTTP/1.1\r\nHost: 127.0.0.1:8080\r\nUpgrade: WebSocket\r\n\

@@ -89,13 +89,13 @@ impl Egress {
     }
 
     /// Tells the shard whether anybody here wants the stream.
-    pub(super) fn report(&mut self, streams: &mut Streams) {
+    pub(super) fn report(&mut self, streams: &mut Streams, turn: &mut Turn) {
         let is_wanted = !self.audience.is_empty();
         if is_wanted != self.is_counted {
             self.is_counted = is_wanted;
             // While nobody was here the stream may have gone on unseen.
             self.epoch = 0;
-            streams.crowd(&self.name, is_wanted);
+            streams.crowd(&self.name, is_wanted, turn);
         }
     }
 
@@ -263,7 +263,7 @@ impl Egress {
                     (true, true) => "behind",
                     (false, _) => "waiting",
                 },
-                position: one.cursor,
+                behind_bytes: head.since(one.cursor),
                 lag: if is_behind { now.since(arrived) } else { Duration::ZERO },
                 age: None,
                 rtt: None,

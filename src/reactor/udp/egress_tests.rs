@@ -173,12 +173,12 @@ fn joins_and_goes_and_joins(kind: Kind, frame: &[u8]) {
         }
         rig.turn.read_clock();
         rig.egress.join(0, to, 0, &mut rig.turn);
-        rig.egress.report(&mut rig.streams);
+        rig.egress.report(&mut rig.streams, &mut rig.turn);
         assert_eq!(rig.send(), (true, 0), "{kind:?}: what was there before");
         rig.publish(frame);
         assert_eq!(rig.send(), (true, 1), "{kind:?}: what came then");
         rig.egress.audience.leave(to);
-        rig.egress.report(&mut rig.streams);
+        rig.egress.report(&mut rig.streams, &mut rig.turn);
     }
 }
 

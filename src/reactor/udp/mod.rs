@@ -144,7 +144,7 @@ impl Ports {
                 }
                 Duty::Send(send) => {
                     let has_more = send.listen(number, socket, turn);
-                    send.report(streams);
+                    send.report(streams, turn);
                     has_more
                 }
                 Duty::Push(_) => false,
@@ -181,7 +181,7 @@ impl Ports {
             Duty::Publish(publish) => publish.expire(turn, streams),
             Duty::Send(send) => {
                 let next = send.expire(turn);
-                send.report(streams);
+                send.report(streams, turn);
                 streams.seek_again(&send.name);
                 next
             }
@@ -345,6 +345,7 @@ pub fn duty(site: &Site, joiner: &Joiner) -> Option<Duty> {
         Service::TcpPublish { .. }
         | Service::TcpSubscribe { .. }
         | Service::TcpEcho
-        | Service::Http => None,
+        | Service::Http
+        | Service::Rtmp => None,
     }
 }

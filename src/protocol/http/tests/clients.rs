@@ -74,9 +74,13 @@ fn players_as_they_are() {
         "GET /live/a.ts HTTP/1.1\r\nHost: 127.0.0.1:8080\r\nConnection: keep-alive\r\n\
          Origin: https://elsewhere.example\r\nSec-Fetch-Mode: cors\r\nReferer: https://elsewhere.example/\r\n",
     ] {
-        assert_eq!(ask(head), subscribes(false), "{head}");
+        let container = head.contains("a.ts").then_some(Container::Ts);
+        assert_eq!(ask(head), subscribes(container, false), "{head}");
     }
-    assert_eq!(ask("HEAD /live/a.ts HTTP/1.1\r\nHost: h\r\n"), subscribes(true));
+    for (path, container) in [("a.ts", Container::Ts), ("a.flv", Container::Flv)] {
+        let head = format!("HEAD /live/{path} HTTP/1.1\r\nHost: h\r\n");
+        assert_eq!(ask(&head), subscribes(Some(container), true));
+    }
 }
 
 #[test]

@@ -231,8 +231,8 @@ fn heads_are_bounded_to_the_byte() {
         format!("{start}{}\r\n\r\n", "x".repeat(bytes - start.len() - 4))
     };
     let fits = of(HTTP_HEAD_BYTES);
-    assert_eq!(whole(fits.as_bytes()), (HTTP_HEAD_BYTES, Some(subscribes(false))));
-    assert_eq!(pieces(fits.as_bytes(), || 1), (HTTP_HEAD_BYTES, Some(subscribes(false))));
+    assert_eq!(whole(fits.as_bytes()), (HTTP_HEAD_BYTES, Some(subscribes(None, false))));
+    assert_eq!(pieces(fits.as_bytes(), || 1), (HTTP_HEAD_BYTES, Some(subscribes(None, false))));
     for input in
         [of(HTTP_HEAD_BYTES + 1), "a".repeat(HTTP_HEAD_BYTES * 2), "\r\n".repeat(HTTP_HEAD_BYTES)]
     {
@@ -243,7 +243,7 @@ fn heads_are_bounded_to_the_byte() {
     }
     let fields =
         |n: usize| format!("GET /live/a HTTP/1.1\r\nHost: h\r\n{}", "a: b\r\n".repeat(n - 1));
-    assert_eq!(ask(&fields(HTTP_HEADERS)), subscribes(false));
+    assert_eq!(ask(&fields(HTTP_HEADERS)), subscribes(None, false));
     is_refused(&fields(HTTP_HEADERS + 1), Refusal::HeadTooLarge);
 }
 
@@ -266,7 +266,7 @@ fn slow_clients_and_silent_ones() {
 
 #[test]
 fn bare_line_feeds_end_lines_too() {
-    assert_eq!(whole(b"GET /live/a HTTP/1.1\nHost: h\n\n").1, Some(subscribes(false)));
+    assert_eq!(whole(b"GET /live/a HTTP/1.1\nHost: h\n\n").1, Some(subscribes(None, false)));
 }
 
 #[test]

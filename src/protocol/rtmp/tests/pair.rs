@@ -158,7 +158,7 @@ fn a_row_of_tags_may_have_a_files_header_and_may_be_cut() {
     let plain = messages(&flv);
     let file = [b"FLV\x01\x05\0\0\0\x09\0\0\0\0".to_vec(), flv.clone()].concat();
     assert_eq!(messages(&file), plain);
-    let mut by_tag = Vec::new();
+    let mut by_tag: Vec<u8> = Vec::new();
     let mut rest = flv.as_slice();
     while let Some((tag, data, behind)) = tag::split_tag(rest) {
         let (head, count) = message_head(tag);

@@ -1,0 +1,255 @@
+//! RTMP connections. The session belongs to the connection as long as that
+//! lives, whatever its role: commands, acknowledgements and a stream come in
+//! one flow of chunks, so all that it reads goes through the session.
+
+use super::close;
+use super::conn::{Awaiting, Claiming, Conn, Role};
+use super::hot::Source;
+use super::ingest::Read;
+use super::session::{Acted, Desk, arm};
+use super::slab::Key;
+use super::streams::Streams;
+use crate::base::Instant;
+use crate::framing::Kind;
+use crate::limits::{INGEST_BYTES, INGEST_CALLS, QUEUED_BYTES};
+use crate::protocol::rtmp::Event;
+use crate::protocol::{Ask, Container, Name, Refusal};
+use crate::relay::stream::IngestError;
+use crate::relay::Form;
+use crate::report::Phase;
+use crate::sys::socket::Socket;
+use std::io;
+
+/// What a session's bytes have come to.
+enum Heard {
+    /// It goes on.
+    Goes,
+    /// It wants to publish.
+    Publish(Name, Ask),
+    /// It wants to play.
+    Play(Name, Ask),
+    /// It ends.
+    Ends,
+    /// It can't be understood or taken.
+    Broken(Refusal, String),
+}
+
+impl Desk<'_> {
+    /// Reads an RTMP connection, within the budget of a publisher.
+    pub(super) fn read_rtmp<S: Socket>(
+        &mut self,
+        key: Key,
+        conn: &mut Conn<S>,
+    ) -> io::Result<Read> {
+        if conn.queued() > QUEUED_BYTES {
+            // It asks and asks, and reads no answers.
+            return Ok(Read::Drop);
+        }
+        let mut scratch = std::mem::take(&mut self.turn.scratch);
+        let outcome = self.pump_rtmp(key, conn, &mut scratch);
+        self.turn.scratch = scratch;
+        let read = outcome?;
+        if conn.at_boundary() && !matches!(conn.role, Role::Subscriber(_)) || conn.is_idle() {
+            conn.send_queued()?;
+        }
+        arm(key, conn, self.turn, self.streams);
+        Ok(read)
+    }
+
+    fn pump_rtmp<S: Socket>(
+        &mut self,
+        key: Key,
+        conn: &mut Conn<S>,
+        scratch: &mut [u8],
+    ) -> io::Result<Read> {
+        let site = &self.sites.list[conn.site()];
+        let (mut bytes, mut calls) = (0, 0);
+        loop {
+            if calls > 0 {
+                self.turn.read_clock();
+            }
+            let is_late = self.turn.now > self.turn.ingest_until;
+            if is_late || bytes >= INGEST_BYTES || calls >= INGEST_CALLS {
+                self.turn.exhaust(Phase::TcpIngest);
+                return Ok(Read::More);
+            }
+            let received = match site.is_stamped {
+                true => conn.socket.recv_stamped(scratch),
+                false => conn.socket.recv(scratch).map(|len| (len, None)),
+            };
+            let (len, stamp) = match received {
+                Ok((0, _)) if matches!(conn.role, Role::Publisher(_)) => return Ok(Read::Finish),
+                Ok((0, _)) => return Ok(Read::Drop),
+                Ok(received) => received,
+                Err(why) if why.kind() == io::ErrorKind::WouldBlock => return Ok(Read::Idle),
+                Err(why) => return Err(why),
+            };
+            (bytes, calls) = (bytes + len, calls + 1);
+            conn.last_seen = self.turn.now;
+            if site.quickack {
+                conn.socket.acknowledge();
+            }
+            if matches!(conn.role, Role::Publisher(_)) {
+                self.turn.hot.saw(Source::Conn(key), self.turn.now);
+                self.turn.counters.receives.bump();
+            }
+            let waited = self.turn.wall.waited(stamp, self.turn.now);
+            match self.hear_rtmp(key, conn, &scratch[..len], waited) {
+                Read::More if len < scratch.len() && !conn.is_read_closed => return Ok(Read::Idle),
+                Read::More => {}
+                read @ (Read::Idle | Read::Finish | Read::Drop) => return Ok(read),
+            }
+        }
+    }
+
+    /// Gives the session bytes, and does what they ask for.
+    pub(super) fn hear_rtmp<S: Socket>(
+        &mut self,
+        key: Key,
+        conn: &mut Conn<S>,
+        input: &[u8],
+        waited: u32,
+    ) -> Read {
+        let Some(rtmp) = &mut conn.rtmp else { return Read::Drop };
+        let mut early = std::mem::take(&mut rtmp.early);
+        let mut rest = input;
+        if !early.is_empty() {
+            early.extend_from_slice(input);
+            rest = &early;
+        }
+        loop {
+            let (used, heard) = take(conn, rest, waited, self.turn.now, self.streams);
+            if let Some(stream) = conn.published() {
+                self.turn.counters.received_bytes.add(used as u64);
+                self.streams.mark_dirty(stream, self.turn);
+            }
+            conn.queue_rtmp();
+            rest = &rest[used..];
+            let read = match heard {
+                Heard::Goes => break self.keep(conn, rest),
+                Heard::Ends => self.stop_rtmp(key, conn),
+                Heard::Broken(why, text) => return self.refuse(conn, why, &text),
+                Heard::Publish(name, ask) => self.publish_rtmp(key, conn, name, &ask),
+                Heard::Play(name, ask) => self.play_rtmp(key, conn, name, &ask),
+            };
+            if read != Read::More {
+                self.keep(conn, rest);
+                return read;
+            }
+        }
+    }
+
+    /// It publishes or plays no longer: it may do so again, and closes by itself
+    /// (GStreamer calls it an error if we do).
+    fn stop_rtmp<S: Socket>(&mut self, key: Key, conn: &mut Conn<S>) -> Read {
+        close::detach(key, conn, self.turn, self.streams);
+        conn.role = Role::Rtmp;
+        Read::More
+    }
+
+    /// Keeps what the session will use once it has its answer.
+    fn keep<S>(&mut self, conn: &mut Conn<S>, rest: &[u8]) -> Read {
+        if rest.len() > QUEUED_BYTES {
+            return self.refuse(conn, Refusal::BadRequest, "it doesn't wait for an answer");
+        }
+        if let Some(rtmp) = &mut conn.rtmp {
+            rtmp.early = rest.to_vec();
+        }
+        Read::More
+    }
+
+    fn publish_rtmp<S: Socket>(
+        &mut self,
+        key: Key,
+        conn: &mut Conn<S>,
+        name: Name,
+        ask: &Ask,
+    ) -> Read {
+        if !matches!(conn.role, Role::Rtmp) {
+            // It has a stream already; a second one is not for this connection.
+            return Read::More;
+        }
+        let settings = self.sites.list[conn.site()].settings.lowered(ask);
+        let claiming = Claiming {
+            name,
+            settings: settings.framed(Kind::Flv, Some(Container::Ts)),
+            body: None,
+            range: None,
+            early: Vec::new(),
+            expects_continue: false,
+            keeps_alive: false,
+        };
+        match self.claim(key, conn, claiming, None, &[]) {
+            Acted::Ends(read) => read,
+            Acted::Next(_) => Read::More,
+        }
+    }
+
+    fn play_rtmp<S: Socket>(
+        &mut self,
+        key: Key,
+        conn: &mut Conn<S>,
+        name: Name,
+        ask: &Ask,
+    ) -> Read {
+        if !matches!(conn.role, Role::Rtmp) {
+            return Read::More;
+        }
+        let settings = self.sites.list[conn.site()].settings.lowered(ask);
+        let awaiting = Awaiting {
+            name,
+            until: Some(self.turn.now + settings.wait),
+            settings,
+            form: Form::Rtmp,
+            container: Some(Container::Flv),
+            http: None,
+            is_early: false,
+        };
+        self.subscribe(key, conn, awaiting)
+    }
+}
+
+/// Takes bytes up to the next thing to be done, and says how many; what is of a
+/// stream goes into its ring.
+fn take<S>(
+    conn: &mut Conn<S>,
+    input: &[u8],
+    waited: u32,
+    now: Instant,
+    streams: &mut Streams,
+) -> (usize, Heard) {
+    let mut ingest = conn.published().and_then(|stream| streams.ingest(stream));
+    let Some(rtmp) = &mut conn.rtmp else { return (0, Heard::Ends) };
+    if let Some(ingest) = &mut ingest {
+        ingest.stream.waited = waited;
+    }
+    let (mut used, mut filled) = (0, 0);
+    let heard = loop {
+        let (len, event) = match rtmp.session.handle_bytes(&input[used..], now) {
+            Ok(answer) => answer,
+            Err((why, text)) => break Heard::Broken(why, text),
+        };
+        used += len;
+        match event {
+            None if used == input.len() || len == 0 => break Heard::Goes,
+            None => {}
+            Some(Event::Media(bytes)) => {
+                let Some(ingest) = &mut ingest else { continue };
+                if let Err(why) = ingest.append(&mut filled, bytes, now) {
+                    break broken(why);
+                }
+            }
+            Some(Event::Publish { name, ask }) => break Heard::Publish(name, ask),
+            Some(Event::Play { name, ask }) => break Heard::Play(name, ask),
+            Some(Event::End) => break Heard::Ends,
+        }
+    };
+    match ingest.filter(|_| filled > 0).map(|mut ingest| ingest.received(filled, now)) {
+        Some(Err(why)) => (used, broken(why)),
+        Some(Ok(())) | None => (used, heard),
+    }
+}
+
+fn broken(why: IngestError) -> Heard {
+    Heard::Broken(why.reason(), why.to_string())
+}
