@@ -9,6 +9,7 @@ use nearlight::base::Instant;
 use nearlight::client::picture::{Detail, Picture};
 use nearlight::client::ping::{Event, Kind as Probe, Pinger, Plan, Target, Wait, Way as Path};
 use nearlight::framing::Kind;
+use nearlight::framing::flv::{TagKind, put_tag};
 use nearlight::protocol::http::Rules;
 use nearlight::protocol::{Ask, Name};
 use nearlight::reactor::accept::{self, Listeners};
@@ -354,6 +355,29 @@ fn frames_cost_nothing(way: Way, kind: Kind, pieces: &[Vec<u8>]) {
     assert_eq!(cost.moved, moved, "{way:?} {kind:?}: bytes moved");
 }
 
+fn flv_costs_nothing(way: Way) {
+    let tag = |first, second, size: usize| {
+        let mut bytes = Vec::new();
+        put_tag(&mut bytes, TagKind::Video, 0, &[&[first, second], &vec![0xEE; size]]);
+        bytes
+    };
+    // Pictures that are no keys, and a sequence header that comes again.
+    let tags: Vec<Vec<u8>> =
+        (1..20).map(|n| tag(0x27, 1, n * 70)).chain([tag(0x17, 0, 50)]).collect();
+    let key = tag(0x17, 1, 5000);
+    let mut rig = Rig::new(way, Kind::Flv);
+    for n in 0..WARM / tags.len() + 50 {
+        // What is sent first to those who join there is kept, as of a TS.
+        rig.publish(&key);
+        let cost = rig.cost(&tags, tags.len());
+        if n >= WARM / tags.len() {
+            assert_eq!(cost.allocations, 0, "{way:?}: allocations for {} tags", tags.len());
+            let moved = if way == Way::Chunked { cost.sent } else { 0 };
+            assert_eq!(cost.moved, moved, "{way:?}: bytes moved");
+        }
+    }
+}
+
 #[test]
 fn nothing_is_allocated_or_copied_for_a_frame() {
     let seconds = seconds(24);
@@ -369,6 +393,7 @@ fn nothing_is_allocated_or_copied_for_a_frame() {
     }
     for way in [Way::Tcp, Way::Length, Way::Chunked] {
         frames_cost_nothing(way, Kind::Raw, &raw);
+        flv_costs_nothing(way);
     }
     frames_cost_nothing(Way::Udp, Kind::Datagram, &raw);
 }
