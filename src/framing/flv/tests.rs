@@ -77,11 +77,11 @@ fn fed(bytes: &[u8]) -> Feed {
 
 #[test]
 fn tags_are_frames_and_key_pictures_join_points_however_split() {
-    for seed in 0..4 {
-        let film = Film::new(seed, 60);
+    for seed in 0..2 {
+        let film = Film::new(seed, 30);
         let file = [FILE, &film.bytes].concat();
         for (kind, input) in [(Kind::Flv, &film.bytes), (Kind::Flv, &file), (Kind::Auto, &file)] {
-            let outcome = any_split(kind, input, 60);
+            let outcome = any_split(kind, input, 30);
             assert_eq!(outcome.kept, film.bytes, "the file header alone is left out");
             assert_eq!(outcome.leaves, film.starts);
             assert!(!outcome.error);
@@ -276,7 +276,7 @@ fn so_many_tracks_are_kept_and_no_more() {
 #[test]
 fn nothing_a_peer_sends_makes_it_stumble() {
     let mut errors = 0;
-    for seed in 0..600 {
+    for seed in 0..150 {
         let mut rng = Rng::new(seed);
         let mut bytes = Film::new(seed, 12).bytes;
         for _ in 0..rng.below(6) {
@@ -292,5 +292,5 @@ fn nothing_a_peer_sends_makes_it_stumble() {
         errors += usize::from(outcome.error);
         assert!(outcome.kept.len() <= bytes.len());
     }
-    assert!((50..550).contains(&errors), "{errors}");
+    assert!((15..140).contains(&errors), "{errors}");
 }
