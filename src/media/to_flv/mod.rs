@@ -8,7 +8,7 @@
 //! ```
 //!
 //! A picture goes out with its last byte, wherever that can be told: see
-//! [`pes`]. Nothing goes out that a decoder can't start with, and no unit that
+//! `pes.rs`. Nothing goes out that a decoder can't start with, and no unit that
 //! is known to be incomplete. What is held is bounded: a packet, a unit of each
 //! of the two, and at the beginning a few seconds of audio.
 

@@ -372,6 +372,19 @@ fn several_frames_in_a_pes_have_each_its_own_time() {
 }
 
 #[test]
+fn what_only_looks_like_a_header_begins_no_frame() {
+    let mut muxer = Muxer::default();
+    let mut packets = muxer.tables(&[(AAC, AUDIO)]);
+    // The rest of a frame that began before, in which a header seems to stand.
+    let rest = [&[5; 20][..], &adts(0, 60)[..40]].concat();
+    let data = [&rest[..], &adts(1, 100), &adts(2, 100)].concat();
+    packets.extend(muxer.pes(AUDIO, Some((0, 0)), Stated, &data));
+    let tags = remux(&packets);
+    let marks: Vec<(u32, u8)> = sounds(&tags).iter().map(|tag| (tag.ms, tag.data[2])).collect();
+    assert_eq!(marks, [(0, 1), (21, 2)]);
+}
+
+#[test]
 fn audio_waits_for_the_first_picture_but_not_for_ever() {
     let mut feed = Feed::new(&STREAMS);
     for n in 0..5 {
