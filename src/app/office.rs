@@ -155,3 +155,26 @@ fn ask<T>(peers: &Peers, question: impl Fn(SyncSender<T>) -> Control) -> Vec<T> 
     }
     answers
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn said(shard: usize, sends: u64) -> Snapshot {
+        let mut snapshot = Snapshot { shard, ..Snapshot::default() };
+        snapshot.counters.sends.add(sends);
+        snapshot
+    }
+
+    #[test]
+    fn a_shard_that_stands_still_is_told_of_as_it_was() {
+        let (peers, mut memory) = (Peers::sleepless(3), Memory::default());
+        let brief = |told: Vec<Snapshot>| -> Vec<(usize, u64, bool)> {
+            told.iter().map(|one| (one.shard, one.counters.sends.get(), one.is_stale)).collect()
+        };
+        let first = memory.complete(&peers, vec![said(1, 10), said(0, 20)]);
+        assert_eq!(brief(first), [(0, 20, false), (1, 10, false), (2, 0, true)]);
+        let second = memory.complete(&peers, vec![said(2, 5), said(0, 21)]);
+        assert_eq!(brief(second), [(0, 21, false), (1, 10, true), (2, 5, false)]);
+    }
+}

@@ -108,8 +108,7 @@ fn pump<S: Socket>(
     streams: &mut Streams,
     sites: &Sites,
 ) -> io::Result<Read> {
-    let number = conn.site();
-    let site = &sites.list[number];
+    let (number, site) = (conn.site(), &sites.list[conn.site()]);
     let Role::Publisher(publisher) = &mut conn.role else {
         return Ok(Read::Drop);
     };

@@ -207,6 +207,34 @@ mod tests {
     }
 
     #[test]
+    fn what_shards_count_of_a_stream_is_told_apart_and_summed_where_it_is_now() {
+        let shard = |shard: usize, is_here: bool| {
+            let mut stream = stream("a", 1, is_here, 1);
+            let n = shard as u64 + 1;
+            stream.delivered = Delivered { sent_bytes: n, skips: 10 * n, ..stream.delivered };
+            stream.worst_lag = Duration::from_millis(n);
+            Snapshot { shard, streams: vec![stream], ..Snapshot::default() }
+        };
+        let shards = [shard(0, false), shard(1, true)];
+        let all = merged(&shards);
+        let Delivered { sent_bytes, skips, .. } = all[0].delivered;
+        assert_eq!((sent_bytes, skips, all[0].worst_lag), (3, 30, Duration::from_millis(2)));
+        let (_, text) = render(&Page::Metrics, &shards, &[], &Server::default()).unwrap();
+        for line in [
+            "nearlight_stream_skips_total{stream=\"a\",shard=\"0\"} 10\n",
+            "nearlight_stream_skips_total{stream=\"a\",shard=\"1\"} 20\n",
+            "nearlight_stream_received_bytes_total{stream=\"a\"} 200\n",
+            "nearlight_worst_lag_seconds{stream=\"a\"} 0.002\n",
+        ] {
+            assert!(text.contains(line), "{line} in\n{text}");
+        }
+        // Nobody knows what comes in but the stream's own shard: without it nothing is
+        // said, for zero would look like a restart.
+        let (_, text) = render(&Page::Metrics, &shards[..1], &[], &Server::default()).unwrap();
+        assert!(!text.contains("nearlight_stream_received_bytes_total{"), "{text}");
+    }
+
+    #[test]
     fn a_stream_of_several_shards_is_listed_once() {
         let shard = |streams: Vec<StreamSnapshot>| Snapshot { streams, ..Snapshot::default() };
         let shards = [

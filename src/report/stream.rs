@@ -71,6 +71,14 @@ pub struct Delivered {
 }
 
 impl Delivered {
+    /// Counts what has gone out over UDP, in the order of `Counters::datagrams`.
+    pub fn add_datagrams(&mut self, [sent, bytes, dropped, skips]: [u64; 4]) {
+        self.datagrams += sent;
+        self.datagram_bytes += bytes;
+        self.dropped_datagrams += dropped;
+        self.skips += skips;
+    }
+
     /// Counts what another shard has counted, too.
     pub fn add(&mut self, other: &Self) {
         self.sent_bytes += other.sent_bytes;

@@ -261,11 +261,9 @@ fn note_received(site: Option<usize>, before: u64, turn: &mut Turn) {
 /// Counts what a port has sent of a stream since the counters stood at `before`.
 fn note_sent(site: Option<usize>, before: [u64; 4], delivered: &mut Delivered, turn: &mut Turn) {
     let after = turn.counters.datagrams();
-    let [datagrams, bytes, dropped, skips] = std::array::from_fn(|n| after[n] - before[n]);
-    delivered.datagrams += datagrams;
-    delivered.datagram_bytes += bytes;
-    delivered.dropped_datagrams += dropped;
-    delivered.skips += skips;
+    let more: [u64; 4] = std::array::from_fn(|n| after[n] - before[n]);
+    delivered.add_datagrams(more);
+    let [_, bytes, ..] = more;
     if let Some(site) = site {
         turn.at_listener(site, |counts| counts.sent_bytes.add(bytes));
     }
