@@ -132,14 +132,13 @@ impl<'a> Pass<'a> {
             return Ok(Served::Lost);
         };
         let subscriber = &mut subscribed.subscriber;
-        if subscriber.minds_queue(turn.now) {
-            if let Some(served) = self.mind_queue(&mut conn.socket, subscriber, turn)? {
-                return Ok(served);
-            }
-            self.resume(subscriber, turn.now);
+        if subscriber.minds_queue(turn.now)
+            && let Some(served) = self.mind_queue(&mut conn.socket, subscriber, turn)?
+        {
+            return Ok(served);
         }
         let (window, cut) = (self.view.window(), self.view.cut());
-        if !subscriber.begin(window, cut, turn.now) {
+        if subscriber.is_waiting() && !self.begin(subscriber, turn.now) {
             return Ok(if self.ended.is_some() { Served::Over } else { Served::Waiting });
         }
         if self.ended.is_none()
@@ -186,18 +185,16 @@ impl<'a> Pass<'a> {
         Ok(if self.ended.is_some() { Served::Over } else { Served::AtHead })
     }
 
-    /// Goes on with one that has left the stream, if it can, and counts what it
-    /// has missed by then.
-    fn resume(&mut self, subscriber: &mut Subscriber, now: Instant) {
-        if !subscriber.has_left() {
-            return;
-        }
+    /// Starts or resumes one that waits, if it can, and counts what it has missed by
+    /// then; answers whether it has something to send to.
+    fn begin(&mut self, subscriber: &mut Subscriber, now: Instant) -> bool {
         let before = subscriber.stats();
-        subscriber.begin(self.view.window(), self.view.cut(), now);
+        let has_begun = subscriber.begin(self.view.window(), self.view.cut(), now);
         let after = subscriber.stats();
         let delivered = &mut self.roster.delivered;
         delivered.skipped_bytes += after.skipped_bytes - before.skipped_bytes;
         delivered.skipped_time += after.skipped_time - before.skipped_time;
+        has_begun
     }
 
     /// Queues the head of an HTTP response once it is known what the stream is.

@@ -591,7 +591,11 @@ impl Desk<'_> {
 pub(super) fn deadline<S>(conn: &Conn<S>, streams: &Streams) -> Option<Instant> {
     match &conn.role {
         Role::Head { http, .. } => Some(http.poll_timeout()),
-        Role::Rtmp => conn.rtmp.as_ref()?.session.poll_timeout(),
+        // One whose stream has ended is to close by itself.
+        Role::Rtmp => {
+            let until = conn.rtmp.as_ref().and_then(|rtmp| rtmp.session.poll_timeout());
+            until.or(Some(conn.last_seen + limits::PUBLISHER_SILENCE))
+        }
         Role::Greeting(greeting) if greeting.early.is_empty() => {
             Some(conn.last_seen + limits::PUBLISHER_SILENCE)
         }

@@ -48,7 +48,7 @@ fn stderr_has_ready_made_lines_to_paste() {
 fn wrong_usage_exits_2_and_says_what_where_and_what_to_do() {
     for (args, words) in [
         (&["serve", "--lisen", "http://:0"][..], &["--lisen", "'listen'"][..]),
-        (&["serve", "--listen", "rtmp://127.0.0.1:0"], &["rtmp", "tcp://"]),
+        (&["serve", "--listen", "gopher://127.0.0.1:0"], &["gopher", "tcp://"]),
         (&["serve", "--listen", "tcp://127.0.0.1:0"], &["publish="]),
         (&["serve", "--listen", "tcp://127.0.0.1:0?publish=a&nodeley"], &["nodeley", "nodelay"]),
         (&["serve", "--listen", "tcp://127.0.0.1:0?publish=a&rcvbuf=lots"], &["rcvbuf", "lots"]),
