@@ -254,6 +254,21 @@ pub const STREAMS: usize = 4096;
 /// many as it has [`LINKS`].
 pub const WAITED_STREAMS: usize = 4096;
 
+/// How long one address may take to accept a connection that we make: seven
+/// times what a SYN that was lost costs (RFC 6298 section 2.1, one second).
+pub const DIAL_CONNECT: Duration = Duration::from_secs(7);
+/// Addresses of one name that are tried in turn: both IP versions of two hosts.
+pub const DIAL_ADDRESSES: usize = 4;
+/// Redirections followed one after the other.
+pub const DIAL_REDIRECTS: usize = 5;
+/// Pause before the second attempt to pull or push; each failure doubles it ...
+pub const DIAL_PAUSE: Duration = Duration::from_millis(250);
+/// ... up to this: a target that is back is found within 8 s, and one that is down
+/// costs it nothing. A connection that lasted so long starts anew with the above.
+pub const DIAL_PAUSE_MAX: Duration = Duration::from_secs(8);
+/// Streams that are pulled or pushed over connections: a thread each.
+pub const DIALS: usize = 256;
+
 // --- turn ---------------------------------------------------------------
 
 /// Events taken from one poll.

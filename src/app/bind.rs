@@ -23,13 +23,20 @@ use std::os::fd::{AsFd, BorrowedFd};
 /// # Errors
 /// What could not be bound or set: operation, address, reason.
 pub(super) fn bind(plan: &Plan) -> SysResult<Vec<Seat>> {
-    let lags = plan.listeners.iter().map(|listen| Settings::of(&listen.ask).max_lag);
-    let largest_lag = lags.max().unwrap_or(MAX_LAG);
+    let asks = plan.listeners.iter().map(|listen| &listen.ask);
+    let asks = asks.chain(plan.dials.iter().map(|dial| &dial.ask));
+    let largest_lag = asks.map(|ask| Settings::of(ask).max_lag).max().unwrap_or(MAX_LAG);
     let rules = Rules { allow_hosts: plan.allow_hosts.clone(), listen: Vec::new() };
     let mut seats = Seat::row(plan.cpus.len().max(1), &rules, largest_lag, plan.idle)?;
     let joiner = joiner()?;
     for listen in &plan.listeners {
         bind_site(listen, &mut seats, &plan.cpus, &joiner)?;
+    }
+    // Behind the listeners: what a dialer makes has a site as what they accept.
+    for dial in &plan.dials {
+        for seat in &mut seats {
+            seat.add_site(Site::dialed(dial));
+        }
     }
     for push in &plan.pushes {
         for seat in &mut seats {
@@ -79,6 +86,8 @@ fn bind_site(
                     seat.add_port(socket, duty, Some(number));
                 }
             }
+            // Nothing listens.
+            Service::Dial(_) => {}
         }
     }
     for seat in seats {
@@ -146,7 +155,8 @@ fn bind_udp(listen: &Listen, at: SocketAddr, is_shared: bool) -> SysResult<Udp> 
         | Service::TcpSubscribe { .. }
         | Service::UdpEcho
         | Service::UdpStamp
-        | Service::UdpSubscribe { .. } => None,
+        | Service::UdpSubscribe { .. }
+        | Service::Dial(_) => None,
     };
     let reuse = match group {
         Some(_) => Reuse::Group,
@@ -185,7 +195,7 @@ fn refused(url: &str, why: &dyn std::error::Error) -> SysError {
 }
 
 /// Says what the kernel granted.
-fn report(url: &str, granted: Vec<Granted>) {
+pub(super) fn report(url: &str, granted: Vec<Granted>) {
     for option in granted {
         match &option.note {
             Some(note) => {

@@ -119,6 +119,7 @@ fn plan(demo: &Demo) -> Result<Plan, Box<dyn Error>> {
             ask: demo.ask.clone(),
             socket: demo.socket.only_for(Transport::Udp),
         }],
+        dials: Vec::new(),
         cpus: demo.cpus.clone(),
         idle: demo.idle,
         allow_hosts: Vec::new(),

@@ -1,7 +1,7 @@
 //! Ready-made client lines, for every address of the machine, quoted for a
 //! shell: what to paste next.
 
-use crate::reactor::plan::{Push, Service};
+use crate::reactor::plan::{Dial, Push, Service, Via, Way};
 use crate::reactor::site::Site;
 use crate::sys::interfaces;
 use std::net::{IpAddr, SocketAddr};
@@ -27,6 +27,21 @@ pub(super) fn push(push: &Push) {
         push.name,
         quoted(&url)
     );
+}
+
+/// Logs what a dialer will ask for.
+pub(super) fn dial(dial: &Dial) {
+    let Dial { way, target, name, .. } = dial;
+    let (authority, path) = (target.authority(), &target.path);
+    let (verb, method) = match (way, target.via) {
+        (Way::Pull, _) => ("pull", "GET"),
+        (Way::Push, Via::Http { put: true }) => ("push", "PUT"),
+        (Way::Push, _) => ("push", "POST"),
+    };
+    match target.via {
+        Via::Tcp => log::info!("{verb} {name}: tcp://{authority}"),
+        Via::Http { .. } => log::info!("{verb} {name}: {method} http://{authority}{path}"),
+    }
 }
 
 /// The addresses that a listener is reached at.
@@ -72,6 +87,7 @@ fn lines(service: &Service, addr: SocketAddr) -> Vec<String> {
                 format!("play: ffplay -fflags nobuffer -rtmp_buffer 100 {url}/cam"),
             ]
         }
+        Service::Dial(_) => Vec::new(),
         Service::TcpEcho => vec![format!("measure: lightmeter ping tcp {addr}")],
         Service::UdpStamp => vec![format!(
             "measure: any STAMP sender, such as stamp-suite -r {} -p {}",

@@ -1,5 +1,6 @@
 //! A server in this process: its shards, each in a thread of its own.
 
+use super::dial::Dialers;
 use super::{bind, office};
 use crate::base::Instant;
 use crate::config::Usage;
@@ -23,6 +24,7 @@ use std::thread::{self, JoinHandle};
 pub(super) struct Host {
     sites: Vec<Site>,
     peers: Arc<Peers>,
+    dialers: Dialers,
     shards: Vec<JoinHandle<Result<(), String>>>,
     over: PipeReader,
     ended: usize,
@@ -52,7 +54,10 @@ impl Host {
             why.into()
         })?;
         let first = seats.first().ok_or("no shard")?;
-        let (sites, peers) = (first.sites().to_vec(), Arc::clone(first.peers()));
+        let listening = first.sites().iter().take(plan.listeners.len());
+        let sites: Vec<Site> = listening.cloned().collect();
+        let peers = Arc::clone(first.peers());
+        let directory = Arc::clone(first.directory());
         let (over, tells) = io::pipe()?;
         let office = office::open(Arc::clone(&peers), sites.iter().map(Site::label).collect())?;
         let mut shards = Vec::new();
@@ -63,7 +68,8 @@ impl Host {
             shards.push(shard.spawn(move || run(seat, cpu, tells))?);
         }
         let next_dump = Instant::ZERO;
-        Ok(Self { sites, peers, shards, over, ended: 0, is_draining: false, next_dump })
+        let dialers = Dialers::start(plan, &peers, &directory)?;
+        Ok(Self { sites, peers, dialers, shards, over, ended: 0, is_draining: false, next_dump })
     }
 
     /// Its listeners, in the order given, with their real addresses.
@@ -75,6 +81,7 @@ impl Host {
     /// once more, it ends at once.
     pub(super) fn drain(&mut self) {
         self.is_draining = true;
+        self.dialers.stop();
         for shard in self.peers.ids() {
             self.peers.send(shard, Control::Drain);
         }

@@ -2,6 +2,7 @@
 
 mod bind;
 pub mod demo;
+mod dial;
 mod hints;
 mod host;
 pub mod log;

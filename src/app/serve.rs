@@ -54,6 +54,7 @@ fn tell(host: &Host, plan: &Plan) -> io::Result<()> {
             log::warn!("{}: anyone who reaches it can publish", site.url);
         }
     }
+    plan.dials.iter().for_each(hints::dial);
     for push in &plan.pushes {
         hints::push(push);
     }

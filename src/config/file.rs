@@ -103,7 +103,7 @@ mod toml_file {
                 };
                 return Err(format!("{key_place}: unknown key '{written}'{rest}"));
             }
-            let is_list = matches!(key.as_str(), "listen" | "push" | "allow_host");
+            let is_list = matches!(key.as_str(), "listen" | "pull" | "push" | "allow_host");
             let values: Vec<_> = match (value.get_ref(), is_list) {
                 (DeValue::Array(values), true) => values.iter().collect(),
                 (_, _) => vec![value],

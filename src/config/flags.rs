@@ -123,7 +123,7 @@ fn demo(parser: &mut Parser) -> Result<Command, Usage> {
             Flag::Long(name)
                 if matches!(
                     name.replace('_', "-").as_str(),
-                    "host" | "listen" | "push" | "allow-host" | "config"
+                    "host" | "listen" | "pull" | "push" | "allow-host" | "config"
                 ) =>
             {
                 return Err(Usage(format!(

@@ -28,7 +28,8 @@ nearlight serve: relay live streams
 Where:
   --listen URL...      what listens; without it HTTP 8080, TCP 9000 (publish live) and 9001
                        (subscribe live), UDP 9000 (publish live), echo on 7007, on loopback
-  --push URL...        send a stream to an address: udp://A:P?stream=NAME&ttl=4&iface=eth0
+  --pull URL...        fetch a stream from elsewhere, again and again, and publish it here
+  --push URL...        send a stream elsewhere, whenever it is live
   --host ADDR          address of the default listeners and of URLs without one
   --config FILE        the same settings from a TOML file; flags win over it
   --allow-host NAME... a name that browsers may reach the server by
@@ -42,6 +43,18 @@ URLs: scheme://address:port[?key=value&...]
   tcp://A:P?echo, udp://A:P?echo
   udp://A:P?stamp             STAMP reflector (RFC 8762): says when it had what it answers
 
+Pulls and pushes: scheme://address:port/path?stream=NAME[&key=value...]
+  --pull http://A/PATH?stream=NAME   GET; the response is stream NAME; user:password@ is sent
+  --pull tcp://A:P?stream=NAME       what comes on a connection to there
+  --push udp://A:P?stream=NAME       datagrams, unicast or multicast (ttl=4, iface=eth0)
+  --push tcp://A:P?stream=NAME       the stream's bytes on a connection to there
+  --push http://A/PATH?stream=NAME   POST in chunks; method=PUT
+  stream, method, socket options and stream keys with a meaning here are taken out of the query
+  (of a pull framing, max_lag, window, window_bytes, timeout, coalesce; of a push join, max_lag,
+  policy, coalesce). Over HTTP the rest is passed on, and what has a letter percent-encoded:
+  %73tream=x. After a failure it is tried again in 0.25 s at first, 8 s at last. Of several pulls
+  of one NAME the first that can be had is it.
+
 How:
   --cpus LIST          one shard for each of these cores, pinned to it: 2,3 or 0-3
   --idle MODE          block (default), spin, or adaptive[:MICROSECONDS]
@@ -53,7 +66,7 @@ Stream keys, as flags or on a URL:
   --policy WHAT        past max-lag: skip (default) or close
   --framing KIND       auto (default), ts, flv, raw, lines, len32 or datagram
   --window DUR         how much of a stream to keep; --window-bytes SIZE caps it (64M)
-  --timeout DUR        a publisher silent for this long is ended (10s)
+  --timeout DUR        a publisher silent for this long is ended (10s), so is a pull
   --wait DUR           how long a subscriber waits for a stream that is not there
   --coalesce DUR       how long frames may gather before they are sent (0); 100ms at most
 ";
@@ -65,6 +78,7 @@ Examples:
   nearlight serve --host 0.0.0.0 --max-lag 200ms
   nearlight serve --listen 'tcp://:9000?publish=cam&quickack' --listen 'http://:8080?cc=reno'
   nearlight serve --cpus 2-3 --idle spin --push 'udp://239.1.1.1:5000?stream=live&ttl=4'
+  nearlight serve --pull 'http://origin:8080/cam?wait=60s&stream=cam&timeout=70s'
 
 stdout has a line 'listening URL' for each listener, then 'ready'; the rest goes to stderr.
 Exit codes: 0 done, 1 failed while running, 2 wrong usage or configuration.

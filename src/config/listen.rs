@@ -44,7 +44,8 @@ impl Scope {
     pub(super) const fn of(service: &Service) -> Self {
         match service {
             Service::TcpPublish { .. } => Self::TcpPublish,
-            Service::TcpSubscribe { .. } => Self::TcpSubscribe,
+            // Nothing listens, but what is sent is a subscriber's.
+            Service::TcpSubscribe { .. } | Service::Dial(_) => Self::TcpSubscribe,
             Service::TcpEcho => Self::TcpEcho,
             Service::UdpPublish { .. } => Self::UdpPublish,
             Service::UdpSubscribe { .. } => Self::UdpSubscribe,
@@ -180,7 +181,7 @@ pub(super) struct Listener {
     pub(super) socket: SocketOptions,
 }
 
-/// A push as its URL has it.
+/// A push over UDP as its URL has it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Target {
     pub(super) host: Host,
@@ -240,7 +241,7 @@ impl Keys {
             + usize::from(self.echo)
             + usize::from(self.stamp);
         if self.stream.is_some() {
-            return Err("stream: belongs to --push; a listener says publish=NAME or \
+            return Err("stream: belongs to --pull and --push; a listener says publish=NAME or \
                         subscribe=NAME"
                 .to_owned());
         }
@@ -339,12 +340,6 @@ impl Listener {
 impl Target {
     pub(super) fn parse(text: &str) -> Result<Self, String> {
         let url = Url::parse(text)?;
-        if url.scheme != Scheme::Udp {
-            return Err(format!(
-                "{}://: a push goes by udp://address:port?stream=NAME",
-                url.scheme.name()
-            ));
-        }
         let keys = Keys::read(&url.query)?;
         if keys.publish.is_some() || keys.subscribe.is_some() || keys.echo || keys.stamp {
             return Err("publish, subscribe, echo and stamp are for --listen; \
@@ -422,7 +417,7 @@ fn interface(value: Option<&str>) -> Result<String, String> {
     Err(format!("iface: '{text}' is neither an interface's name nor its address, such as eth0"))
 }
 
-fn stream_name(key: &str, value: Option<&str>) -> Result<Name, String> {
+pub(super) fn stream_name(key: &str, value: Option<&str>) -> Result<Name, String> {
     let Some(name) = value else {
         return Err(format!("{key}: which stream? write {key}=NAME"));
     };

@@ -10,6 +10,7 @@
 //! defaults. Everything wrong is found before a socket is opened, and said with
 //! what, where and what to do.
 
+mod dial;
 mod file;
 mod flags;
 mod help;
@@ -27,7 +28,7 @@ pub use show::{options_json, options_markdown, options_table, run_options};
 
 use crate::options::{SocketOptions, Transport};
 use crate::protocol::Ask;
-use crate::reactor::plan::{Idle, Plan};
+use crate::reactor::plan::{Idle, Plan, Way};
 use crate::sys::affinity;
 use log::LevelFilter;
 use std::fmt;
@@ -117,12 +118,15 @@ pub fn run_check(path: &Path) -> Result<String, Usage> {
     let plan = settings.settle(settings::Settings::default()).map_err(Usage)?;
     try_out(&plan).map_err(|why| Usage(format!("{}: {why}", path.display())))?;
     let count = |n: usize, what: &str| format!("{n} {what}{}", if n == 1 { "" } else { "s" });
-    let pushes = match plan.pushes.len() {
+    let pulls = plan.dials.iter().filter(|dial| dial.way == Way::Pull).count();
+    let pushes = match plan.pushes.len() + plan.dials.len() - pulls {
         0 => "no pushes".to_owned(),
         1 => "1 push".to_owned(),
         n => format!("{n} pushes"),
     };
-    Ok(format!("{}: OK: {}, {pushes}", path.display(), count(plan.listeners.len(), "listener")))
+    let pulls = if pulls == 0 { String::new() } else { format!(", {}", count(pulls, "pull")) };
+    let listeners = count(plan.listeners.len(), "listener");
+    Ok(format!("{}: OK: {listeners}, {pushes}{pulls}", path.display()))
 }
 
 /// What this machine refuses of a plan, though it is well written.
@@ -135,6 +139,10 @@ fn try_out(plan: &Plan) -> Result<(), String> {
         let transport = if listen.service.is_tcp() { Transport::Tcp } else { Transport::Udp };
         let tried = own.try_out(transport, listen.addr.is_ipv6());
         tried.map_err(|why| format!("{}: {why}", listen.url))?;
+    }
+    for dial in &plan.dials {
+        let tried = dial.socket.try_out(Transport::Tcp, false);
+        tried.map_err(|why| format!("{}: {why}", dial.url))?;
     }
     for push in &plan.pushes {
         let tried = push.socket.try_out(Transport::Udp, push.to.is_ipv6());

@@ -5,18 +5,19 @@
 //! A list given by flags replaces the file's: nothing listens or is sent that
 //! the nearer source did not name.
 
+use super::dial::{self, DialUrl};
 use super::listen::{Listener, STREAM_KEYS, Scope, Target, fill};
 use super::url::{Host, check_host_name};
 use crate::base::units::parse_duration;
 use crate::limits;
 use crate::options::{SocketOptions, TABLE, Transport};
 use crate::protocol::{Ask, Policy};
-use crate::reactor::plan::{Idle, Listen, Plan, Push, Service};
+use crate::reactor::plan::{Dial, Idle, Listen, Plan, Push, Service, Way};
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::time::Duration;
 
 /// The settings that are neither stream keys nor socket options.
-const SERVER_KEYS: [&str; 6] = ["host", "listen", "push", "cpus", "idle", "allow_host"];
+const SERVER_KEYS: [&str; 7] = ["host", "listen", "pull", "push", "cpus", "idle", "allow_host"];
 
 /// Every setting's name, `_` between words: of flags and in the file.
 pub(super) fn known_keys() -> impl Iterator<Item = &'static str> {
@@ -42,6 +43,7 @@ impl Sourced {
 pub(super) struct Settings {
     pub(super) host: Option<Sourced>,
     pub(super) listen: Vec<Sourced>,
+    pub(super) pull: Vec<Sourced>,
     pub(super) push: Vec<Sourced>,
     pub(super) cpus: Option<Vec<usize>>,
     pub(super) idle: Option<Idle>,
@@ -66,6 +68,7 @@ impl Settings {
         match key {
             "host" => self.host = Some(sourced()),
             "listen" => self.listen.push(sourced()),
+            "pull" => self.pull.push(sourced()),
             "push" => self.push.push(sourced()),
             "cpus" => self.cpus = Some(parse_cpus(text)?),
             "idle" => self.idle = Some(parse_idle(text)?),
@@ -80,7 +83,11 @@ impl Settings {
         self.host = self.host.take().or(lower.host);
         self.cpus = self.cpus.take().or(lower.cpus);
         self.idle = self.idle.or(lower.idle);
-        for (mine, theirs) in [(&mut self.listen, lower.listen), (&mut self.push, lower.push)] {
+        for (mine, theirs) in [
+            (&mut self.listen, lower.listen),
+            (&mut self.pull, lower.pull),
+            (&mut self.push, lower.push),
+        ] {
             if mine.is_empty() {
                 *mine = theirs;
             }
@@ -121,13 +128,22 @@ impl Settings {
             }
             listeners.push(listen);
         }
-        let mut pushes = Vec::with_capacity(self.push.len());
-        for url in &self.push {
-            pushes.push(self.target(url).map_err(|why| url.wrong(why))?);
+        let (mut pushes, mut dials) = (Vec::new(), Vec::new());
+        let pulled = self.pull.iter().map(|url| (url, Way::Pull));
+        for (url, way) in pulled.chain(self.push.iter().map(|url| (url, Way::Push))) {
+            if way == Way::Pull || dial::is_dialed(&url.text) {
+                dials.push(self.dial(url, way).map_err(|why| url.wrong(why))?);
+            } else {
+                pushes.push(self.target(url).map_err(|why| url.wrong(why))?);
+            }
+            if dials.len() > limits::DIALS {
+                return Err(url.wrong(format!("at most {} may be made", limits::DIALS)));
+            }
         }
         Ok(Plan {
             listeners,
             pushes,
+            dials,
             cpus: self.cpus.unwrap_or_default(),
             idle: self.idle.unwrap_or(Idle::Block),
             allow_hosts: self.allow_hosts,
@@ -150,6 +166,22 @@ impl Settings {
             service: parsed.service,
             ask: parsed.ask,
             socket: parsed.socket,
+        })
+    }
+
+    fn dial(&self, url: &Sourced, way: Way) -> Result<Dial, String> {
+        let mut parsed = DialUrl::parse(&url.text, way)?;
+        fill(&mut parsed.ask, &dial::applicable(way, &self.ask));
+        parsed.socket.merge_under(&self.socket);
+        let defaults = SocketOptions::defaults(Transport::Tcp, way == Way::Pull);
+        parsed.socket.merge_under(&defaults);
+        Ok(Dial {
+            url: parsed.shown,
+            way,
+            target: parsed.target,
+            name: parsed.name,
+            ask: parsed.ask,
+            socket: parsed.socket.only_for_calls(),
         })
     }
 
@@ -183,7 +215,8 @@ fn same_place(a: &Listen, b: &Listen) -> bool {
         | Service::UdpStamp
         | Service::UdpSubscribe { .. }
         | Service::Http
-        | Service::Rtmp => None,
+        | Service::Rtmp
+        | Service::Dial(_) => None,
     };
     a.addr.port() != 0 && a.addr == b.addr && transport(a) == transport(b) && group(a) == group(b)
 }

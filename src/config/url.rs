@@ -85,7 +85,7 @@ impl Url {
     }
 }
 
-fn parse_place(place: &str) -> Result<(Host, u16), String> {
+pub(super) fn parse_place(place: &str) -> Result<(Host, u16), String> {
     let example = "write address:port, such as 127.0.0.1:9000, [::1]:9000 or :9000";
     // The colons of an address in brackets are none of ours.
     let address_end = place.rfind(']').map_or(0, |bracket| bracket + 1);
@@ -182,7 +182,7 @@ fn parse_query(query: &str) -> Result<Vec<(String, Option<String>)>, String> {
     Ok(pairs)
 }
 
-fn percent_decode(text: &str) -> Result<String, String> {
+pub(super) fn percent_decode(text: &str) -> Result<String, String> {
     let wrong = |what: &str| format!("'{text}': {what}");
     let mut bytes = Vec::with_capacity(text.len());
     let mut rest = text.bytes();

@@ -39,6 +39,18 @@ impl SocketOptions {
         Ok(granted)
     }
 
+    /// Sets on a TCP socket, before it is connected, what such a connection has;
+    /// `rcvbuf` must be set this early because it decides the window scale.
+    ///
+    /// # Errors
+    /// The first option that the kernel refuses.
+    pub fn prepare_call(&self, fd: BorrowedFd<'_>) -> Result<Vec<Granted>, OptionError> {
+        let socket = Socket::of(&fd)?;
+        let rows = TABLE.iter().filter(|row| row.tcp != Place::Listener);
+        let asked = rows.filter_map(|row| Some((row, self.get(row.opt)?)));
+        asked.map(|(row, value)| socket.grant(row, value)).collect()
+    }
+
     /// Sets everything on a socket that is thrown away: what the kernel refuses,
     /// before anything is bound.
     ///

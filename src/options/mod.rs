@@ -10,6 +10,7 @@
 //! ```text
 //! socket ─ prepare_listener ─ bind ─ listen(backlog()) ─ confirm_listening
 //!                                       └─ accept ─ apply_accepted
+//! socket ─ prepare_call ─ connect
 //! socket ─ apply_udp ─ bind
 //! ```
 //!
@@ -142,6 +143,15 @@ impl SocketOptions {
             if kept.wants_own_cpu() {
                 kept.values[Opt::IncomingCpu as usize] = None;
             }
+        }
+        kept
+    }
+
+    /// The part of it that a connection has which we make ourselves.
+    pub fn only_for_calls(&self) -> Self {
+        let mut kept = self.clone();
+        for row in TABLE.iter().filter(|row| row.tcp == Place::Listener) {
+            kept.values[row.opt as usize] = None;
         }
         kept
     }

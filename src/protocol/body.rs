@@ -15,6 +15,38 @@ pub struct Body {
     state: State,
 }
 
+/// Bytes of the longest header that [`chunk_head`] makes.
+pub const CHUNK_HEAD: usize = 2 + 16 + 2;
+/// Ends a body in the chunked coding, and the chunk before.
+pub const LAST_CHUNK: &[u8] = b"\r\n0\r\n\r\n";
+
+/// What goes before `bytes` bytes, which are at least one, to make a chunk of
+/// them (RFC 9112 7.1). The line break that it begins with ends the chunk before
+/// or, before the first one, the head of the message, whose own is left out: so
+/// nothing has to follow a chunk.
+pub fn chunk_head(bytes: u64) -> ([u8; CHUNK_HEAD], usize) {
+    let mut head = [0; CHUNK_HEAD];
+    let mut at = CHUNK_HEAD;
+    let mut put = |byte| {
+        at -= 1;
+        head[at] = byte;
+    };
+    put(b'\n');
+    put(b'\r');
+    let mut left = bytes;
+    loop {
+        put(b"0123456789abcdef"[(left % 16) as usize]);
+        left /= 16;
+        if left == 0 {
+            break;
+        }
+    }
+    put(b'\n');
+    put(b'\r');
+    head.copy_within(at.., 0);
+    (head, CHUNK_HEAD - at)
+}
+
 /// What one call decoded.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Decoded {
@@ -254,6 +286,24 @@ mod tests {
         let mut body = Body::chunked();
         body.decode(&mut b"ff\r\n".to_vec()).unwrap();
         assert_eq!(body.decode(&mut [0; 200]).unwrap().moved, 0);
+    }
+
+    #[test]
+    fn what_is_coded_in_chunks_is_decoded_again() {
+        let mut coded = Vec::new();
+        let mut plain = Vec::new();
+        for len in [1, 9, 10, 15, 16, 255, 4096, 70_000] {
+            let (head, head_len) = chunk_head(len);
+            coded.extend_from_slice(&head[..head_len]);
+            coded.resize(coded.len() + len as usize, b'x');
+            plain.resize(plain.len() + len as usize, b'x');
+        }
+        coded.extend_from_slice(LAST_CHUNK);
+        // The first line break is the head's.
+        let body = &coded[2..];
+        assert_eq!(whole(body), (plain, body.len(), Ok(true)));
+        let (head, len) = chunk_head(u64::MAX);
+        assert_eq!(&head[..len], b"\r\nffffffffffffffff\r\n");
     }
 
     #[test]

@@ -8,6 +8,7 @@
 //! anywhere; it is the peer's, so it is bounded by `limits`, never trusted,
 //! and answered with a [`Refusal`] that says what is wrong.
 
+mod answer;
 pub mod ask;
 mod body;
 pub mod http;
@@ -23,8 +24,9 @@ pub mod udp_join;
 pub mod websocket;
 
 pub use crate::framing::Container;
+pub use answer::Answer;
 pub use ask::{Ask, Join, Policy};
-pub use body::{Body, Decoded};
+pub use body::{Body, CHUNK_HEAD, Decoded, LAST_CHUNK, chunk_head};
 pub use name::Name;
 pub use sniff::{Sniff, wrong_protocol};
 

@@ -7,14 +7,15 @@ use super::slab::{Key, Slab};
 use super::streams::Streams;
 use super::turn::{Alarm, Turn};
 use crate::limits::{CLOSING_MAX, CLOSING_TIME, REAPS};
-use crate::report::Phase;
+use crate::report::{DialFailure, Phase};
 use crate::sys::socket::Socket;
 use std::io;
-use std::net::SocketAddr;
 
 /// Says that a connection is broken; aloud if the kernel gave it up, which its
 /// peer may not know why.
-pub(super) fn tell(peer: SocketAddr, why: &io::Error) {
+pub(super) fn tell<S>(conn: &mut Conn<S>, why: &io::Error) {
+    let peer = conn.peer;
+    conn.fail(DialFailure::Broken, why.to_string());
     if why.kind() == io::ErrorKind::TimedOut {
         log::info!(
             "{peer} ended: it has acknowledged or taken nothing for too long (user_timeout, keepalive)"
@@ -75,14 +76,21 @@ pub(super) fn linger<S: Socket>(conn: &mut Conn<S>, turn: &mut Turn) -> io::Resu
         }
         return Ok(Read::Idle);
     }
+    // Servers take the end of our side, when all is said, for the end of our
+    // interest in their answer.
+    let is_upload = conn.is_upload();
     if let Role::Closing { is_shut, .. } = &mut conn.role
         && !std::mem::replace(is_shut, true)
+        && !is_upload
     {
         conn.socket.shutdown()?;
     }
     match conn.socket.recv(&mut turn.scratch) {
         Ok(0) => Ok(Read::Drop),
-        Ok(_) => Ok(Read::More),
+        Ok(len) => Ok(match &mut conn.dialed {
+            Some(dialed) => dialed.hear(&turn.scratch[..len]),
+            None => Read::More,
+        }),
         Err(why) if why.kind() == io::ErrorKind::WouldBlock => Ok(Read::Idle),
         Err(why) => Err(why),
     }
@@ -118,9 +126,14 @@ pub fn reap<S: Socket>(turn: &mut Turn, conns: &mut Slab<Conn<S>>) {
         let Some(key) = turn.ready.reap.pop() else {
             return;
         };
-        if let Some(conn) = conns.remove(key) {
-            turn.closed(conn.site());
-        }
+        free(key, turn, conns);
+    }
+}
+
+/// Frees a connection, and counts it if it was accepted.
+pub(super) fn free<S>(key: Key, turn: &mut Turn, conns: &mut Slab<Conn<S>>) {
+    if let Some(conn) = conns.remove(key).filter(|conn| conn.dialed.is_none()) {
+        turn.closed(conn.site());
     }
 }
 

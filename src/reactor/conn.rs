@@ -1,5 +1,6 @@
 //! A connection: a socket, and what its peer is to us.
 
+use super::dial::Dialed;
 use super::slab::Key;
 use super::turn::Turn;
 use crate::base::{Histogram, Instant};
@@ -7,7 +8,7 @@ use crate::protocol::http::Http;
 use crate::protocol::websocket::Inbound;
 use crate::protocol::{Body, Container, Name, rtmp};
 use crate::relay::{Form, Settings, Subscriber};
-use crate::report::Over;
+use crate::report::{DialFailure, Over};
 use crate::sys::socket::Socket;
 use std::collections::VecDeque;
 use std::io::{self, IoSlice};
@@ -37,6 +38,8 @@ pub struct Conn<S> {
     pub alarm: Instant,
     /// On the list to be freed.
     pub is_closing: bool,
+    /// We have made it; its dialer waits for its end.
+    pub dialed: Option<Box<Dialed>>,
     /// It speaks RTMP, whatever its role.
     pub rtmp: Option<Box<Rtmp>>,
 }
@@ -285,6 +288,7 @@ impl<S> Conn<S> {
             alarm: Instant::NEVER,
             is_closing: false,
             rtmp,
+            dialed: None,
         }
     }
 
@@ -313,6 +317,18 @@ impl<S> Conn<S> {
             return None;
         };
         Some(*claiming)
+    }
+
+    /// Says to the dialer why this ends, if we have made it.
+    pub fn fail(&mut self, why: DialFailure, text: impl Into<String>) {
+        if let Some(dialed) = &mut self.dialed {
+            dialed.fail(why, text);
+        }
+    }
+
+    /// True of a push over HTTP: the other end is a server that will answer.
+    pub fn is_upload(&self) -> bool {
+        self.dialed.as_ref().is_some_and(|dialed| dialed.is_upload())
     }
 
     /// True where other bytes may be sent: a subscriber is between messages.

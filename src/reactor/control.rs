@@ -3,7 +3,8 @@
 
 use super::accept::{self, Listeners};
 use super::close;
-use super::conn::{Claiming, Conn, Role};
+use super::conn::{Awaiting, Claiming, Conn, Role};
+use super::dial::Dialed;
 use super::links::Offer;
 use super::session::Desk;
 use super::site::Sites;
@@ -15,7 +16,7 @@ use super::udp::Ports;
 use crate::limits::{CONNECTIONS, CONTROL_MESSAGES, DRAIN_TIME};
 use crate::protocol::Name;
 use crate::relay::{Claim, ShardId};
-use crate::report::{Phase, Snapshot, Turns};
+use crate::report::{DialFailure, Phase, Snapshot, Turns};
 use crate::sys::socket::Socket;
 use mio::Registry;
 use mio::unix::SourceFd;
@@ -71,8 +72,11 @@ pub enum Control {
         /// In which slot.
         slot: usize,
     },
-    /// A connection that goes on here, for a stream of this shard is its own.
+    /// A connection that goes on here, for a stream of this shard is its own, or
+    /// its dialer has made it.
     Adopt(Box<Adopted>),
+    /// A dialer has failed, and tries again.
+    DialFailed(DialFailure),
     /// What does this shard do?
     Snapshot {
         /// Who asks.
@@ -100,14 +104,38 @@ pub enum Control {
     Drain,
 }
 
-/// A publisher's connection on its way to the shard of its stream.
+/// A connection on its way to the shard of its stream.
 #[derive(Debug)]
 pub struct Adopted {
     /// The shard that takes it knows of what kind it is: its own.
     socket: Box<dyn Any + Send>,
     peer: SocketAddr,
-    listener: usize,
-    claiming: Claiming,
+    site: usize,
+    wish: Wish,
+    dialed: Option<Box<Dialed>>,
+}
+
+/// What a connection is to be where it goes.
+#[derive(Debug)]
+pub enum Wish {
+    /// The publisher of a stream.
+    Publish(Claiming),
+    /// A subscriber.
+    Subscribe(Awaiting),
+}
+
+impl Adopted {
+    /// A connection that a dialer has made, for site number `site`.
+    pub fn dialed<S: Socket>(
+        socket: S,
+        peer: SocketAddr,
+        site: usize,
+        wish: Wish,
+        dialed: Dialed,
+    ) -> Box<Self> {
+        let (socket, dialed) = (Box::new(socket), Some(Box::new(dialed)));
+        Box::new(Self { socket, peer, site, wish, dialed })
+    }
 }
 
 /// Who claims a name.
@@ -161,6 +189,7 @@ pub fn handle<S: Socket>(
                 streams.cut_off(&name, epoch, from, slot);
             }
             Control::Adopt(adopted) => adopt(*adopted, turn, streams, conns, sites, registry),
+            Control::DialFailed(why) => turn.counters.fail_dial(why),
             // Who has stopped waiting for it needs no answer.
             Control::Snapshot { reply, of, tells_who } => {
                 let of = of.as_ref();
@@ -193,17 +222,18 @@ fn hand_over<S: Socket>(
     // It may have become something else meanwhile, and has last words to say.
     let Some(claiming) = conns.get_mut(key).and_then(Conn::take_claiming) else { return };
     let Some(conn) = conns.remove(key) else { return };
-    let (peer, listener) = (conn.peer, conn.site());
+    let (peer, site) = (conn.peer, conn.site());
     if let (Some(registry), Some(fd)) = (registry, conn.socket.fd())
         && let Err(why) = registry.deregister(&mut SourceFd(&fd))
     {
         log::warn!("{peer}: {why}");
     }
-    let adopted = Adopted { socket: Box::new(conn.socket), peer, listener, claiming };
+    let (wish, dialed) = (Wish::Publish(claiming), conn.dialed);
+    let adopted = Adopted { socket: Box::new(conn.socket), peer, site, wish, dialed };
     streams.peers.send(owner, Control::Adopt(Box::new(adopted)));
 }
 
-/// Takes a connection in from another shard.
+/// Takes a connection in from another shard, or from its dialer.
 fn adopt<S: Socket>(
     adopted: Adopted,
     turn: &mut Turn,
@@ -212,26 +242,38 @@ fn adopt<S: Socket>(
     sites: &Sites,
     registry: Option<&Registry>,
 ) {
-    let Adopted { socket, peer, listener, claiming } = adopted;
+    let Adopted { socket, peer, site, wish, mut dialed } = adopted;
     let Ok(socket) = socket.downcast::<S>() else { return };
     if conns.len() >= CONNECTIONS {
-        turn.closed(listener);
-        log::warn!("{peer}: this shard has too many connections to continue its stream");
+        let text = "this shard has too many connections";
+        match &mut dialed {
+            Some(dialed) => dialed.fail(DialFailure::Refused, text),
+            None => turn.closed(site),
+        }
+        log::warn!("{peer}: {text} to take it in");
         return;
     }
     let fd = socket.fd();
-    let role = Role::Claiming(Box::new(claiming));
-    let key = conns.insert(Conn::new(*socket, peer, listener, role, turn.now));
+    let role = match wish {
+        Wish::Publish(claiming) => Role::Claiming(Box::new(claiming)),
+        Wish::Subscribe(awaiting) => Role::Awaiting(Box::new(awaiting)),
+    };
+    let mut conn = Conn::new(*socket, peer, site, role, turn.now);
+    (turn.counters.dialed).add(u64::from(dialed.is_some()));
+    conn.dialed = dialed;
+    let key = conns.insert(conn);
     if let (Some(registry), Some(fd)) = (registry, fd)
         && let Err(why) = accept::register(registry, fd, key)
     {
         log::warn!("{peer}: {why}");
-        turn.closed(listener);
-        conns.remove(key);
+        close::free(key, turn, conns);
         return;
     }
-    if let Some(conn) = conns.get_mut(key) {
-        Desk { turn, streams, sites }.adopted(key, conn);
+    match conns.get_mut(key) {
+        Some(conn) if matches!(conn.role, Role::Claiming(_)) => {
+            Desk { turn, streams, sites }.adopted(key, conn);
+        }
+        Some(_) | None => accept::begin(key, turn, streams, conns, sites),
     }
 }
 

@@ -14,7 +14,7 @@ use crate::limits::{INGEST_BYTES, INGEST_CALLS, QUEUED_BYTES};
 use crate::protocol::websocket::{self, Inbound};
 use crate::protocol::{Refusal, Sniff, response, wrong_protocol};
 use crate::relay::stream::IngestError;
-use crate::report::Phase;
+use crate::report::{DialFailure, Phase};
 use crate::sys::socket::Socket;
 use std::io;
 
@@ -51,7 +51,7 @@ pub fn tcp<S: Socket>(
         };
         conn.is_listed = false;
         let read = read(key, conn, turn, streams, sites).unwrap_or_else(|why| {
-            close::tell(conn.peer, &why);
+            close::tell(conn, &why);
             Read::Drop
         });
         match read {
@@ -193,8 +193,9 @@ pub(super) enum Taken {
 
 /// Ends a publisher whose bytes can't be taken; over HTTP it is told why.
 pub(super) fn broken<S>(conn: &mut Conn<S>, why: IngestError) -> Read {
+    conn.fail(DialFailure::Broken, why.to_string());
     let Role::Publisher(publisher) = &conn.role else { return Read::Drop };
-    if publisher.body.is_none() {
+    if publisher.body.is_none() || conn.dialed.is_some() {
         return Read::Drop;
     }
     conn.queue(&response::refusal(why.reason(), &why.to_string()));
@@ -246,17 +247,21 @@ fn is_lost<S>(conn: &Conn<S>, len: usize, turn: &mut Turn, sites: &Sites) -> boo
 /// nothing that matters.
 fn listen<S: Socket>(conn: &mut Conn<S>, turn: &mut Turn, sites: &Sites) -> io::Result<Read> {
     say(conn)?;
+    let is_upload = conn.is_upload();
     let Role::Subscriber(subscribed) = &mut conn.role else {
         return Ok(Read::Drop);
     };
     let len = match conn.socket.recv(&mut turn.scratch) {
-        Ok(0) if subscribed.inbound.is_some() => return Ok(Read::Drop),
+        Ok(0) if subscribed.inbound.is_some() || is_upload => return Ok(Read::Drop),
         // It may have shut its side alone; a send will tell.
         Ok(0) => return Ok(Read::Idle),
         Ok(len) => len,
         Err(why) if why.kind() == io::ErrorKind::WouldBlock => return Ok(Read::Idle),
         Err(why) => return Err(why),
     };
+    if let Some(dialed) = &mut conn.dialed {
+        return Ok(dialed.hear(&turn.scratch[..len]));
+    }
     let Some(inbound) = &mut subscribed.inbound else {
         let lost = is_lost(conn, len, turn, sites);
         return Ok(if lost { Read::Drop } else { Read::More });

@@ -11,6 +11,7 @@ pub mod close;
 pub mod conn;
 pub mod control;
 mod derive;
+pub mod dial;
 pub mod fanout;
 pub mod hot;
 pub mod ingest;

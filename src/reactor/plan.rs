@@ -2,7 +2,7 @@
 //! configuration file are parsed into this once, and nothing is parsed later.
 
 use crate::options::SocketOptions;
-use crate::protocol::{Ask, Name};
+use crate::protocol::{Ask, Container, Name};
 use crate::report::Over;
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
@@ -12,8 +12,10 @@ use std::time::Duration;
 pub struct Plan {
     /// Listeners, in the order given.
     pub listeners: Vec<Listen>,
-    /// Streams to push, whether or not anyone asks.
+    /// Streams to push over UDP, whether or not anyone asks.
     pub pushes: Vec<Push>,
+    /// Streams to pull, and to push over connections.
+    pub dials: Vec<Dial>,
     /// Cores to pin one shard each to; empty: one shard, not pinned.
     pub cpus: Vec<usize>,
     /// What a shard does with no work.
@@ -76,6 +78,8 @@ pub enum Service {
     Http,
     /// `rtmp://..`
     Rtmp,
+    /// `--pull` or `--push` over a connection that we make: nothing listens.
+    Dial(Over),
 }
 
 impl Service {
@@ -83,7 +87,7 @@ impl Service {
     pub const fn publishes(&self) -> bool {
         match self {
             Self::TcpPublish { .. } | Self::UdpPublish { .. } | Self::Http | Self::Rtmp => true,
-            Self::TcpSubscribe { .. } | Self::UdpSubscribe { .. } => false,
+            Self::TcpSubscribe { .. } | Self::UdpSubscribe { .. } | Self::Dial(_) => false,
             Self::TcpEcho | Self::UdpEcho | Self::UdpStamp => false,
         }
     }
@@ -96,6 +100,7 @@ impl Service {
             Self::UdpEcho | Self::UdpStamp => Over::Udp,
             Self::Http => Over::Http,
             Self::Rtmp => Over::Rtmp,
+            Self::Dial(over) => *over,
         }
     }
 
@@ -103,7 +108,7 @@ impl Service {
     pub const fn is_tcp(&self) -> bool {
         match self {
             Self::TcpPublish { .. } | Self::TcpSubscribe { .. } | Self::TcpEcho => true,
-            Self::Http | Self::Rtmp => true,
+            Self::Http | Self::Rtmp | Self::Dial(_) => true,
             Self::UdpEcho | Self::UdpStamp => false,
             Self::UdpPublish { .. } | Self::UdpSubscribe { .. } => false,
         }
@@ -125,6 +130,89 @@ pub struct Push {
     pub ask: Ask,
     /// Socket options; `ttl` is one of them.
     pub socket: SocketOptions,
+}
+
+/// One `--pull URL`, or `--push URL` over a connection that we make.
+#[derive(Clone, Debug)]
+pub struct Dial {
+    /// The URL as given, but for its password.
+    pub url: String,
+    /// Which way the stream goes.
+    pub way: Way,
+    /// Whom to connect to.
+    pub target: Target,
+    /// What the stream is called here.
+    pub name: Name,
+    /// Stream keys.
+    pub ask: Ask,
+    /// Socket options.
+    pub socket: SocketOptions,
+}
+
+/// Which way a stream goes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Way {
+    /// From there: it is published here.
+    Pull,
+    /// There, as to a subscriber.
+    Push,
+}
+
+/// Whom a dialer connects to, and what it asks for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Target {
+    /// How.
+    pub via: Via,
+    /// A name, or an address without brackets.
+    pub host: String,
+    /// The port.
+    pub port: u16,
+    /// Path and query of the request, nothing of ours in it; `/` on TCP.
+    pub path: String,
+    /// `user:password`.
+    pub login: Option<String>,
+}
+
+/// How a dialer speaks to its target.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Via {
+    /// The stream's bytes and nothing else.
+    Tcp,
+    /// `GET`, or such a request with a body in chunks.
+    Http {
+        /// `PUT` pushes, rather than `POST`.
+        put: bool,
+    },
+}
+
+impl Via {
+    /// What a stream goes over then.
+    pub const fn over(self) -> Over {
+        match self {
+            Self::Tcp => Over::Tcp,
+            Self::Http { .. } => Over::Http,
+        }
+    }
+}
+
+impl Target {
+    /// The container that is pushed there: the path of a request may name one.
+    pub fn container(&self) -> Option<Container> {
+        let path = self.path.split('?').next().unwrap_or_default();
+        match self.via {
+            Via::Http { .. } if path.ends_with(".ts") => Some(Container::Ts),
+            Via::Http { .. } if path.ends_with(".flv") => Some(Container::Flv),
+            Via::Http { .. } | Via::Tcp => None,
+        }
+    }
+
+    /// `host:port` as in a URL and in HTTP's `Host`.
+    pub fn authority(&self) -> String {
+        if self.host.contains(':') {
+            return format!("[{}]:{}", self.host, self.port);
+        }
+        format!("{}:{}", self.host, self.port)
+    }
 }
 
 /// What a shard does with no work.

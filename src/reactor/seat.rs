@@ -112,6 +112,11 @@ impl Seat {
         &self.peers
     }
 
+    /// Who owns which name.
+    pub fn directory(&self) -> &Arc<Directory> {
+        &self.directory
+    }
+
     /// Takes a site in; requests to it name an address of ours.
     pub fn add_site(&mut self, site: Site) {
         if site.service == Service::Http {

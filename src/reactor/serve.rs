@@ -88,7 +88,7 @@ impl<'a> Pass<'a> {
     ) -> Option<Served> {
         let conn = conns.get_mut(key).filter(|conn| !conn.is_closing)?;
         let served = self.send(key, conn, turn).unwrap_or_else(|why| {
-            close::tell(conn.peer, &why);
+            close::tell(conn, &why);
             Served::Lost
         });
         let Role::Subscriber(subscribed) = &mut conn.role else {
@@ -140,6 +140,17 @@ impl<'a> Pass<'a> {
         let (window, cut) = (self.view.window(), self.view.cut());
         if subscriber.is_waiting() && !self.begin(subscriber, turn.now) {
             return Ok(if self.ended.is_some() { Served::Over } else { Served::Waiting });
+        }
+        // The request that its bytes are the body of goes first, and not before
+        // there are any: a server waits for the rest of a head but so long.
+        if subscribed.is_unanswered
+            && cut.kind != Kind::Auto
+            && let Some(dialed) = &conn.dialed
+        {
+            subscribed.is_unanswered = false;
+            let request = dialed.request(cut.kind);
+            conn.queue(&request);
+            return Ok(Served::More);
         }
         if self.ended.is_none()
             && let Some(due) = subscriber.gathers_until(window, turn.now)
@@ -201,7 +212,7 @@ impl<'a> Pass<'a> {
     fn answer<S>(&self, conn: &mut Conn<S>) {
         let Role::Subscriber(subscribed) = &mut conn.role else { return };
         let kind = self.view.cut().kind;
-        if subscribed.is_unanswered && (kind != Kind::Auto || self.ended.is_some()) {
+        if conn.dialed.is_none() && subscribed.is_unanswered && (kind != Kind::Auto || self.ended.is_some()) {
             subscribed.is_unanswered = false;
             conn.queue(&response::stream_head(response::content_type(kind)));
         }
@@ -261,6 +272,10 @@ impl After {
                 rtmp.session.play_ended();
                 conn.queue_rtmp();
             }
+            let is_out = is_answered(conn);
+            if let Some(words) = conn.dialed.as_mut().and_then(|dialed| dialed.done(is_out)) {
+                conn.queue(words);
+            }
             close::finish(key, conn, turn, streams);
         }
     }
@@ -268,6 +283,11 @@ impl After {
 
 fn is_websocket<S>(conn: &Conn<S>) -> bool {
     matches!(&conn.role, Role::Subscriber(subscribed) if subscribed.inbound.is_some())
+}
+
+/// Whether what goes before a stream's bytes is said.
+fn is_answered<S>(conn: &Conn<S>) -> bool {
+    matches!(&conn.role, Role::Subscriber(subscribed) if !subscribed.is_unanswered)
 }
 
 /// What subscribers at one cursor are sent, gathered once for them all.

@@ -20,7 +20,7 @@ use crate::protocol::http::{Http, HttpAsk, Timeout};
 use crate::protocol::websocket::Inbound;
 use crate::protocol::{Body, Name, Refusal, Sniff, response, wrong_protocol};
 use crate::relay::{Claim, Form, Settings, Subscriber};
-use crate::report::Over;
+use crate::report::{DialFailure, Over};
 use crate::sys::socket::Socket;
 use std::io;
 
@@ -43,7 +43,8 @@ pub fn role(site: &Site, now: Instant) -> Role {
         | Service::UdpEcho
         | Service::UdpStamp
         | Service::UdpPublish { .. }
-        | Service::UdpSubscribe { .. } => Role::Greeting(Box::default()),
+        | Service::UdpSubscribe { .. }
+        | Service::Dial(_) => Role::Greeting(Box::default()),
     }
 }
 
@@ -181,6 +182,10 @@ impl Desk<'_> {
     /// answer is out. On raw TCP there are no bytes but a stream's.
     pub(super) fn refuse<S>(&mut self, conn: &mut Conn<S>, why: Refusal, text: &str) -> Read {
         self.turn.counters.refuse(why);
+        if let Some(dialed) = &mut conn.dialed {
+            dialed.refuse(why, text);
+            return Read::Drop;
+        }
         log::info!("{} refused: {text}", conn.peer);
         if self.sites.list[conn.site()].service == Service::Http {
             conn.queue(&response::refusal(why, text));
@@ -402,6 +407,9 @@ impl Desk<'_> {
         };
         let (stream, keeps_alive) = (publisher.stream, publisher.keeps_alive);
         self.streams.mark_dirty(stream, self.turn);
+        if conn.dialed.is_some() {
+            return Some(Read::Finish);
+        }
         conn.queue(&response::published(keeps_alive));
         if !keeps_alive {
             return Some(Read::Finish);
@@ -507,7 +515,7 @@ impl Desk<'_> {
             stream,
             subscriber,
             inbound,
-            is_unanswered: awaiting.http == Some(HttpAnswer::Media),
+            is_unanswered: awaiting.http == Some(HttpAnswer::Media) || conn.is_upload(),
             standing: Standing::Listed,
             is_behind: false,
             over,
@@ -567,6 +575,7 @@ impl Desk<'_> {
                 let name = fan.map(|fan| fan.view.name.to_string()).unwrap_or_default();
                 log::warn!("publisher {} of {name} is ended: silent for too long", conn.peer);
                 self.turn.counters.refuse(Refusal::Timeout);
+                conn.fail(DialFailure::Broken, "nothing came from there for too long");
                 Read::Finish
             }
             Role::Awaiting(awaiting) => {

@@ -1,11 +1,11 @@
 //! What the shard knows of its listeners when a session asks.
 
 use super::office::Office;
-use super::plan::{Listen, Service};
+use super::plan::{Dial, Listen, Service};
 use crate::protocol::Name;
 use crate::protocol::http::Rules;
 use crate::relay::Settings;
-use std::net::SocketAddr;
+use std::net::{Ipv4Addr, SocketAddr};
 
 /// One listener, as sessions see it.
 #[derive(Clone, Debug)]
@@ -41,6 +41,19 @@ impl Site {
     pub fn label(&self) -> String {
         format!("{}://{}", self.service.over().label(), self.addr)
     }
+
+    /// What connections that we make to one target have in common.
+    pub fn dialed(dial: &Dial) -> Self {
+        Self {
+            url: dial.url.clone(),
+            // Nothing listens.
+            addr: (Ipv4Addr::UNSPECIFIED, 0).into(),
+            service: Service::Dial(dial.target.via.over()),
+            settings: Settings::of(&dial.ask),
+            quickack: dial.socket.quickack(),
+            is_stamped: dial.socket.is_stamped(),
+        }
+    }
 }
 
 /// Every listener, and the rules that HTTP requests are held to.
@@ -65,7 +78,8 @@ impl Sites {
             | Service::UdpEcho
             | Service::UdpStamp
             | Service::Http
-            | Service::Rtmp => None,
+            | Service::Rtmp
+            | Service::Dial(_) => None,
         })
     }
 }

@@ -7,6 +7,7 @@ use crate::protocol::Name;
 use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::thread::{self, Thread};
 
 /// A shard's number, from 0.
 pub type ShardId = usize;
@@ -66,6 +67,8 @@ struct Entries {
     streams: BTreeMap<Name, Entry>,
     live: usize,
     epochs: u64,
+    /// Threads that want to know of a name each.
+    watchers: Vec<(Name, Thread)>,
 }
 
 /// Name → owner, epoch, waiters.
@@ -92,7 +95,13 @@ impl Directory {
         let waiters = std::mem::take(&mut entry.waiters);
         entries.epochs = epoch;
         entries.live += 1;
+        entries.watchers.iter().filter(|(of, _)| of == name).for_each(|(_, one)| one.unpark());
         Claim::Granted { epoch, waiters }
+    }
+
+    /// Has the calling thread unparked each time that `name` begins to live.
+    pub fn watch(&self, name: &Name) {
+        self.lock().watchers.push((name.clone(), thread::current()));
     }
 
     /// The publisher of `name` in `epoch` rests: its next request may come to

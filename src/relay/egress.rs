@@ -2,13 +2,13 @@
 //!
 //! `Plain` sends slices of the ring. `WebSocket` and `Rtmp` put a header before
 //! each frame and leave out what is not payload (a line's newline, a length
-//! prefix, a tag's header). Datagrams are cut by the reactor's UDP side, from
-//! the same frames.
+//! prefix, a tag's header); `Chunked` makes a chunk of each frame as it is.
+//! Datagrams are cut by the reactor's UDP side, from the same frames.
 
 use crate::base::{Instant, Position};
 use crate::framing::{Trim, flv};
 use crate::limits::FLUSH_BYTES;
-use crate::protocol::{rtmp, websocket};
+use crate::protocol::{CHUNK_HEAD, chunk_head, rtmp, websocket};
 use crate::ring::{self, Gather, SegRef, Window};
 use std::io::IoSlice;
 use std::sync::Arc;
@@ -24,6 +24,8 @@ pub enum Form {
     WebSocket,
     /// One RTMP message, in one chunk, per FLV tag.
     Rtmp,
+    /// One chunk of a request's body per frame (RFC 9112 7.1).
+    Chunked,
 }
 
 impl Form {
@@ -32,6 +34,7 @@ impl Form {
         match self {
             Self::Plain | Self::WebSocket => cut,
             Self::Rtmp => Trim { front: flv::HEAD_BYTES, back: flv::TAIL_BYTES },
+            Self::Chunked => Trim::default(),
         }
     }
 
@@ -45,7 +48,13 @@ impl Form {
                 bytes[..head.len()].copy_from_slice(&head);
                 (bytes, len)
             }
-            Self::Rtmp => rtmp::message_head(&source.read(at)),
+            Self::Rtmp => {
+                let (head, len) = rtmp::message_head(&source.read(at));
+                let mut bytes = [0; HEAD_BYTES];
+                bytes[..head.len()].copy_from_slice(&head);
+                (bytes, len)
+            }
+            Self::Chunked => chunk_head(payload),
         }
     }
 
@@ -58,12 +67,16 @@ impl Form {
                 head[..len].iter().chain(&*bytes).copied().collect()
             }
             Self::Rtmp => rtmp::messages(&bytes).into(),
+            Self::Chunked => {
+                let (head, len) = chunk_head(bytes.len() as u64);
+                head[..len].iter().chain(&*bytes).copied().collect()
+            }
         }
     }
 }
 
 /// The longest header of a message.
-const HEAD_BYTES: usize = rtmp::HEAD_BYTES;
+const HEAD_BYTES: usize = if CHUNK_HEAD > rtmp::HEAD_BYTES { CHUNK_HEAD } else { rtmp::HEAD_BYTES };
 
 /// Messages in one flush: each takes a header slice and one or two of payload.
 const MESSAGES: usize = 20;

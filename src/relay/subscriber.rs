@@ -165,6 +165,11 @@ impl Subscriber {
         }
     }
 
+    /// In which form it gets them.
+    pub const fn form(&self) -> Form {
+        self.form
+    }
+
     /// Counts of what it got and missed.
     pub fn stats(&self) -> SubscriberStats {
         let nothing = Missed::default();
@@ -357,7 +362,7 @@ impl Subscriber {
     pub const fn flush_slices(&self) -> usize {
         match self.form {
             Form::Plain => PLAIN_SLICES,
-            Form::WebSocket | Form::Rtmp => FLUSH_SLICES,
+            Form::WebSocket | Form::Rtmp | Form::Chunked => FLUSH_SLICES,
         }
     }
 
@@ -377,7 +382,7 @@ impl Subscriber {
             Form::Plain => {
                 source.gather(self.cursor.at(), flush_end(self.cursor.at(), target), list);
             }
-            Form::WebSocket | Form::Rtmp => messages.gather(source, self.within, list),
+            Form::WebSocket | Form::Rtmp | Form::Chunked => messages.gather(source, self.within, list),
         }
     }
 
@@ -397,7 +402,7 @@ impl Subscriber {
         }
         match self.form {
             Form::Plain => self.cursor.advance(rest as u64),
-            Form::WebSocket | Form::Rtmp => {
+            Form::WebSocket | Form::Rtmp | Form::Chunked => {
                 let mut at = self.cursor.at();
                 messages.advance(rest as u64, &mut at, &mut self.within);
                 self.cursor.jump(at);

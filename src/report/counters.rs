@@ -1,6 +1,6 @@
 //! What a shard counts: plain numbers, bumped by its own thread.
 
-use super::Phase;
+use super::{DialFailure, Phase};
 use crate::base::Counter;
 use crate::protocol::Refusal;
 
@@ -13,8 +13,10 @@ pub struct Counters {
     pub polls: Counter,
     /// Connections accepted.
     pub accepted: Counter,
-    /// Connections freed.
+    /// Connections freed of those.
     pub closed: Counter,
+    /// Connections made, to pull or push a stream.
+    pub dialed: Counter,
     /// Accepts that failed for want of descriptors or memory.
     pub accept_failures: Counter,
     /// Subscribers ended because their lag passed its bound.
@@ -50,16 +52,18 @@ pub struct Counters {
     pub segments_allocated: Counter,
     exhausted: [Counter; Phase::ALL.len()],
     refused: [Counter; Refusal::ALL.len()],
+    dial_failures: [Counter; DialFailure::ALL.len()],
 }
 
 impl Counters {
     /// Those without a label: name, what it counts, and how many so far.
-    pub fn rows(&self) -> [(&'static str, &'static str, u64); 20] {
+    pub fn rows(&self) -> [(&'static str, &'static str, u64); 21] {
         [
             ("turns", "Turns of the loop", self.turns),
             ("polls", "Times the poll was asked", self.polls),
             ("accepted", "Connections accepted", self.accepted),
-            ("closed", "Connections freed", self.closed),
+            ("closed", "Connections freed of those accepted", self.closed),
+            ("dialed", "Connections made to pull or push a stream", self.dialed),
             ("accept_failures", "Accepts without descriptor or memory", self.accept_failures),
             ("lag_closes", "Subscribers ended for their lag", self.lag_closes),
             ("skips", "Jumps forward of subscribers", self.skips),
@@ -84,12 +88,13 @@ impl Counters {
         .map(|(name, help, counter)| (name, help, counter.get()))
     }
 
-    fn all(&mut self) -> [&mut Counter; 20] {
+    fn all(&mut self) -> [&mut Counter; 21] {
         [
             &mut self.turns,
             &mut self.polls,
             &mut self.accepted,
             &mut self.closed,
+            &mut self.dialed,
             &mut self.accept_failures,
             &mut self.lag_closes,
             &mut self.skips,
@@ -129,7 +134,9 @@ impl Counters {
             add(mine, theirs);
         }
         let lists = self.exhausted.iter_mut().chain(&mut self.refused);
-        for (mine, theirs) in lists.zip(other.exhausted.iter().chain(&other.refused)) {
+        let lists = lists.chain(&mut self.dial_failures);
+        let others = other.exhausted.iter().chain(&other.refused).chain(&other.dial_failures);
+        for (mine, theirs) in lists.zip(others) {
             add(mine, theirs.get());
         }
     }
@@ -149,6 +156,16 @@ impl Counters {
         if let Some(n) = Refusal::ALL.iter().position(|reason| *reason == why) {
             self.refused[n].bump();
         }
+    }
+
+    /// Counts an attempt to pull or push, or the end of a connection for that.
+    pub fn fail_dial(&mut self, why: DialFailure) {
+        self.dial_failures[why as usize].bump();
+    }
+
+    /// Failures to pull or push by reason.
+    pub fn dial_failures(&self) -> impl Iterator<Item = (DialFailure, u64)> {
+        DialFailure::ALL.into_iter().zip(self.dial_failures.iter().map(|counter| counter.get()))
     }
 
     /// Refusals by reason.

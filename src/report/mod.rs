@@ -7,6 +7,7 @@
 mod counters;
 mod listener;
 mod metrics;
+mod dial;
 mod page;
 mod phase;
 mod server;
@@ -16,6 +17,7 @@ mod trace;
 
 pub use counters::Counters;
 pub use listener::ListenerCounts;
+pub use dial::DialFailure;
 pub use page::render;
 pub use phase::Phase;
 pub use server::{Server, Vitals};

@@ -344,6 +344,7 @@ pub fn duty(site: &Site, joiner: &Joiner) -> Option<Duty> {
         | Service::TcpSubscribe { .. }
         | Service::TcpEcho
         | Service::Http
-        | Service::Rtmp => None,
+        | Service::Rtmp
+        | Service::Dial(_) => None,
     }
 }

@@ -8,10 +8,10 @@ use std::net::{SocketAddr, TcpStream};
 use std::os::fd::{AsFd, BorrowedFd};
 
 use crate::base::Instant;
-use crate::client::http::{self, Head};
+use crate::client::http;
 use crate::client::target::Target as Url;
-use crate::limits::{CLIENT_BYTES, HTTP_HEAD_BYTES};
-use crate::protocol::Body;
+use crate::limits::CLIENT_BYTES;
+use crate::protocol::{Answer, Body};
 use crate::sys::clock::{Clock, Stamp};
 use crate::sys::stamps;
 
@@ -154,12 +154,9 @@ fn no_http(peer: SocketAddr, why: &str) -> PingError {
 }
 
 /// A whole head of an answer that leaves the connection open.
-fn read_head(bytes: &[u8], peer: SocketAddr) -> Result<Option<Head>, PingError> {
+fn read_head(bytes: &[u8], peer: SocketAddr) -> Result<Option<Answer<'_>>, PingError> {
     let head = http::head(bytes).map_err(|error| no_http(peer, &error.to_string()))?;
-    let Some(head) = head else {
-        let long = bytes.len() > HTTP_HEAD_BYTES;
-        return if long { Err(no_http(peer, "its head is too long")) } else { Ok(None) };
-    };
+    let Some(head) = head else { return Ok(None) };
     if head.status >= 400 {
         return Err(no_http(peer, &format!("it refuses the request with {}", head.status)));
     }
