@@ -96,7 +96,7 @@ mod tests {
         let read = |text: &'static str| Answer::read(text.as_bytes());
         assert!(read("HTTP/1.1 200 OK\r\nA: b\r\n").unwrap().is_none());
         let answer = read("HTTP/1.1 200 OK\r\nLocation:  /x \r\n\r\nbody").unwrap().unwrap();
-        assert_eq!((answer.status, answer.length, &answer.body), (200, 34, &None));
+        assert_eq!((answer.status, answer.length, &answer.body), (200, 35, &None));
         assert_eq!((answer.location, answer.content_type), (Some("/x"), None));
         assert_eq!(answer.words(), "200 OK");
         for (text, body) in [

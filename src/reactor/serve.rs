@@ -144,7 +144,7 @@ impl<'a> Pass<'a> {
         // The request that its bytes are the body of goes first, and not before
         // there are any: a server waits for the rest of a head but so long.
         if subscribed.is_unanswered
-            && cut.kind != Kind::Auto
+            && !subscriber.is_at(self.head)
             && let Some(dialed) = &conn.dialed
         {
             subscribed.is_unanswered = false;

@@ -19,7 +19,7 @@ use crate::limits;
 use crate::protocol::http::{Http, HttpAsk, Timeout};
 use crate::protocol::websocket::Inbound;
 use crate::protocol::{Body, Name, Refusal, Sniff, response, wrong_protocol};
-use crate::relay::{Claim, Form, Settings, Subscriber};
+use crate::relay::{Claim, Form, Subscriber};
 use crate::report::{DialFailure, Over};
 use crate::sys::socket::Socket;
 use std::io;
@@ -436,7 +436,7 @@ impl Desk<'_> {
         let is_patient = awaiting.until.is_none_or(|until| until > self.turn.now);
         match self.streams.seek(&awaiting.name, is_patient) {
             Sought::Here(stream) => {
-                return self.join(key, conn, awaiting, stream, Subscriber::new);
+                return self.join(key, conn, awaiting, stream);
             }
             Sought::Full => {
                 return self.refuse(conn, Refusal::Full, "too many streams are asked for");
@@ -462,15 +462,13 @@ impl Desk<'_> {
         Read::More
     }
 
-    /// Makes a connection a subscriber of a live stream; `enter` says whether
-    /// it was here before.
+    /// Makes a connection a subscriber of a live stream.
     fn join<S: Socket>(
         &mut self,
         key: Key,
         conn: &mut Conn<S>,
         mut awaiting: Awaiting,
         stream: Key,
-        enter: fn(&Settings, Form, Instant) -> Subscriber,
     ) -> Read {
         let stream = match self.streams.in_container(stream, awaiting.container, self.turn) {
             Found::Is(stream) => stream,
@@ -501,6 +499,7 @@ impl Desk<'_> {
             rtmp.session.play_granted();
             conn.queue_rtmp();
         }
+        let enter = if awaiting.is_early { Subscriber::early } else { Subscriber::new };
         let mut subscriber = enter(&awaiting.settings, awaiting.form, self.turn.now);
         subscriber.set_coalesce(awaiting.settings.gathers(&fan.view.settings));
         let inbound =
@@ -541,10 +540,7 @@ impl Desk<'_> {
             if let Some(awaiting) = conn.take_awaiting() {
                 let live = stream.filter(|key| self.streams.fanouts.get(*key).is_some());
                 let read = match live {
-                    Some(stream) if awaiting.is_early => {
-                        self.join(key, conn, awaiting, stream, Subscriber::early)
-                    }
-                    Some(stream) => self.join(key, conn, awaiting, stream, Subscriber::new),
+                    Some(stream) => self.join(key, conn, awaiting, stream),
                     None => self.subscribe(key, conn, awaiting),
                 };
                 self.go_on(key, conn, read);

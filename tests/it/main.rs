@@ -11,6 +11,7 @@
 mod coalesce;
 mod command_line;
 mod derive;
+mod dial;
 mod film;
 mod flv;
 mod framings;

@@ -180,6 +180,7 @@ fn elsewhere(from: &Target, place: &str) -> Option<Target> {
         }
         Some(_) | None => place,
     };
+    let mut base = from.path.split('?').next().unwrap_or_default();
     let path = if let Some(rest) = rest.strip_prefix("//") {
         let (authority, path) = rest.split_at(rest.find(['/', '?']).unwrap_or(rest.len()));
         let authority = authority.rsplit_once('@').map_or(authority, |(_, after)| after);
@@ -194,6 +195,7 @@ fn elsewhere(from: &Target, place: &str) -> Option<Target> {
         let host = host.strip_prefix('[').and_then(|host| host.strip_suffix(']')).unwrap_or(host);
         next.host = host.to_owned();
         next.port = port;
+        base = "/";
         path
     } else {
         rest
@@ -205,13 +207,11 @@ fn elsewhere(from: &Target, place: &str) -> Option<Target> {
         next.login = None;
     }
     next.via = Via::Http { put: false };
-    let directory = from.path.split('?').next().unwrap_or_default();
-    let directory = directory.rsplit_once('/').map_or("", |(directory, _)| directory);
-    next.path = match path {
-        "" => "/".to_owned(),
-        _ if path.starts_with('/') => path.to_owned(),
-        _ if path.starts_with('?') => format!("{directory}/{path}"),
-        _ => format!("{directory}/{path}"),
+    let directory = base.rsplit_once('/').map_or("", |(directory, _)| directory);
+    next.path = match path.bytes().next() {
+        Some(b'/') => path.to_owned(),
+        Some(b'?') | None => format!("{base}{path}"),
+        Some(_) => format!("{directory}/{path}"),
     };
     Some(next)
 }
@@ -241,6 +241,7 @@ mod tests {
         assert_eq!(led("/b?c=d:e"), is("[::1]:8080/b?c=d:e with login"));
         assert_eq!(led("b.ts#part"), is("[::1]:8080/live/b.ts with login"));
         assert_eq!(led("http://h/x"), is("h:80/x"));
+        assert_eq!(led("?y"), is("[::1]:8080/live/cam.ts?y with login"));
         assert_eq!(led("HTTP://u:p@h:81?y"), is("h:81/?y"));
         assert_eq!(led("//[::2]:5"), is("[::2]:5/"));
         assert_eq!(led("http://[::1]:8080/x"), is("[::1]:8080/x with login"));
