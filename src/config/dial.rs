@@ -287,7 +287,10 @@ mod tests {
         assert_eq!((push.target.via, push.target.port), (Via::Http { put: true }, 80));
         assert!(push.ask.join.is_some());
         let bare = parsed("TCP://localhost:9/?stream=a", Way::Pull).target;
-        assert_eq!((bare.via, bare.host.as_str(), bare.path.as_str()), (Via::Tcp, "127.0.0.1", "/"));
+        assert_eq!(
+            (bare.via, bare.host.as_str(), bare.path.as_str()),
+            (Via::Tcp, "127.0.0.1", "/")
+        );
     }
 
     #[test]
@@ -307,18 +310,37 @@ mod tests {
             ("tcp://h:1", format!("which stream? write {pull}")),
             ("tcp://:1?stream=a", format!("where from? write {pull}")),
             ("http://0.0.0.0/?stream=a", format!("where from? write {pull}")),
-            ("tcp://h:0?stream=a", "port 0 can't be connected to: write the other end's port".into()),
-            ("tcp://h?stream=a", "'h' has no port: write address:port, such as 127.0.0.1:9000, [::1]:9000 or :9000".into()),
+            (
+                "tcp://h:0?stream=a",
+                "port 0 can't be connected to: write the other end's port".into(),
+            ),
+            (
+                "tcp://h?stream=a",
+                "'h' has no port: write address:port, such as 127.0.0.1:9000, [::1]:9000 or :9000"
+                    .into(),
+            ),
             ("tcp://h:1/x?stream=a", "tcp:// has no path: the connection is the stream".into()),
             ("tcp://u:p@h:1?stream=a", "tcp:// has no user and password".into()),
-            ("tcp://h:1?stream=a&tiemout=1s", "unknown key 'tiemout'; did you mean 'timeout'?".into()),
+            (
+                "tcp://h:1?stream=a&tiemout=1s",
+                "unknown key 'tiemout'; did you mean 'timeout'?".into(),
+            ),
             ("tcp://h:1?stream=a&wait=1s", "wait: has no meaning for a pull".into()),
             ("tcp://h:1?stream=a&stream=b", "stream: given twice".into()),
             ("tcp://h:1?stream=a&backlog=5", "backlog: is for listeners, and this connects".into()),
-            ("http://h/a b?stream=a", "spaces and letters beyond ASCII must be percent-encoded".into()),
-            ("http://h/a#b?stream=a", "a fragment ('#') means nothing here; # itself is %23".into()),
+            (
+                "http://h/a b?stream=a",
+                "spaces and letters beyond ASCII must be percent-encoded".into(),
+            ),
+            (
+                "http://h/a#b?stream=a",
+                "a fragment ('#') means nothing here; # itself is %23".into(),
+            ),
             ("https://h/?stream=a", "https:// is not spoken: write http://".into()),
-            ("htp://h/?stream=a", "unknown scheme 'htp'; did you mean 'http'?: write tcp:// or http://".into()),
+            (
+                "htp://h/?stream=a",
+                "unknown scheme 'htp'; did you mean 'http'?: write tcp:// or http://".into(),
+            ),
         ] {
             assert_eq!(DialUrl::parse(text, Way::Pull).expect_err(text), expected, "{text}");
         }

@@ -22,6 +22,8 @@ use std::thread::{self, Thread};
 pub enum Ended {
     /// The stream that it pushed is over, and all of it is sent.
     Done,
+    /// The stream that it was to push was over before.
+    Missed,
     /// It was refused, or broke.
     Failed(DialFailure, String),
 }
@@ -89,8 +91,7 @@ impl Dialed {
     /// This server refuses it.
     pub(super) fn refuse(&mut self, why: Refusal, text: &str) {
         if why == Refusal::NotFound {
-            // The stream that was to be pushed has just ended.
-            self.ended.get_or_insert(Ended::Done);
+            self.ended.get_or_insert(Ended::Missed);
         }
         self.fail(DialFailure::Refused, text);
     }

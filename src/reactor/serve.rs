@@ -212,7 +212,10 @@ impl<'a> Pass<'a> {
     fn answer<S>(&self, conn: &mut Conn<S>) {
         let Role::Subscriber(subscribed) = &mut conn.role else { return };
         let kind = self.view.cut().kind;
-        if conn.dialed.is_none() && subscribed.is_unanswered && (kind != Kind::Auto || self.ended.is_some()) {
+        if conn.dialed.is_none()
+            && subscribed.is_unanswered
+            && (kind != Kind::Auto || self.ended.is_some())
+        {
             subscribed.is_unanswered = false;
             conn.queue(&response::stream_head(response::content_type(kind)));
         }

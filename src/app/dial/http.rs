@@ -245,7 +245,9 @@ mod tests {
         assert_eq!(led("HTTP://u:p@h:81?y"), is("h:81/?y"));
         assert_eq!(led("//[::2]:5"), is("[::2]:5/"));
         assert_eq!(led("http://[::1]:8080/x"), is("[::1]:8080/x with login"));
-        for wrong in ["https://h/x", "rtmp://h/x", "http://:5/", "http://h:0/", "http://h:x/", "/a\r\nB: c"] {
+        for wrong in
+            ["https://h/x", "rtmp://h/x", "http://:5/", "http://h:0/", "http://h:x/", "/a\r\nB: c"]
+        {
             assert_eq!(led(wrong), None, "{wrong}");
         }
     }
@@ -253,7 +255,10 @@ mod tests {
     #[test]
     fn the_head_of_a_push_lacks_the_line_break_that_its_first_chunk_brings() {
         let text = push_head(&target(), true);
-        assert!(text.starts_with("PUT /live/cam.ts?k=/x HTTP/1.1\r\nHost: [::1]:8080\r\n"), "{text}");
+        assert!(
+            text.starts_with("PUT /live/cam.ts?k=/x HTTP/1.1\r\nHost: [::1]:8080\r\n"),
+            "{text}"
+        );
         assert!(text.contains("\r\nAuthorization: Basic bWU6cGFzcw==\r\n"), "{text}");
         assert!(text.ends_with("close\r\n") && !text.contains("\r\n\r\n"), "{text}");
     }

@@ -185,8 +185,7 @@ impl Dialer {
         while let Some(life) = self.wait_for_life(done, &mut began) {
             let ended = self.find_push().map(|(made, request)| {
                 let now = Clock::now();
-                let is_early =
-                    life.began.is_some_and(|at| now.since(at) <= self.settings.max_lag);
+                let is_early = life.began.is_some_and(|at| now.since(at) <= self.settings.max_lag);
                 let form = if request.is_empty() { Form::Plain } else { Form::Chunked };
                 let wish = Wish::Subscribe(Awaiting {
                     name: self.dial.name.clone(),
@@ -200,7 +199,7 @@ impl Dialer {
                 });
                 self.hand_over(made, life.owner, wish, request)
             });
-            if matches!(ended, Ok(Ended::Done)) {
+            if matches!(ended, Ok(Ended::Done | Ended::Missed)) {
                 done = life.epoch;
             }
             // What was sent of this life is not sent again.
@@ -241,13 +240,7 @@ impl Dialer {
     }
 
     /// Hands a connection to a shard, and waits for its end.
-    fn hand_over(
-        &mut self,
-        made: Connected,
-        shard: ShardId,
-        wish: Wish,
-        request: String,
-    ) -> Ended {
+    fn hand_over(&mut self, made: Connected, shard: ShardId, wish: Wish, request: String) -> Ended {
         let Connected { stream, peer, granted } = made;
         let socket = match Tcp::try_from(stream) {
             Ok(socket) => socket,
@@ -288,8 +281,10 @@ impl Dialer {
     /// Says how it went, and waits before the next attempt.
     fn settle(&mut self, ended: Result<Ended, Failure>) {
         let Failure { kind, why } = match ended {
-            Ok(Ended::Done) => {
-                log::info!("{}: {} has ended, all of it is sent", self.dial.url, self.dial.name);
+            Ok(over @ (Ended::Done | Ended::Missed)) => {
+                let how =
+                    if over == Ended::Done { "all of it is sent" } else { "too soon to be sent" };
+                log::info!("{}: {} has ended, {how}", self.dial.url, self.dial.name);
                 self.backoff.reset();
                 self.told = None;
                 return;
