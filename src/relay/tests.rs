@@ -8,7 +8,7 @@ use super::*;
 use crate::base::{Instant, Position};
 use crate::framing::{Kind, Trim};
 use crate::limits::{FLUSH_SLICES, LEAVING_SEGMENTS};
-use crate::protocol::{Ask, Join, Policy};
+use crate::protocol::{Ask, Body, Join, LAST_CHUNK, Policy};
 use crate::ring::{Frame, Gather, JoinPoint, Pool, SegRef, Tail, Window};
 use std::io::IoSlice;
 use std::sync::Arc;
@@ -549,6 +549,33 @@ fn what_is_sent_first_is_a_message_of_its_own() {
     let mut subscriber = websocket(None);
     let bytes = ring.drain(&mut subscriber, TS, at(0));
     assert_eq!(bytes, messages(&[FRESH, b"key ", b"then "]));
+}
+
+#[test]
+fn chunks_in_the_smallest_sends_hold_all_that_plain_bytes_do() {
+    let cut = Cut { trim: LINES.trim, ..TS };
+    let mut ring = Ring::new();
+    ring.key(b"key ", 0);
+    ring.frame(&[b'x'; 300], 0);
+    ring.roll();
+    ring.frame(b"\n", 0);
+    let all = |form, most| {
+        let mut subscriber = Subscriber::early(&settings(Join::LastKey, None), form, at(0));
+        assert!(subscriber.begin(&ring.window, cut, at(0)));
+        let mut bytes = Vec::new();
+        while !subscriber.is_at(ring.window.head()) {
+            bytes.extend(ring.flush(&mut subscriber, cut, most));
+        }
+        bytes
+    };
+    for most in [1, 2, 3, 7, 70_000] {
+        let coded = [all(Form::Chunked, most), LAST_CHUNK.to_vec()].concat();
+        // The first line break is the head's.
+        let mut body = coded[2..].to_vec();
+        let decoded = Body::chunked().decode(&mut body).expect("chunks");
+        assert!(decoded.done && decoded.consumed == body.len(), "{most} at a time");
+        assert_eq!(body[..decoded.payload], all(Form::Plain, most), "{most} at a time");
+    }
 }
 
 const AUTO: Cut = Cut { kind: Kind::Auto, anywhere: false, trim: Trim { front: 0, back: 0 } };

@@ -185,6 +185,13 @@ fn who_refuses_is_asked_again_with_growing_pauses_and_named_once() {
         let mut target = accepted(&listener);
         // A line for each that joins: it has nothing of before.
         eventually("it subscribes", || server.stream("cam", "subscribers") == Some(1));
+        if n > 0 {
+            // A head that waits for its first chunk would be timed out.
+            target.set_nonblocking(true).expect("O_NONBLOCK");
+            let nothing = target.read(&mut [0]).expect_err("there is nothing to send");
+            assert_eq!(nothing.kind(), std::io::ErrorKind::WouldBlock);
+            target.set_nonblocking(false).expect("O_NONBLOCK");
+        }
         publisher.write_all(b"more\n").expect("it is read");
         let head = head(&mut target);
         assert!(head.starts_with("POST /cam HTTP/1.1\r\n"), "{head}");
@@ -197,6 +204,19 @@ fn who_refuses_is_asked_again_with_growing_pauses_and_named_once() {
     let log = server.log();
     assert_eq!(log.matches("409 Conflict; trying again").count(), 1, "{log}");
     assert_eq!(log.matches("409 Conflict (").count(), 3, "{log}");
+}
+
+#[test]
+fn a_server_that_closes_without_an_answer_is_missed_before_there_is_more_to_send() {
+    let (listener, at) = bound();
+    let push = format!("http://{at}/cam?stream=cam&max_lag=20s");
+    let server = serve(&[PUBLISH], &[("--push", &push)]);
+    let _publisher = wire::sent(server.at(0), b"first\n");
+    let mut target = accepted(&listener);
+    head(&mut target);
+    assert_eq!(wire::read_exactly(&mut target, 9), b"6\r\nfirst\n");
+    target.shutdown(Shutdown::Write).expect("open");
+    eventually("it is missed", || failures(&server, "broken") == 1);
 }
 
 /// A listener whose queue is full: the kernel answers no SYN to it any more.

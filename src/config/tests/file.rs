@@ -41,7 +41,8 @@ listen = [
     "http://:0?max_lag=1s",
     "tcp://:0?publish=a",  # a remark
 ]
-push = "udp://10.0.0.1:5?stream=a"
+push = ["udp://10.0.0.1:5?stream=a", "tcp://10.0.0.1:5?stream=a&cc=reno"]
+pull = "http://cam/x?stream=b&rcvbuf=1M&y"
 allow-host = ["cam.example"]
 cpus = "0-1"
 idle = "spin"
@@ -56,6 +57,21 @@ priority = 3
     let settled = plan(&format!("serve --config {}", file.path()));
     assert_eq!(settled.listeners.len(), 2);
     assert_eq!(settled.pushes[0].url, "udp://10.0.0.1:5?stream=a");
+    let [pull, push] = &settled.dials[..] else { panic!("a pull and a push") };
+    assert_eq!((pull.way, pull.target.path.as_str()), (Way::Pull, "/x?y"));
+    assert_eq!(pull.ask.framing, Some(Kind::Ts), "as of who publishes here");
+    assert_eq!((push.way, push.target.port, push.ask.framing), (Way::Push, 5, None));
+    let options = |dial: &crate::reactor::plan::Dial| {
+        dial.socket.asked().map(|(row, value)| format!("{}={value} ", row.name)).collect::<String>()
+    };
+    let common = "nodelay=off notsent_lowat=16K user_timeout=10s";
+    assert_eq!(
+        [options(pull), options(push)],
+        [
+            format!("{common} rcvbuf=1M priority=3 keepalive=off timestamp=on "),
+            format!("{common} cc=reno rcvbuf=64K priority=3 keepalive=off "),
+        ]
+    );
     assert_eq!((settled.cpus, settled.idle), (vec![0, 1], Idle::Spin));
     assert_eq!(settled.allow_hosts, ["cam.example"]);
     let [http, tcp] = &settled.listeners[..] else {
@@ -83,7 +99,7 @@ priority = 3
     assert_eq!(settled.pushes[0].ask.max_lag, Some(Duration::from_millis(5)));
 
     let line = run_check(&file.0).unwrap();
-    assert_eq!(line, format!("{}: OK: 2 listeners, 1 push", file.path()));
+    assert_eq!(line, format!("{}: OK: 2 listeners, 2 pushes, 1 pull", file.path()));
 }
 
 #[cfg(feature = "config")]
