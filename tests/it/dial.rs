@@ -27,7 +27,14 @@ fn bound() -> (TcpListener, SocketAddr) {
 }
 
 fn accepted(listener: &TcpListener) -> TcpStream {
-    let (socket, _) = listener.accept().expect("somebody connects");
+    listener.set_nonblocking(true).expect("O_NONBLOCK");
+    let mut came = None;
+    eventually("somebody connects", || {
+        came = listener.accept().ok();
+        came.is_some()
+    });
+    let (socket, _) = came.expect("just seen");
+    socket.set_nonblocking(false).expect("O_NONBLOCK");
     socket.set_read_timeout(Some(wire::PATIENCE)).expect("SO_RCVTIMEO");
     socket
 }
