@@ -368,9 +368,10 @@ pub const LAG_TICK: Duration = Duration::from_millis(10);
 pub const SCRATCH_BYTES: usize = 64 * 1024;
 /// Bytes of a raw TCP greeting that are looked at before it is believed.
 pub const GREETING_BYTES: usize = 16;
-/// Subscribers that a shard tells of when it is asked who gets a stream: what is
-/// copied for them in one turn is some 64 KiB.
-pub const SUBSCRIBERS_TOLD: usize = 256;
+/// Subscribers that a shard tells of when it is asked who gets a stream: the kernel
+/// is asked twice for each, and 2 us of a turn go by, so that is a quarter of a
+/// millisecond, as long as any phase has.
+pub const SUBSCRIBERS_TOLD: usize = 128;
 /// A rate is told of a span that is at least so long: two pictures and more.
 pub const RATE_TIME: Duration = Duration::from_millis(100);
 /// Pages that wait to be made; more are refused.

@@ -7,6 +7,7 @@ use nearlight::base::{Histogram, Position, Totals};
 use nearlight::client::Target;
 use nearlight::config::{self, Command};
 use nearlight::framing::Kind;
+use nearlight::limits;
 use nearlight::protocol::Name;
 use nearlight::protocol::http::Page;
 use nearlight::report::{
@@ -484,6 +485,8 @@ fn every_field_of_the_api_is_listed_with_its_type() {
     let name = Name::parse("cam").expect("a name");
     let json = |page| serde_json::from_str::<Value>(&told(&page)).expect("it is JSON");
     let all = json(Page::Subscribers);
+    let bound = format!("tells of {} subscribers", limits::SUBSCRIBERS_TOLD);
+    assert!(read("METRICS.md").contains(&bound), "METRICS.md: '{bound}' is not there");
     assert_eq!(all[0], json(Page::Stream(name)), "one, or one of all");
     let row = |cells: &Vec<String>| format!("{} {}", cells[0].replace('`', ""), cells[1]);
     let of = |heading| table(heading).iter().map(row).collect::<Vec<_>>();
