@@ -26,6 +26,7 @@
 //! | [`protocol`] | framing, base | sans-IO sessions, names, refusals |
 //! | [`relay`] | protocol, ring, framing, base | streams, directory; join, lag, skip |
 //! | [`report`] | protocol, framing, base | counters and snapshots, as text |
+//! | [`page`] | nothing | the web page's files |
 //! | [`sys`] | base | sockets, clock, signals: the kernel's door |
 //! | [`options`] | sys, base | socket options as one table |
 //! | [`reactor`] | all above | the event loop, the one user of mio |
@@ -87,6 +88,8 @@ pub mod protocol;
 pub mod relay;
 
 pub mod report;
+
+pub mod page;
 
 pub mod sys;
 

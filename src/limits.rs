@@ -378,6 +378,25 @@ pub const RATE_TIME: Duration = Duration::from_millis(100);
 pub const PAGE_ORDERS: usize = 1024;
 /// A shard has this long to say what it does; then a page is made without it.
 pub const PAGE_TIME: Duration = Duration::from_secs(1);
+/// Bytes of a response after which a connection may take another request; what
+/// a socket buffer takes at once.
+pub const KEPT_PAGE_BYTES: usize = 16 * 1024;
+/// Open pages that are told what is new: at 4 KiB twice a second, 2 MB/s.
+pub const VIEWERS: usize = 256;
+/// They are told this often.
+pub const NEWS_TIME: Duration = Duration::from_millis(500);
+/// Bytes of the list of streams in what they are told; there are more than these
+/// if it says so. With a stream's own, half of `QUEUED_BYTES`.
+pub const NEWS_BYTES: usize = 24 * 1024;
+/// Their medians are of the last so many news, ten seconds ...
+pub const NEWS_SHORT: usize = 20;
+/// ... and their outer quantiles of the last so many, a minute: of less, 25
+/// pictures a second to one subscriber are too few samples.
+pub const NEWS_LONG: usize = 120;
+/// Rates are over the last so many, two seconds.
+pub const NEWS_RATE: usize = 4;
+/// Of that time, so much is remembered at a time: 12 histograms a stream.
+pub const NEWS_STEP: usize = 10;
 /// Control frames queued for a WebSocket; a peer that pings without reading is
 /// ended.
 pub const QUEUED_BYTES: usize = 64 * 1024;

@@ -73,11 +73,13 @@ fn lines(service: &Service, addr: SocketAddr) -> Vec<String> {
         }
         Service::Http => {
             let url = format!("http://{addr}/live.ts");
-            vec![
+            let page = cfg!(feature = "page").then(|| format!("watch: http://{addr}/"));
+            let lines = vec![
                 publish(&url),
                 play(&url, ""),
                 format!("fetch: curl -N -o live.ts {}", quoted(&url)),
-            ]
+            ];
+            page.into_iter().chain(lines).collect()
         }
         Service::Rtmp => {
             let url = format!("rtmp://{addr}/live");

@@ -59,7 +59,7 @@ impl Host {
         let peers = Arc::clone(first.peers());
         let directory = Arc::clone(first.directory());
         let (over, tells) = io::pipe()?;
-        let office = office::open(Arc::clone(&peers), sites.iter().map(Site::label).collect())?;
+        let office = office::open(Arc::clone(&peers), &sites)?;
         let mut shards = Vec::new();
         for (id, mut seat) in seats.into_iter().enumerate() {
             seat.order_from(office.clone());

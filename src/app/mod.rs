@@ -9,4 +9,5 @@ pub mod log;
 mod office;
 mod pings;
 pub mod serve;
+mod viewers;
 mod vitals;

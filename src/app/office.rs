@@ -1,67 +1,108 @@
 //! The thread that makes the server's own pages: it asks every shard for a
 //! snapshot, makes text of them, and sends that to the shard whose connection
 //! waits for it. Of a shard that stands still is told what it said the last time:
-//! without it, sums would fall, and that would look like a restart.
+//! without it, sums would fall, and that would look like a restart. It tells open
+//! pages what is new, too.
 
+use super::viewers::{self, Viewers};
 use super::vitals;
 use crate::limits::{PAGE_ORDERS, PAGE_TIME};
 use crate::protocol::Name;
 use crate::protocol::http::Page;
 use crate::reactor::control::Control;
-use crate::reactor::office::{Errand, Office};
+use crate::reactor::office::{Errand, Office, Order};
 use crate::reactor::peers::Peers;
+use crate::reactor::site::Site;
 use crate::report::{self, Server, Snapshot, Turns};
-use crate::sys::clock::Clock;
+use crate::sys::clock::{Clock, Stamp};
 use crate::sys::process::trim_heap;
 use std::collections::BTreeMap;
 use std::fs::OpenOptions;
 use std::io::Write;
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
 use std::{env, io, process, thread};
 
 /// Starts the thread; it ends when every shard has.
 ///
 /// # Errors
 /// No thread can be started.
-pub(super) fn open(peers: Arc<Peers>, listeners: Vec<String>) -> io::Result<Office> {
+pub(super) fn open(peers: Arc<Peers>, sites: &[Site]) -> io::Result<Office> {
     let (office, errands) = sync_channel(PAGE_ORDERS);
-    let server = Server { listeners, vitals: None };
+    let mut clerk = Clerk {
+        peers,
+        server: Server { listeners: sites.iter().map(Site::label).collect(), vitals: None },
+        started: Clock::stamp(),
+        memory: Memory::default(),
+        viewers: Viewers::of(viewers::listeners(sites)),
+    };
     let office_thread = thread::Builder::new().name("office".to_owned());
-    office_thread.spawn(move || run(&peers, &errands, server))?;
+    office_thread.spawn(move || clerk.run(&errands))?;
     Ok(office)
 }
 
-fn run(peers: &Peers, errands: &Receiver<Errand>, mut server: Server) {
-    let started = Clock::stamp();
-    let mut memory = Memory::default();
-    while let Ok(first) = errands.recv() {
-        // One look at the shards serves all who wait for the same.
-        let waiting: Vec<Errand> = std::iter::once(first).chain(errands.try_iter()).collect();
-        let mut seen = Seen::default();
-        server.vitals = None;
-        for errand in waiting {
-            let Errand::Page(order) = errand else {
-                trim_heap();
-                continue;
+/// Who does the errands, and what it keeps between them.
+struct Clerk {
+    peers: Arc<Peers>,
+    server: Server,
+    started: Stamp,
+    memory: Memory,
+    viewers: Viewers,
+}
+
+impl Clerk {
+    fn run(&mut self, errands: &Receiver<Errand>) {
+        loop {
+            let first = match self.viewers.patience(Clock::now()) {
+                None => errands.recv().map_err(|_| RecvTimeoutError::Disconnected),
+                Some(patience) => errands.recv_timeout(patience),
             };
-            seen.look(peers, &order.page, &mut memory);
-            if order.page == Page::Metrics {
-                server.vitals.get_or_insert_with(|| vitals::look(started));
+            match first {
+                // One look at the shards serves all who wait for the same.
+                Ok(first) => self.do_all(std::iter::once(first).chain(errands.try_iter())),
+                Err(RecvTimeoutError::Timeout) => {}
+                Err(RecvTimeoutError::Disconnected) => return,
             }
-            let shards = seen.shards(&order.page);
-            let (text, keep_alive) = order.answer(shards, &seen.turns, &server);
-            peers.send(order.shard, Control::Answer { conn: order.conn, text, keep_alive });
+            self.viewers.tell(&self.peers, &mut self.memory, Clock::now());
         }
+    }
+
+    fn do_all(&mut self, errands: impl Iterator<Item = Errand>) {
+        let mut seen = Seen::default();
+        self.server.vitals = None;
+        // Not those that come meanwhile: they want a look of their own.
+        for errand in errands.collect::<Vec<Errand>>() {
+            match errand {
+                Errand::Page(order) => self.answer(&order, &mut seen),
+                Errand::View(viewer) => self.viewers.enter(viewer, &self.peers),
+                Errand::Leave { shard, conn } => self.viewers.leave(shard, conn),
+                Errand::Tidy => trim_heap(),
+            }
+        }
+    }
+
+    fn answer(&mut self, order: &Order, seen: &mut Seen) {
+        seen.look(&self.peers, &order.page, &mut self.memory);
+        if order.page == Page::Metrics {
+            self.server.vitals.get_or_insert_with(|| vitals::look(self.started));
+        }
+        let shards = seen.shards(&order.page);
+        let (text, keep_alive) = order.answer(shards, &seen.turns, &self.server);
+        self.peers.send(order.shard, Control::Answer { conn: order.conn, text, keep_alive });
     }
 }
 
 /// What each shard said of itself the last time.
 #[derive(Default)]
-struct Memory(BTreeMap<usize, Snapshot>);
+pub(super) struct Memory(BTreeMap<usize, Snapshot>);
 
 impl Memory {
+    /// What every shard says of all streams.
+    pub(super) fn look(&mut self, peers: &Peers) -> Vec<Snapshot> {
+        self.complete(peers, snapshots(peers, None, false))
+    }
+
     /// Every shard, in order: those that have answered now, and of the others what
     /// they said the last time they did.
     fn complete(&mut self, peers: &Peers, answers: Vec<Snapshot>) -> Vec<Snapshot> {
@@ -91,7 +132,7 @@ impl Seen {
     fn look(&mut self, peers: &Peers, page: &Page, memory: &mut Memory) {
         match page {
             Page::Turns if self.turns.is_empty() => self.turns = turns(peers),
-            Page::Turns | Page::Healthz => {}
+            Page::Turns | Page::Healthz | Page::File { .. } => {}
             Page::Stream(name) if self.one.as_ref().is_none_or(|(of, _)| of != name) => {
                 self.one = Some((name.clone(), snapshots(peers, Some(name), true)));
             }
@@ -99,7 +140,7 @@ impl Seen {
             Page::Subscribers if self.who.is_empty() => self.who = snapshots(peers, None, true),
             Page::Subscribers => {}
             _ if self.all.is_empty() => {
-                self.all = memory.complete(peers, snapshots(peers, None, false));
+                self.all = memory.look(peers);
             }
             Page::Streams | Page::Metrics | Page::Root => {}
         }

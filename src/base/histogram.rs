@@ -113,6 +113,15 @@ impl<C: Bucket> Histogram<C> {
     }
 }
 
+impl Totals {
+    /// What has been counted since an older copy was made.
+    #[must_use]
+    pub fn since(&self, older: &Self) -> Self {
+        let counts = std::array::from_fn(|n| self.counts[n].saturating_sub(older.counts[n]));
+        Self { counts, sum: self.sum.saturating_sub(older.sum) }
+    }
+}
+
 /// Where in histograms a span is counted, found once for several.
 #[derive(Clone, Copy, Debug)]
 pub struct Place {
@@ -160,6 +169,19 @@ mod tests {
             assert_eq!(bucket(end + wide), at + 1, "just after {end}");
         }
         assert_eq!(bucket(u64::MAX), BUCKETS - 1);
+    }
+
+    #[test]
+    fn what_is_new_is_what_was_counted_since() {
+        let mut totals = Totals::default();
+        totals.record(Duration::from_micros(5));
+        let older = totals.clone();
+        let mut wanted = Totals::default();
+        for hist in [&mut totals, &mut wanted] {
+            hist.record(Duration::from_millis(7));
+        }
+        assert_eq!(totals.since(&older), wanted);
+        assert_eq!(older.since(&totals), Totals::default(), "never below nothing");
     }
 
     #[test]

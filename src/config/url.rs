@@ -60,8 +60,9 @@ impl Url {
             "http" => Scheme::Http,
             "rtmp" if cfg!(feature = "rtmp") => Scheme::Rtmp,
             "rtmp" => {
-                return Err("rtmp:// is not in this build: it was made without feature rtmp"
-                    .to_owned());
+                return Err(
+                    "rtmp:// is not in this build: it was made without feature rtmp".to_owned()
+                );
             }
             _ => {
                 return Err(format!(
@@ -261,10 +262,7 @@ mod tests {
             "htp://:80",
             "unknown scheme 'htp'; did you mean 'http'?: write tcp://, udp://, http:// or rtmp://",
         ),
-        (
-            "gopher://:70",
-            "unknown scheme 'gopher': write tcp://, udp://, http:// or rtmp://",
-        ),
+        ("gopher://:70", "unknown scheme 'gopher': write tcp://, udp://, http:// or rtmp://"),
         (
             "tcp://127.0.0.1",
             "'127.0.0.1' has no port: write address:port, such as 127.0.0.1:9000, [::1]:9000 or :9000",

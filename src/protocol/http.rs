@@ -74,6 +74,14 @@ pub enum HttpAsk {
         /// The connection takes another request.
         keep_alive: bool,
     },
+    /// `GET` of `/api/live` or `/api/live/NAME` as a WebSocket: an open page,
+    /// which wants to be told what the server does.
+    Live {
+        /// The stream that it shows.
+        stream: Option<Name>,
+        /// The value of `Sec-WebSocket-Accept` for `response::websocket_head`.
+        websocket: String,
+    },
     /// `OPTIONS`: what may be done here; a browser asks before some requests
     /// to another origin.
     Preflight {
@@ -107,8 +115,16 @@ pub enum Page {
     Stream(Name),
     /// `/api/turns`
     Turns,
-    /// `/`
+    /// `/`, for who doesn't ask for HTML
     Root,
+    /// A file of the web page: `/` and `/watch/NAME` for browsers, and what lies
+    /// under `/api/page/`.
+    File {
+        /// Its name; there may be no such file.
+        name: String,
+        /// What the client has of it: `If-None-Match`.
+        known: Option<String>,
+    },
 }
 
 /// What became of a client that said too little.

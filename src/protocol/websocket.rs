@@ -2,8 +2,8 @@
 //!
 //! Towards the client, one binary message is one frame of the stream; its
 //! header is built here and the payload is sent from the ring. From the client
-//! nothing is wanted, so data is passed over without being kept, and control
-//! frames are answered.
+//! little is wanted: control frames are answered, short text is told of (open
+//! pages send some), and other data is passed over without being kept.
 
 use crate::limits::WEBSOCKET_IN_BYTES;
 
@@ -17,6 +17,9 @@ pub const TOO_BIG: u16 = 1009;
 pub const GOING_AWAY: u16 = 1001;
 /// Status code of a purpose fulfilled, RFC 6455 7.4.1.
 pub const NORMAL: u16 = 1000;
+/// Status code of a server with too many already, RFC 6455 11.7 and IANA's
+/// registry of close codes.
+pub const TRY_AGAIN_LATER: u16 = 1013;
 
 const FIN: u8 = 0x80;
 const MASK: u8 = 0x80;
@@ -48,6 +51,13 @@ pub fn header(payload: usize) -> ([u8; 10], usize) {
     }
 }
 
+/// An unmasked, unfragmented text message.
+pub fn text(payload: &str) -> Vec<u8> {
+    let (mut head, len) = header(payload.len());
+    head[0] = FIN | TEXT;
+    [&head[..len], payload.as_bytes()].concat()
+}
+
 /// A Close frame with a status code (RFC 6455 5.5.1).
 pub const fn close_frame(code: u16) -> [u8; 4] {
     let [high, low] = code.to_be_bytes();
@@ -62,7 +72,7 @@ pub fn pong(ping: &Payload) -> Vec<u8> {
     frame
 }
 
-/// The payload of a control frame, unmasked.
+/// The payload of a control frame, or of a text message as short, unmasked.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Payload {
     bytes: [u8; CONTROL_BYTES],
@@ -88,6 +98,9 @@ impl Payload {
 pub enum Event {
     /// Answer with [`pong`] of the same payload.
     Ping(Payload),
+    /// A text message of one frame, short enough for a control frame; whether
+    /// it is UTF-8 is not looked at.
+    Text(Payload),
     /// Answer with [`close_frame`] of the same code ([`NORMAL`] if it gave
     /// none), then close. What comes after it is passed over.
     Close(Option<u16>),
@@ -99,15 +112,15 @@ pub struct Inbound {
     state: State,
     /// A fragmented message has begun and not ended.
     in_message: bool,
-    control: Payload,
+    kept: Payload,
 }
 
 #[derive(Clone, Copy, Debug)]
 enum State {
     /// Collecting the header: two bytes, extended length, mask.
     Header { bytes: [u8; 14], len: usize },
-    /// In the payload.
-    Payload { opcode: u8, mask: [u8; 4], at: usize, left: usize },
+    /// In the payload, which is kept or passed over.
+    Payload { opcode: u8, is_kept: bool, mask: [u8; 4], at: usize, left: usize },
     /// A Close frame came, or a broken one; `Some` is the code to close with.
     Over(Option<u16>),
 }
@@ -123,7 +136,7 @@ impl Default for Inbound {
 impl Inbound {
     /// Before the first frame.
     pub const fn new() -> Self {
-        Self { state: START, in_message: false, control: Payload::EMPTY }
+        Self { state: START, in_message: false, kept: Payload::EMPTY }
     }
 
     /// Takes bytes, split anywhere, up to the end of the first frame that asks
@@ -148,11 +161,11 @@ impl Inbound {
                         self.begin(header)?;
                     }
                 }
-                State::Payload { opcode, mask, at, left } => {
+                State::Payload { is_kept, mask, at, left, .. } => {
                     let here = (*left).min(bytes.len() - taken);
-                    if *opcode >= CLOSE {
+                    if *is_kept {
                         for (i, byte) in bytes[taken..taken + here].iter().enumerate() {
-                            self.control.push(byte ^ mask[(*at + i) % 4]);
+                            self.kept.push(byte ^ mask[(*at + i) % 4]);
                         }
                     }
                     *at += here;
@@ -176,9 +189,11 @@ impl Inbound {
             CONTINUATION | TEXT | BINARY => self.in_message = !header.fin,
             _ => {}
         }
-        self.control = Payload::EMPTY;
+        self.kept = Payload::EMPTY;
+        let is_short_text = header.opcode == TEXT && header.fin && header.payload <= CONTROL_BYTES;
         self.state = State::Payload {
             opcode: header.opcode,
+            is_kept: header.opcode >= CLOSE || is_short_text,
             mask: header.mask,
             at: 0,
             left: header.payload,
@@ -188,14 +203,15 @@ impl Inbound {
 
     /// Ends the frame if its payload is complete; answers what it asks for.
     fn finish(&mut self) -> Result<Option<Event>, u16> {
-        let State::Payload { opcode, left: 0, .. } = self.state else {
+        let State::Payload { opcode, is_kept, left: 0, .. } = self.state else {
             return Ok(None);
         };
         self.state = START;
         match opcode {
-            PING => Ok(Some(Event::Ping(self.control))),
+            PING => Ok(Some(Event::Ping(self.kept))),
+            TEXT if is_kept => Ok(Some(Event::Text(self.kept))),
             CLOSE => {
-                let code = close_code(self.control.as_slice()).map_err(|code| self.fail(code))?;
+                let code = close_code(self.kept.as_slice()).map_err(|code| self.fail(code))?;
                 self.state = State::Over(None);
                 Ok(Some(Event::Close(code)))
             }
@@ -323,10 +339,14 @@ mod tests {
         run(input, || 1 << 20)
     }
 
+    fn kept(bytes: &[u8]) -> Payload {
+        let mut payload = Payload::EMPTY;
+        bytes.iter().for_each(|byte| payload.push(*byte));
+        payload
+    }
+
     fn ping(payload: &[u8]) -> Event {
-        let mut control = Payload::EMPTY;
-        payload.iter().for_each(|byte| control.push(*byte));
-        Event::Ping(control)
+        Event::Ping(kept(payload))
     }
 
     #[test]
@@ -365,6 +385,24 @@ mod tests {
         assert_eq!(pong(&payload), b"\x8a\x04beat");
         assert_eq!(whole(&frame(FIN | CLOSE, b"")), (vec![Event::Close(None)], None));
         assert_eq!(close_frame(1002), [0x88, 2, 3, 0xea]);
+    }
+
+    #[test]
+    fn short_text_is_told_of_and_longer_or_fragmented_text_passed_over() {
+        let input = [
+            frame(FIN | TEXT, b"hi"),
+            frame(FIN | TEXT, &[b'a'; 126]),
+            frame(TEXT, b"in "),
+            frame(FIN | CONTINUATION, b"two"),
+            frame(FIN | BINARY, b"no text"),
+            frame(FIN | TEXT, b""),
+            frame(FIN | TEXT, &[b'b'; 125]),
+        ]
+        .concat();
+        let wanted = [&b"hi"[..], b"", &[b'b'; 125]].map(|text| Event::Text(kept(text)));
+        assert_eq!(whole(&input), (wanted.to_vec(), None));
+        assert_eq!(run(&input, || 1), (wanted.to_vec(), None));
+        assert_eq!(text("hi"), b"\x81\x02hi");
     }
 
     #[test]

@@ -112,6 +112,7 @@ pub(super) fn detach<S>(key: Key, conn: &mut Conn<S>, turn: &mut Turn, streams: 
         | Role::Greeting(_)
         | Role::Rtmp
         | Role::Claiming(_)
+        | Role::Viewer(_)
         | Role::Echo(_)
         | Role::Closing { .. } => {}
     }

@@ -78,6 +78,8 @@ pub enum Role {
     Awaiting(Box<Awaiting>),
     /// A subscriber.
     Subscriber(Box<Subscribed>),
+    /// An open page: what it says, as a WebSocket.
+    Viewer(Box<Inbound>),
     /// RFC 862: what comes in goes out.
     Echo(Box<Echo>),
     /// It gets what is in `out`, then the end of the stream; what it still
@@ -380,6 +382,14 @@ impl<S> Conn<S> {
     /// Bytes queued to be sent before anything else.
     pub fn queued(&self) -> usize {
         self.out.as_ref().map_or(0, |out| out.len())
+    }
+
+    /// Queues the bytes of a page, which may be many, without a copy.
+    pub fn queue_page(&mut self, bytes: Vec<u8>) {
+        match &mut self.out {
+            Some(out) => out.extend(bytes),
+            None => self.out = Some(Box::new(bytes.into())),
+        }
     }
 
     /// Queues bytes to be sent before anything else.

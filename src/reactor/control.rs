@@ -6,6 +6,7 @@ use super::close;
 use super::conn::{Awaiting, Claiming, Conn, Role};
 use super::dial::Dialed;
 use super::links::Offer;
+use super::live::News;
 use super::session::Desk;
 use super::site::Sites;
 use super::slab::{Key, Slab};
@@ -100,6 +101,8 @@ pub enum Control {
         /// Another request may follow.
         keep_alive: bool,
     },
+    /// What open pages are told.
+    News(News),
     /// Stop accepting, end publishers, flush, close.
     Drain,
 }
@@ -202,9 +205,10 @@ pub fn handle<S: Socket>(
             Control::Turns { reply } => drop(reply.try_send(turn.recorder.turns(streams.shard))),
             Control::Answer { conn: key, text, keep_alive } => {
                 if let Some(conn) = conns.get_mut(key) {
-                    Desk { turn, streams, sites }.answered(key, conn, &text, keep_alive);
+                    Desk { turn, streams, sites }.answered(key, conn, text, keep_alive);
                 }
             }
+            Control::News(news) => Desk { turn, streams, sites }.spread(&news, conns),
             Control::Drain => drain(turn, streams, conns, sites, ports, listeners),
         }
     }

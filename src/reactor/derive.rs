@@ -89,7 +89,8 @@ impl Streams {
         let is_here = matches!(fan.origin, Origin::Here(_));
         let (stream, view) =
             Stream::new(name, epoch, settings, Transport::Bytes, lag, &mut self.pool);
-        let udp = if to == Container::Ts { self.sockets_of(&view.name, is_here) } else { Vec::new() };
+        let udp =
+            if to == Container::Ts { self.sockets_of(&view.name, is_here) } else { Vec::new() };
         let stream = self.fanouts.insert(Fanout {
             source: Some(source),
             udp,

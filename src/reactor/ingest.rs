@@ -4,6 +4,7 @@
 use super::close;
 use super::conn::{Conn, Echoed, Publisher, Role};
 use super::hot::Source;
+use super::live;
 use super::plan::Service;
 use super::session::{self, Desk};
 use super::site::Sites;
@@ -76,6 +77,7 @@ fn read<S: Socket>(
     match &mut conn.role {
         Role::Publisher(_) => pump(key, conn, turn, streams, sites),
         Role::Subscriber(_) => listen(conn, turn, sites),
+        Role::Viewer(_) => live::listen(conn, turn),
         Role::Echo(echo) => Ok(match echo.turn(&mut conn.socket, &mut turn.scratch)? {
             Echoed::Idle if conn.is_read_closed => Read::More,
             Echoed::Idle | Echoed::Blocked => Read::Idle,
@@ -86,7 +88,9 @@ fn read<S: Socket>(
             Echoed::More => Read::More,
             Echoed::Done => Read::Finish,
         }),
-        Role::Head { .. } | Role::Greeting(_) | Role::Rtmp => Desk { turn, streams, sites }.read(key, conn),
+        Role::Head { .. } | Role::Greeting(_) | Role::Rtmp => {
+            Desk { turn, streams, sites }.read(key, conn)
+        }
         // Its bytes wait in the kernel until it has its answer.
         Role::Claiming(_) | Role::Asking(_) => Ok(Read::Idle),
         Role::Awaiting(_) => Ok(match conn.socket.recv(&mut turn.scratch) {
@@ -302,7 +306,7 @@ fn hear(inbound: &mut Inbound, mut said: &[u8]) -> (Vec<u8>, bool) {
                 words.extend(websocket::close_frame(code.unwrap_or(websocket::NORMAL)));
                 return (words, true);
             }
-            None => {}
+            Some(websocket::Event::Text(_)) | None => {}
         }
     }
     (words, false)

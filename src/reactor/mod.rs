@@ -17,6 +17,7 @@ pub mod hot;
 pub mod ingest;
 pub mod lag;
 pub mod links;
+pub mod live;
 pub mod office;
 mod pages;
 pub mod peers;
@@ -285,8 +286,11 @@ pub fn note<S>(key: Key, told: Told, conns: &mut Slab<Conn<S>>, turn: &mut Turn)
             | Role::Asking(_)
             | Role::Awaiting(_) => {}
             Role::Echo(_) | Role::Closing { .. } => conn.list(key, turn),
-            Role::Head { .. } | Role::Greeting(_) | Role::Rtmp if conn.out.is_some() => conn.list(key, turn),
-            Role::Head { .. } | Role::Greeting(_) | Role::Rtmp => {}
+            Role::Head { .. } | Role::Greeting(_) | Role::Rtmp | Role::Viewer(_) => {
+                if conn.out.is_some() {
+                    conn.list(key, turn);
+                }
+            }
         }
     }
 }

@@ -27,7 +27,7 @@ impl Desk<'_> {
                 let shards = [snapshot::take(self.turn, self.streams, None, None)];
                 let turns = [self.turn.recorder.turns(self.streams.shard)];
                 let (text, keep_alive) = order.answer(&shards, &turns, &Server::default());
-                self.respond(conn, &text, keep_alive)
+                self.respond(conn, text, keep_alive)
             }
             Some(office) if office.try_send(Errand::Page(order)).is_err() => {
                 self.release(held);
@@ -48,7 +48,7 @@ impl Desk<'_> {
         &mut self,
         key: Key,
         conn: &mut Conn<S>,
-        text: &[u8],
+        text: Vec<u8>,
         keep_alive: bool,
     ) {
         let Role::Asking(asking) = &mut conn.role else { return };
@@ -65,10 +65,10 @@ impl Desk<'_> {
     pub(super) fn respond<S: Socket>(
         &mut self,
         conn: &mut Conn<S>,
-        text: &[u8],
+        text: Vec<u8>,
         keep_alive: bool,
     ) -> Acted {
-        conn.queue(text);
+        conn.queue_page(text);
         if !keep_alive {
             return Acted::Ends(Read::Finish);
         }

@@ -108,6 +108,7 @@ impl Desk<'_> {
                 | Role::Publisher(_)
                 | Role::Awaiting(_)
                 | Role::Subscriber(_)
+                | Role::Viewer(_)
                 | Role::Echo(_)
                 | Role::Closing { .. } => return Read::More,
             };
@@ -169,7 +170,11 @@ impl Desk<'_> {
                 self.order(conn, order, held, rest)
             }
             HttpAsk::Preflight { media, keep_alive } => {
-                self.respond(conn, &response::preflight(media, keep_alive), keep_alive)
+                self.respond(conn, response::preflight(media, keep_alive), keep_alive)
+            }
+            HttpAsk::Live { stream, websocket } => {
+                self.release(held);
+                Acted::Ends(self.view(key, conn, stream, &websocket))
             }
             HttpAsk::Refused { why, text } => {
                 self.release(held);
@@ -478,7 +483,8 @@ impl Desk<'_> {
                 return self.wait(key, conn, awaiting);
             }
             Found::Never(kind) => {
-                let text = format!("{} is {}: there is no flv of that", awaiting.name, kind.label());
+                let text =
+                    format!("{} is {}: there is no flv of that", awaiting.name, kind.label());
                 return self.refuse(conn, Refusal::NotFound, &text);
             }
         };
@@ -585,7 +591,7 @@ impl Desk<'_> {
                 self.refuse(conn, Refusal::Full, "no page was made in time; try again")
             }
             Role::Closing { .. } => Read::Drop,
-            Role::Claiming(_) | Role::Subscriber(_) | Role::Echo(_) => Read::Idle,
+            Role::Claiming(_) | Role::Subscriber(_) | Role::Viewer(_) | Role::Echo(_) => Read::Idle,
         };
         self.go_on(key, conn, read);
         arm(key, conn, self.turn, self.streams);
@@ -614,7 +620,7 @@ pub(super) fn deadline<S>(conn: &Conn<S>, streams: &Streams) -> Option<Instant> 
         Role::Awaiting(awaiting) => awaiting.until,
         Role::Asking(asking) => Some(asking.until),
         Role::Closing { until, .. } => Some(*until),
-        Role::Claiming(_) | Role::Subscriber(_) | Role::Echo(_) => None,
+        Role::Claiming(_) | Role::Subscriber(_) | Role::Viewer(_) | Role::Echo(_) => None,
     }
 }
 

@@ -119,7 +119,8 @@ pub(super) fn subscribers<S: Socket>(
 ) -> Vec<SubscriberSnapshot> {
     let mut told = Vec::new();
     for is_behind in [true, false] {
-        for fan in fanouts(streams, of).flat_map(|fan| [Some(fan), derived(fan, streams)]).flatten() {
+        for fan in fanouts(streams, of).flat_map(|fan| [Some(fan), derived(fan, streams)]).flatten()
+        {
             let Roster { live, waiting, behind, .. } = &fan.roster;
             let keys: &mut dyn Iterator<Item = &Key> = match is_behind {
                 true => &mut behind.iter(),

@@ -382,7 +382,9 @@ impl Subscriber {
             Form::Plain => {
                 source.gather(self.cursor.at(), flush_end(self.cursor.at(), target), list);
             }
-            Form::WebSocket | Form::Rtmp | Form::Chunked => messages.gather(source, self.within, list),
+            Form::WebSocket | Form::Rtmp | Form::Chunked => {
+                messages.gather(source, self.within, list)
+            }
         }
     }
 

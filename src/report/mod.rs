@@ -5,9 +5,10 @@
 //! many; making text of one is no affair of the loop.
 
 mod counters;
-mod listener;
-mod metrics;
 mod dial;
+mod listener;
+mod live;
+mod metrics;
 mod page;
 mod phase;
 mod server;
@@ -16,8 +17,9 @@ mod subscribers;
 mod trace;
 
 pub use counters::Counters;
-pub use listener::ListenerCounts;
 pub use dial::DialFailure;
+pub use listener::ListenerCounts;
+pub use live::Live;
 pub use page::render;
 pub use phase::Phase;
 pub use server::{Server, Vitals};

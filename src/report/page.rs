@@ -30,6 +30,7 @@ pub fn render(
         Page::Subscribers => (JSON, list(shards, true)),
         Page::Stream(name) => (JSON, one(name, shards)?),
         Page::Root => ("text/plain; charset=utf-8", root(&merged(shards))),
+        Page::File { .. } => return None,
     })
 }
 
@@ -173,13 +174,18 @@ pub(super) fn quantiles(residence: &Histogram<impl Bucket>) -> String {
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use super::*;
     use crate::base::{Position, Totals};
     use crate::framing::Kind;
     use crate::report::Delivered;
 
-    fn stream(name: &str, epoch: u64, is_here: bool, subscribers: usize) -> StreamSnapshot {
+    pub(in crate::report) fn stream(
+        name: &str,
+        epoch: u64,
+        is_here: bool,
+        subscribers: usize,
+    ) -> StreamSnapshot {
         StreamSnapshot {
             name: Name::parse(name).unwrap(),
             epoch,

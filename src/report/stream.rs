@@ -23,8 +23,7 @@ pub enum Over {
 
 impl Over {
     /// Each of them.
-    pub const ALL: [Self; 5] =
-        [Self::Tcp, Self::Http, Self::WebSocket, Self::Rtmp, Self::Udp];
+    pub const ALL: [Self; 5] = [Self::Tcp, Self::Http, Self::WebSocket, Self::Rtmp, Self::Udp];
 
     /// In metrics and JSON.
     pub const fn label(self) -> &'static str {

@@ -90,7 +90,10 @@ fn who_asks_before_it_is_known_what_comes_gets_all_of_it() {
     publisher.write_all(&film[188..]).expect("it is read");
     publisher.shutdown(Shutdown::Write).expect("open");
     let [mut flv, mut ts] = waits;
-    assert_eq!(Reply::read(&mut flv).expect("an answer").field("content-type"), Some("video/x-flv"));
+    assert_eq!(
+        Reply::read(&mut flv).expect("an answer").field("content-type"),
+        Some("video/x-flv")
+    );
     assert_eq!(pictures(&wire::read_to_end(&mut flv)).len(), 25);
     assert_eq!(Reply::read(&mut ts).expect("an answer").field("content-type"), Some("video/mp2t"));
     let mut decoder = Decoder::default();

@@ -20,6 +20,8 @@ mod hostile_http;
 mod lag;
 mod limits;
 mod metrics;
+#[cfg(feature = "page")]
+mod page;
 mod publish;
 mod remux;
 mod residence;

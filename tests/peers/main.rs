@@ -1,5 +1,6 @@
 //! Real programs against the release binaries: ffmpeg, curl, socat, nc,
-//! GStreamer, ping, Prometheus and stamp-suite, by the command lines that people type.
+//! GStreamer, ping, Chromium, Prometheus and stamp-suite, by the command lines that
+//! people type.
 //!
 //! `cargo test --test peers`, or `tests/run`, which also installs the peers
 //! and builds the binaries. Arguments choose checks: a peer's name, or part of
@@ -9,6 +10,7 @@
 
 mod clip;
 mod demo;
+mod page;
 mod ping;
 mod program;
 mod prometheus;
@@ -75,6 +77,7 @@ const CHECKS: &[Check] = &[
     ("remux: ts to flv, audio alone", &["ffmpeg"], remux_flv::audio_alone),
     ("remux: ts to flv, video alone", &["ffmpeg"], remux_flv::video_alone),
     ("remux: ts to flv, h265", &["ffmpeg"], remux_flv::h265),
+    ("page: chromium plays it", &["chromium", "ffmpeg"], page::chromium_plays),
     ("ping: beside the system's", &["ping"], ping::beside_the_systems),
     ("metrics: prometheus", &["prometheus", "curl"], prometheus::scrapes),
     ("stamp: its sender", &["stamp-suite"], stamp::its_sender),

@@ -27,6 +27,7 @@ pub(crate) const PEERS: &[(&str, &str)] = &[
          do gst-inspect-1.0 --exists $element || exit 1; done",
     ),
     ("ping", "command -v ping"),
+    ("chromium", "command -v chromium && command -v node"),
     ("prometheus", "command -v prometheus && command -v promtool"),
     ("stamp-suite", "command -v stamp-suite"),
 ];

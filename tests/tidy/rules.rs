@@ -15,12 +15,13 @@ const LAYERS: &[(&str, &[&str])] = &[
     ("relay", &["protocol", "ring", "framing", "base", "limits"]),
     ("media", &["framing", "base", "limits"]),
     ("report", &["protocol", "framing", "base", "limits"]),
+    ("page", &[]),
     ("sys", &["base", "limits"]),
     (
         "reactor",
         &[
-            "media", "report", "options", "sys", "relay", "protocol", "ring", "framing", "base",
-            "limits",
+            "media", "page", "report", "options", "sys", "relay", "protocol", "ring", "framing",
+            "base", "limits",
         ],
     ),
     ("options", &["sys", "base", "limits"]),

@@ -210,17 +210,20 @@ impl Parts<'_, '_, '_> {
         head_only: bool,
         keep_alive: bool,
     ) -> Result<HttpAsk, Denied> {
+        if let Some(stream) = live(self.target.path) {
+            self.guard(host)?;
+            return self.live(stream, head_only);
+        }
         if let Some(page) = page(self.target.path, self.target.query) {
-            let page = page.ok_or_else(|| {
-                (
-                    Refusal::NotFound,
-                    "no such page; there are /, /healthz, /metrics, /api/streams, /api/streams/NAME \
-                     and /api/turns"
-                        .to_owned(),
-                )
-            })?;
+            let mut page = page.ok_or_else(no_page)?;
             if page != Page::Healthz {
                 self.guard(host)?;
+            }
+            if page == Page::Root && WITH_PAGE && self.wants_html() {
+                page = Page::File { name: "index.html".to_owned(), known: None };
+            }
+            if let Page::File { known, .. } = &mut page {
+                *known = self.fields.one("if-none-match")?.map(str::to_owned);
             }
             return Ok(HttpAsk::Page { page, head_only, keep_alive });
         }
@@ -238,6 +241,27 @@ impl Parts<'_, '_, '_> {
             head_only,
             websocket,
         })
+    }
+
+    /// An open page asks to be told.
+    fn live(&self, stream: Option<&str>, head_only: bool) -> Result<HttpAsk, Denied> {
+        let stream = stream.map(Name::parse).transpose();
+        let stream = stream.map_err(|text| (Refusal::BadName, text))?;
+        let can_upgrade = self.minor == 1 && !head_only;
+        let websocket = if can_upgrade { upgrade::websocket(&self.fields)? } else { None };
+        let websocket = websocket.ok_or_else(|| {
+            let text = "this is for WebSocket; send Upgrade: websocket, version 13";
+            (Refusal::WebSocketVersion, text.to_owned())
+        })?;
+        Ok(HttpAsk::Live { stream, websocket })
+    }
+
+    /// Whether a client would rather have a page than plain text: browsers name
+    /// the type (RFC 9110 12.5.1), curl and its like do not.
+    fn wants_html(&self) -> bool {
+        let types = self.fields.all("accept").flat_map(|line| line.split(|byte| *byte == b','));
+        let mut names = types.filter_map(|item| item.split(|byte| *byte == b';').next());
+        names.any(|name| name.trim_ascii().eq_ignore_ascii_case(b"text/html"))
     }
 
     fn publish(
@@ -310,11 +334,21 @@ fn range_start(value: &[u8]) -> Option<u64> {
     first.parse().ok()
 }
 
+/// Whether the web page is built in.
+const WITH_PAGE: bool = cfg!(feature = "page");
+
 /// The page that a path is of: `None` if it is a stream's, `Some(None)` if it
 /// lies where only pages do but is none.
 fn page(path: &str, query: &str) -> Option<Option<Page>> {
+    let file = |name: &str| WITH_PAGE.then(|| Page::File { name: name.to_owned(), known: None });
     if let Some(name) = path.strip_prefix("/api/streams/") {
         return Some(Name::parse(name).ok().map(Page::Stream));
+    }
+    if let Some(name) = path.strip_prefix("/watch/") {
+        return Some(Name::parse(name).ok().and_then(|_stream| file("watch.html")));
+    }
+    if let Some(name) = path.strip_prefix("/api/page/") {
+        return Some(file(name));
     }
     match path {
         "/" => Some(Some(Page::Root)),
@@ -323,8 +357,24 @@ fn page(path: &str, query: &str) -> Option<Option<Page>> {
         "/api/streams" if asks_who(query) => Some(Some(Page::Subscribers)),
         "/api/streams" => Some(Some(Page::Streams)),
         "/api/turns" => Some(Some(Page::Turns)),
-        _ if path.starts_with("/api/") || path.starts_with("/watch/") => Some(None),
+        _ if path.starts_with("/api/") => Some(None),
         _ => None,
+    }
+}
+
+fn no_page() -> Denied {
+    let text = "no such page; there are /, /watch/NAME, /healthz, /metrics, /api/streams, \
+                /api/streams/NAME and /api/turns";
+    (Refusal::NotFound, text.to_owned())
+}
+
+/// Whether a path is that of open pages, and of which stream they are.
+fn live(path: &str) -> Option<Option<&str>> {
+    let rest = path.strip_prefix("/api/live").filter(|_| WITH_PAGE)?;
+    match rest.strip_prefix('/') {
+        None if rest.is_empty() => Some(None),
+        None => None,
+        Some(name) => Some(Some(name)),
     }
 }
 

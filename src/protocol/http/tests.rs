@@ -3,6 +3,8 @@
 
 mod clients;
 mod hostile;
+#[cfg(feature = "page")]
+mod page;
 
 use super::*;
 

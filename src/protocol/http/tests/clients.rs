@@ -110,7 +110,9 @@ fn pages_and_preflights() {
             HttpAsk::Page { page: Page::Healthz, head_only: false, keep_alive: false },
         );
     }
-    for path in ["/api/", "/api/x", "/api/streams/", "/api/streams/a..b/..", "/watch/a"] {
+    for path in
+        ["/api/", "/api/x", "/api/streams/", "/api/streams/a..b/..", "/watch/", "/watch/a/.."]
+    {
         is_refused(&format!("GET {path} HTTP/1.1\r\nHost: h\r\n"), Refusal::NotFound);
     }
     for (target, media) in
@@ -138,7 +140,7 @@ fn websockets() {
         ("Origin: http://127.0.0.1:8080", "Origin: http://evil.example", Refusal::Origin),
         ("Origin: http://127.0.0.1:8080", "Origin: null", Refusal::Origin),
         ("Host: 127.0.0.1:8080", "Host: rebound.example:8080", Refusal::Host),
-        ("/live/a", "/watch/a", Refusal::NotFound),
+        ("/live/a", "/api/x", Refusal::NotFound),
     ] {
         let head = WEBSOCKET.replace(from, to);
         assert_ne!(head, WEBSOCKET);
