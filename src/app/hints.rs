@@ -41,6 +41,7 @@ pub(super) fn dial(dial: &Dial) {
     match target.via {
         Via::Tcp => log::info!("{verb} {name}: tcp://{authority}"),
         Via::Http { .. } => log::info!("{verb} {name}: {method} http://{authority}{path}"),
+        Via::Rtmp => log::info!("{verb} {name}: rtmp://{authority}{path}"),
     }
 }
 

@@ -21,6 +21,8 @@ const PULL_KEYS: [&str; 6] =
 const PUSH_KEYS: [&str; 4] = ["join", "max_lag", "policy", "coalesce"];
 /// The port of http (RFC 9110 4.2.1).
 const HTTP_PORT: &str = "80";
+/// The port of rtmp (RTMP 1.0, section 3; IANA).
+const RTMP_PORT: &str = "1935";
 
 /// A URL taken apart, no name looked up.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -71,11 +73,18 @@ impl DialUrl {
         let mut via = match scheme.to_ascii_lowercase().as_str() {
             "tcp" => Via::Tcp,
             "http" => Via::Http { put: false },
-            "rtmp" => return Err("rtmp:// is not there yet: write tcp:// or http://".to_owned()),
+            "rtmp" if cfg!(feature = "rtmp") => Via::Rtmp,
+            "rtmp" => {
+                return Err(
+                    "rtmp:// is not in this build: it was made without feature rtmp".to_owned()
+                );
+            }
             "https" => return Err("https:// is not spoken: write http://".to_owned()),
             _ => {
-                let meant = hint(scheme, ["tcp", "http"]);
-                return Err(format!("unknown scheme '{scheme}'{meant}: write tcp:// or http://"));
+                let meant = hint(scheme, ["tcp", "http", "rtmp"]);
+                return Err(format!(
+                    "unknown scheme '{scheme}'{meant}: write tcp://, http:// or rtmp://"
+                ));
             }
         };
         if !rest.bytes().all(|byte| byte.is_ascii_graphic()) {
@@ -114,10 +123,13 @@ impl DialUrl {
 
 const fn example(way: Way) -> &'static str {
     match way {
-        Way::Pull => "http://address/path?stream=NAME or tcp://address:port?stream=NAME",
+        Way::Pull => {
+            "http://address/path?stream=NAME, tcp://address:port?stream=NAME or \
+             rtmp://address/app/key?stream=NAME"
+        }
         Way::Push => {
-            "udp://address:port?stream=NAME, tcp://address:port?stream=NAME or \
-             http://address/path?stream=NAME"
+            "udp://address:port?stream=NAME, tcp://address:port?stream=NAME, \
+             http://address/path?stream=NAME or rtmp://address/app/key?stream=NAME"
         }
     }
 }
@@ -129,7 +141,8 @@ fn whom(place: &str, via: Via, way: Way) -> Result<(String, u16), String> {
         Via::Http { .. } if !after_address.contains(':') => {
             parse_place(&format!("{place}:{HTTP_PORT}"))?
         }
-        Via::Http { .. } | Via::Tcp => parse_place(place)?,
+        Via::Rtmp if !after_address.contains(':') => parse_place(&format!("{place}:{RTMP_PORT}"))?,
+        Via::Http { .. } | Via::Tcp | Via::Rtmp => parse_place(place)?,
     };
     let host = match host {
         Host::Ip(ip) if !ip.is_unspecified() && !ip.is_multicast() => ip.to_string(),
@@ -149,14 +162,18 @@ fn request_path(path: &str, passed: &str, via: Via) -> Result<String, String> {
     if via == Via::Tcp && !matches!(path, "" | "/") {
         return Err("tcp:// has no path: the connection is the stream".to_owned());
     }
+    if via == Via::Rtmp && matches!(path, "" | "/") {
+        return Err("which stream there? write rtmp://address/app/key?stream=NAME".to_owned());
+    }
     let path = if path.is_empty() { "/" } else { path };
     Ok(if passed.is_empty() { path.to_owned() } else { format!("{path}?{passed}") })
 }
 
 /// `user:password`, decoded, as HTTP's Basic scheme wants it (RFC 7617).
 fn read_login(login: &str, via: Via) -> Result<String, String> {
-    if via == Via::Tcp {
-        return Err("tcp:// has no user and password".to_owned());
+    if !matches!(via, Via::Http { .. }) {
+        let scheme = if via == Via::Tcp { "tcp" } else { "rtmp" };
+        return Err(format!("{scheme}:// has no user and password"));
     }
     let (user, password) = login.split_once(':').unwrap_or((login, ""));
     let (user, password) = (percent_decode(user)?, percent_decode(password)?);
@@ -253,7 +270,7 @@ const fn keys_of(way: Way) -> &'static [&'static str] {
 }
 
 fn is_ours(key: &str, via: Via, way: Way) -> bool {
-    let is_method = key == "method" && via != Via::Tcp && way == Way::Push;
+    let is_method = key == "method" && matches!(via, Via::Http { .. }) && way == Way::Push;
     let is_option = TABLE.iter().any(|row| row.name == key);
     key == "stream" || is_method || is_option || keys_of(way).contains(&key)
 }
@@ -286,6 +303,9 @@ mod tests {
         assert_eq!(push.target.path, "/cam?framing=lines");
         assert_eq!((push.target.via, push.target.port), (Via::Http { put: true }, 80));
         assert!(push.ask.join.is_some());
+        let rtmp = parsed("rtmp://h/live/x/key?stream=a&token=1&max_lag=1s", Way::Push).target;
+        assert_eq!((rtmp.via, rtmp.port), (Via::Rtmp, 1935));
+        assert_eq!(rtmp.app_and_key(), ("live/x", "key?token=1"));
         let bare = parsed("TCP://localhost:9/?stream=a", Way::Pull).target;
         assert_eq!(
             (bare.via, bare.host.as_str(), bare.path.as_str()),
@@ -304,7 +324,8 @@ mod tests {
 
     #[test]
     fn what_is_wrong_is_said() {
-        let pull = "http://address/path?stream=NAME or tcp://address:port?stream=NAME";
+        let pull = "http://address/path?stream=NAME, tcp://address:port?stream=NAME or \
+                    rtmp://address/app/key?stream=NAME";
         for (text, expected) in [
             ("10.0.0.1:1?stream=a", format!("not a URL: write {pull}")),
             ("tcp://h:1", format!("which stream? write {pull}")),

@@ -1,12 +1,13 @@
 //! A connection: a socket, and what its peer is to us.
 
 use super::dial::Dialed;
+use super::rtmp::Rtmp;
 use super::slab::Key;
 use super::turn::Turn;
 use crate::base::{Histogram, Instant};
 use crate::protocol::http::Http;
 use crate::protocol::websocket::Inbound;
-use crate::protocol::{Body, Container, Name, rtmp};
+use crate::protocol::{Body, Container, Name};
 use crate::relay::{Form, Settings, Subscriber};
 use crate::report::{DialFailure, Over};
 use crate::sys::socket::Socket;
@@ -42,15 +43,6 @@ pub struct Conn<S> {
     pub dialed: Option<Box<Dialed>>,
     /// It speaks RTMP, whatever its role.
     pub rtmp: Option<Box<Rtmp>>,
-}
-
-/// The RTMP side of a connection.
-#[derive(Debug)]
-pub struct Rtmp {
-    /// The session.
-    pub session: rtmp::Session,
-    /// What came behind a wish that has no answer yet.
-    pub early: Vec<u8>,
 }
 
 /// What a connection is to us.
@@ -276,8 +268,7 @@ impl<S> Conn<S> {
     /// A connection just accepted.
     pub fn new(socket: S, peer: SocketAddr, site: usize, role: Role, now: Instant) -> Self {
         let is_rtmp = matches!(role, Role::Rtmp);
-        let session = is_rtmp.then(|| rtmp::Session::new(now)).flatten();
-        let rtmp = session.map(|session| Box::new(Rtmp { session, early: Vec::new() }));
+        let rtmp = is_rtmp.then(|| Rtmp::answering(now)).flatten().map(Box::new);
         Self {
             socket,
             peer,
@@ -365,9 +356,9 @@ impl<S> Conn<S> {
     /// Queues what its RTMP session has to say.
     pub fn queue_rtmp(&mut self) {
         if let Some(rtmp) = &mut self.rtmp
-            && !rtmp.session.output().is_empty()
+            && !rtmp.output().is_empty()
         {
-            self.out.get_or_insert_default().extend(rtmp.session.output().drain(..));
+            self.out.get_or_insert_default().extend(rtmp.output().drain(..));
         }
     }
 

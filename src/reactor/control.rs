@@ -7,6 +7,7 @@ use super::conn::{Awaiting, Claiming, Conn, Role};
 use super::dial::Dialed;
 use super::links::Offer;
 use super::live::News;
+use super::rtmp::Rtmp;
 use super::session::Desk;
 use super::site::Sites;
 use super::slab::{Key, Slab};
@@ -116,6 +117,7 @@ pub struct Adopted {
     site: usize,
     wish: Wish,
     dialed: Option<Box<Dialed>>,
+    rtmp: Option<Box<Rtmp>>,
 }
 
 /// What a connection is to be where it goes.
@@ -135,9 +137,10 @@ impl Adopted {
         site: usize,
         wish: Wish,
         dialed: Dialed,
+        rtmp: Option<Box<Rtmp>>,
     ) -> Box<Self> {
         let (socket, dialed) = (Box::new(socket), Some(Box::new(dialed)));
-        Box::new(Self { socket, peer, site, wish, dialed })
+        Box::new(Self { socket, peer, site, wish, dialed, rtmp })
     }
 }
 
@@ -232,8 +235,9 @@ fn hand_over<S: Socket>(
     {
         log::warn!("{peer}: {why}");
     }
-    let (wish, dialed) = (Wish::Publish(claiming), conn.dialed);
-    let adopted = Adopted { socket: Box::new(conn.socket), peer, site, wish, dialed };
+    let Conn { socket, dialed, rtmp, .. } = conn;
+    let (socket, wish) = (Box::new(socket), Wish::Publish(claiming));
+    let adopted = Adopted { socket, peer, site, wish, dialed, rtmp };
     streams.peers.send(owner, Control::Adopt(Box::new(adopted)));
 }
 
@@ -246,7 +250,7 @@ fn adopt<S: Socket>(
     sites: &Sites,
     registry: Option<&Registry>,
 ) {
-    let Adopted { socket, peer, site, wish, mut dialed } = adopted;
+    let Adopted { socket, peer, site, wish, mut dialed, rtmp } = adopted;
     let Ok(socket) = socket.downcast::<S>() else { return };
     if conns.len() >= CONNECTIONS {
         let text = "this shard has too many connections";
@@ -264,7 +268,7 @@ fn adopt<S: Socket>(
     };
     let mut conn = Conn::new(*socket, peer, site, role, turn.now);
     (turn.counters.dialed).add(u64::from(dialed.is_some()));
-    conn.dialed = dialed;
+    (conn.dialed, conn.rtmp) = (dialed, rtmp);
     let key = conns.insert(conn);
     if let (Some(registry), Some(fd)) = (registry, fd)
         && let Err(why) = accept::register(registry, fd, key)

@@ -25,7 +25,7 @@ pub mod plan;
 pub mod recorder;
 pub mod residence;
 pub mod roster;
-mod rtmp;
+pub mod rtmp;
 pub mod seat;
 pub mod serve;
 pub mod session;

@@ -183,6 +183,8 @@ pub enum Via {
         /// `PUT` pushes, rather than `POST`.
         put: bool,
     },
+    /// `play`, or `publish`.
+    Rtmp,
 }
 
 impl Via {
@@ -191,6 +193,7 @@ impl Via {
         match self {
             Self::Tcp => Over::Tcp,
             Self::Http { .. } => Over::Http,
+            Self::Rtmp => Over::Rtmp,
         }
     }
 }
@@ -203,6 +206,18 @@ impl Target {
             Via::Http { .. } if path.ends_with(".ts") => Some(Container::Ts),
             Via::Http { .. } if path.ends_with(".flv") => Some(Container::Flv),
             Via::Http { .. } | Via::Tcp => None,
+            Via::Rtmp => Some(Container::Flv),
+        }
+    }
+
+    /// What the path of an RTMP target says: the application, and the stream's key
+    /// with what is behind it.
+    pub fn app_and_key(&self) -> (&str, &str) {
+        let path = self.path.strip_prefix('/').unwrap_or(&self.path);
+        let end = path.find('?').unwrap_or(path.len());
+        match path[..end].rfind('/') {
+            Some(slash) => (&path[..slash], &path[slash + 1..]),
+            None => (&path[..end], &path[end..]),
         }
     }
 

@@ -12,13 +12,103 @@ use super::streams::Streams;
 use crate::base::Instant;
 use crate::framing::Kind;
 use crate::limits::{INGEST_BYTES, INGEST_CALLS, QUEUED_BYTES};
-use crate::protocol::rtmp::Event;
+use crate::protocol::rtmp::{Answer, Caller, Event, Purpose, Session};
 use crate::protocol::{Ask, Container, Name, Refusal};
 use crate::relay::Form;
 use crate::relay::stream::IngestError;
 use crate::report::Phase;
 use crate::sys::socket::Socket;
 use std::io;
+
+/// The RTMP side of a connection.
+#[derive(Debug)]
+pub struct Rtmp {
+    side: Side,
+    /// What came behind a wish that has no answer yet.
+    early: Vec<u8>,
+}
+
+#[derive(Debug)]
+enum Side {
+    /// A client's, who has connected to us.
+    Server(Session),
+    /// Ours, to a server that has granted what we asked for.
+    Client(Caller),
+}
+
+impl Rtmp {
+    /// Of a client that has just connected; `None` if the build has no RTMP.
+    pub(super) fn answering(now: Instant) -> Option<Self> {
+        Some(Self { side: Side::Server(Session::new(now)?), early: Vec::new() })
+    }
+
+    /// Of a server that has granted what we asked for; `early` came behind that.
+    pub const fn calling(caller: Caller, early: Vec<u8>) -> Self {
+        Self { side: Side::Client(caller), early }
+    }
+
+    pub(super) fn output(&mut self) -> &mut Vec<u8> {
+        match &mut self.side {
+            Side::Server(session) => session.output(),
+            Side::Client(caller) => caller.output(),
+        }
+    }
+
+    pub(super) fn publish_granted(&mut self) {
+        if let Side::Server(session) = &mut self.side {
+            session.publish_granted();
+        }
+    }
+
+    pub(super) fn play_granted(&mut self) {
+        if let Side::Server(session) = &mut self.side {
+            session.play_granted();
+        }
+    }
+
+    pub(super) fn refused(&mut self, why: Refusal, text: &str) {
+        match &mut self.side {
+            Side::Server(session) => session.refused(why, text),
+            Side::Client(caller) => caller.finish(),
+        }
+    }
+
+    /// All of the stream that it gets is sent.
+    pub(super) fn ended(&mut self) {
+        match &mut self.side {
+            Side::Server(session) => session.play_ended(),
+            Side::Client(caller) => caller.finish(),
+        }
+    }
+
+    pub(super) fn poll_timeout(&self) -> Option<Instant> {
+        match &self.side {
+            Side::Server(session) => session.poll_timeout(),
+            Side::Client(caller) => caller.poll_timeout(),
+        }
+    }
+
+    fn handle_bytes<'a>(
+        &'a mut self,
+        input: &'a [u8],
+        now: Instant,
+    ) -> Result<(usize, Option<Event<'a>>), (Refusal, String)> {
+        match &mut self.side {
+            Side::Server(session) => session.handle_bytes(input, now),
+            Side::Client(caller) => {
+                let (used, answer) = caller.handle_bytes(input, now)?;
+                let event = match answer {
+                    Some(Answer::Media(bytes)) => Some(Event::Media(bytes)),
+                    Some(Answer::End) => Some(Event::End),
+                    // It has been by now.
+                    Some(Answer::Granted) => return Ok((used, Some(Event::Media(&[])))),
+                    None => None,
+                };
+                Ok((used, event))
+            }
+        }
+    }
+}
 
 /// What a session's bytes have come to.
 enum Heard {
@@ -127,6 +217,7 @@ impl Desk<'_> {
             rest = &rest[used..];
             let read = match heard {
                 Heard::Goes => break self.keep(conn, rest),
+                Heard::Ends if conn.dialed.is_some() => return Read::Finish,
                 Heard::Ends => self.stop_rtmp(key, conn),
                 Heard::Broken(why, text) => return self.refuse(conn, why, &text),
                 Heard::Publish(name, ask) => self.publish_rtmp(key, conn, name, &ask),
@@ -200,7 +291,7 @@ impl Desk<'_> {
             name,
             until: Some(self.turn.now + settings.wait),
             settings,
-            form: Form::Rtmp,
+            form: Form::Rtmp(Purpose::Play),
             container: Some(Container::Flv),
             http: None,
             is_early: false,
@@ -225,7 +316,7 @@ fn take<S>(
     }
     let (mut used, mut filled) = (0, 0);
     let heard = loop {
-        let (len, event) = match rtmp.session.handle_bytes(&input[used..], now) {
+        let (len, event) = match rtmp.handle_bytes(&input[used..], now) {
             Ok(answer) => answer,
             Err((why, text)) => break Heard::Broken(why, text),
         };

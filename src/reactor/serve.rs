@@ -272,7 +272,7 @@ impl After {
                 conn.queue(&websocket::close_frame(websocket::GOING_AWAY));
             }
             if let Some(rtmp) = &mut conn.rtmp {
-                rtmp.session.play_ended();
+                rtmp.ended();
                 conn.queue_rtmp();
             }
             let is_out = is_answered(conn);

@@ -196,7 +196,7 @@ impl Desk<'_> {
             conn.queue(&response::refusal(why, text));
         }
         if let Some(rtmp) = &mut conn.rtmp {
-            rtmp.session.refused(why, text);
+            rtmp.refused(why, text);
             conn.queue_rtmp();
         }
         Read::Finish
@@ -362,7 +362,7 @@ impl Desk<'_> {
         }
         let mut publisher = Box::new(Publisher { stream, body, keeps_alive });
         if let Some(rtmp) = &mut conn.rtmp {
-            rtmp.session.publish_granted();
+            rtmp.publish_granted();
             conn.role = Role::Publisher(publisher);
             return Acted::Next(0);
         }
@@ -502,7 +502,7 @@ impl Desk<'_> {
             Some(HttpAnswer::Media) | None => {}
         }
         if let Some(rtmp) = &mut conn.rtmp {
-            rtmp.session.play_granted();
+            rtmp.play_granted();
             conn.queue_rtmp();
         }
         let enter = if awaiting.is_early { Subscriber::early } else { Subscriber::new };
@@ -604,7 +604,7 @@ pub(super) fn deadline<S>(conn: &Conn<S>, streams: &Streams) -> Option<Instant> 
         Role::Head { http, .. } => Some(http.poll_timeout()),
         // One whose stream has ended is to close by itself.
         Role::Rtmp => {
-            let until = conn.rtmp.as_ref().and_then(|rtmp| rtmp.session.poll_timeout());
+            let until = conn.rtmp.as_ref().and_then(|rtmp| rtmp.poll_timeout());
             until.or(Some(conn.last_seen + limits::PUBLISHER_SILENCE))
         }
         Role::Greeting(greeting) if greeting.early.is_empty() => {

@@ -22,8 +22,9 @@ pub enum Form {
     Plain,
     /// One binary WebSocket message per frame (RFC 6455).
     WebSocket,
-    /// One RTMP message, in one chunk, per FLV tag.
-    Rtmp,
+    /// One RTMP message, in one chunk, per FLV tag; to a server that is published
+    /// to, or to a player.
+    Rtmp(rtmp::Purpose),
     /// One chunk of a request's body per frame (RFC 9112 7.1).
     Chunked,
 }
@@ -33,7 +34,7 @@ impl Form {
     pub(super) fn trim(self, cut: Trim) -> Trim {
         match self {
             Self::Plain | Self::WebSocket => cut,
-            Self::Rtmp => Trim { front: flv::HEAD_BYTES, back: flv::TAIL_BYTES },
+            Self::Rtmp(_) => Trim { front: flv::HEAD_BYTES, back: flv::TAIL_BYTES },
             Self::Chunked => Trim::default(),
         }
     }
@@ -48,7 +49,7 @@ impl Form {
                 bytes[..head.len()].copy_from_slice(&head);
                 (bytes, len)
             }
-            Self::Rtmp => {
+            Self::Rtmp(_) => {
                 let (head, len) = rtmp::message_head(&source.read(at));
                 let mut bytes = [0; HEAD_BYTES];
                 bytes[..head.len()].copy_from_slice(&head);
@@ -66,7 +67,8 @@ impl Form {
                 let (head, len) = websocket::header(bytes.len());
                 head[..len].iter().chain(&*bytes).copied().collect()
             }
-            Self::Rtmp => rtmp::messages(&bytes).into(),
+            Self::Rtmp(rtmp::Purpose::Play) => rtmp::messages(&bytes).into(),
+            Self::Rtmp(rtmp::Purpose::Publish) => rtmp::publish_messages(&bytes).into(),
             Self::Chunked => {
                 let (head, len) = chunk_head(bytes.len() as u64);
                 head[..len].iter().chain(&*bytes).copied().collect()

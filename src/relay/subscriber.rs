@@ -362,7 +362,7 @@ impl Subscriber {
     pub const fn flush_slices(&self) -> usize {
         match self.form {
             Form::Plain => PLAIN_SLICES,
-            Form::WebSocket | Form::Rtmp | Form::Chunked => FLUSH_SLICES,
+            Form::WebSocket | Form::Rtmp(_) | Form::Chunked => FLUSH_SLICES,
         }
     }
 
@@ -382,7 +382,7 @@ impl Subscriber {
             Form::Plain => {
                 source.gather(self.cursor.at(), flush_end(self.cursor.at(), target), list);
             }
-            Form::WebSocket | Form::Rtmp | Form::Chunked => {
+            Form::WebSocket | Form::Rtmp(_) | Form::Chunked => {
                 messages.gather(source, self.within, list)
             }
         }
@@ -404,7 +404,7 @@ impl Subscriber {
         }
         match self.form {
             Form::Plain => self.cursor.advance(rest as u64),
-            Form::WebSocket | Form::Rtmp | Form::Chunked => {
+            Form::WebSocket | Form::Rtmp(_) | Form::Chunked => {
                 let mut at = self.cursor.at();
                 messages.advance(rest as u64, &mut at, &mut self.within);
                 self.cursor.jump(at);

@@ -118,6 +118,8 @@ fn counters(page: &mut Page, shards: &[Snapshot]) {
     }
     let reasons = counters.refusals().map(|(why, count)| (why.label(), count));
     page.each("refused_total", "Peers and requests refused", "reason", reasons);
+    let failures = counters.dial_failures().map(|(why, count)| (why.label(), count));
+    page.each("dial_failures_total", "Pulls and pushes that failed", "reason", failures);
     let phases = counters.exhausted().map(|(phase, count)| (phase.label(), count));
     page.each("budget_exhausted_total", "Budgets used up", "phase", phases);
     let mut calls: BTreeMap<&str, (u64, u64)> = BTreeMap::new();

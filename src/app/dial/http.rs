@@ -2,16 +2,15 @@
 //! pull, the head of one to push.
 
 use super::connect::{Connected, connect};
-use super::{Failure, Pulled};
-use crate::base::Instant;
+use super::{Failure, Pulled, hear};
 use crate::framing::Kind;
-use crate::limits::{CLIENT_BYTES, DIAL_REDIRECTS, HTTP_INTERIM};
+use crate::limits::{DIAL_REDIRECTS, HTTP_INTERIM};
 use crate::options::SocketOptions;
 use crate::protocol::{Answer, http};
 use crate::reactor::plan::{Target, Via};
 use crate::report::DialFailure;
 use crate::sys::clock::Clock;
-use std::io::{ErrorKind, Read, Write};
+use std::io::Write;
 use std::time::Duration;
 
 /// The head of a request that pushes a stream to `target`: what comes after is
@@ -89,30 +88,6 @@ fn ask(target: &Target, options: &SocketOptions, timeout: Duration) -> Result<As
     }
 }
 
-/// Receives once, behind what has been heard.
-fn hear(made: &mut Connected, heard: &mut Vec<u8>, until: Instant) -> Result<(), Failure> {
-    let late = || Failure::new(DialFailure::Answer, "it takes connections and does not answer");
-    let failed = |why: std::io::Error| Failure::new(DialFailure::Answer, why.to_string());
-    let left = until.since(Clock::now());
-    if left.is_zero() {
-        return Err(late());
-    }
-    made.stream.set_read_timeout(Some(left)).map_err(failed)?;
-    let mut space = [0; CLIENT_BYTES];
-    match made.stream.read(&mut space) {
-        Ok(0) => Err(Failure::new(DialFailure::Answer, "it closed without an answer")),
-        Ok(len) => {
-            heard.extend_from_slice(&space[..len]);
-            Ok(())
-        }
-        Err(why) if matches!(why.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut) => {
-            Err(late())
-        }
-        Err(why) if why.kind() == ErrorKind::Interrupted => Ok(()),
-        Err(why) => Err(failed(why)),
-    }
-}
-
 /// What a final answer comes to; `heard` begins with its head.
 fn understood(
     target: &Target,
@@ -148,7 +123,7 @@ fn understood(
         () if is("video/x-flv") => Kind::Flv,
         () => Kind::Auto,
     };
-    Ok(Asked::Stream(Pulled { made, early, body: answer.body.clone(), kind }))
+    Ok(Asked::Stream(Pulled { made, early, body: answer.body.clone(), kind, rtmp: None }))
 }
 
 /// What to do about a status.

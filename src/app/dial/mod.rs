@@ -16,17 +16,20 @@
 mod backoff;
 mod connect;
 mod http;
+mod rtmp;
 
 use crate::base::Instant;
 use crate::framing::Kind;
 use crate::limits::CLIENT_BYTES;
 use crate::options::Granted;
-use crate::protocol::{Ask, Body};
+use crate::protocol::rtmp::Purpose;
+use crate::protocol::{Body, Container};
 use crate::reactor::conn::{Awaiting, Claiming};
 use crate::reactor::control::{Adopted, Control, Wish};
 use crate::reactor::dial::{Call, Dialed, Ended};
 use crate::reactor::peers::Peers;
 use crate::reactor::plan::{Dial, Plan, Via, Way};
+use crate::reactor::rtmp::Rtmp;
 use crate::relay::{Directory, Form, Found, Settings, ShardId};
 use crate::report::DialFailure;
 use crate::sys::clock::Clock;
@@ -34,7 +37,7 @@ use crate::sys::process::random_bytes;
 use crate::sys::socket::Tcp;
 use backoff::Backoff;
 use connect::{Connected, connect};
-use std::io::{self, Read};
+use std::io::{self, ErrorKind, Read};
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -108,6 +111,8 @@ struct Pulled {
     body: Option<Body>,
     /// What it was said to be.
     kind: Kind,
+    /// Its session, which has those bytes that came with the answer.
+    rtmp: Option<Box<Rtmp>>,
 }
 
 /// A life of the stream that is to be pushed.
@@ -144,9 +149,10 @@ impl Dialer {
     fn pull(&mut self) {
         while !self.is_over() {
             let ended = self.find_pull().map(|(pulled, kind)| {
-                let Pulled { made, early, body, .. } = pulled;
-                let is = Ask { framing: Some(kind), ..Ask::default() };
-                let settings = self.settings.lowered(&is);
+                let Pulled { made, early, body, rtmp, .. } = pulled;
+                // RTMP has no form of its own.
+                let container = rtmp.as_ref().map(|_| Container::Ts);
+                let settings = self.settings.clone().framed(kind, container);
                 let wish = Wish::Publish(Claiming {
                     name: self.dial.name.clone(),
                     settings,
@@ -156,7 +162,7 @@ impl Dialer {
                     expects_continue: false,
                     keeps_alive: false,
                 });
-                self.hand_over(made, self.home, wish, String::new())
+                self.hand_over(made, self.home, wish, (String::new(), rtmp))
             });
             self.settle(ended);
         }
@@ -172,6 +178,12 @@ impl Dialer {
         let pulled = match target.via {
             Via::Tcp => first_bytes(connect(target, socket)?)?,
             Via::Http { .. } => http::pull(target, socket, self.settings.timeout)?,
+            Via::Rtmp => {
+                let (made, rtmp) = rtmp::call(target, socket, Purpose::Play)?;
+                let rtmp = Some(rtmp);
+                let pulled = Pulled { made, early: Vec::new(), body: None, kind: Kind::Flv, rtmp };
+                return Ok((pulled, Kind::Flv));
+            }
         };
         let kind = ask.framing.unwrap_or(pulled.kind);
         Ok((pulled, kind))
@@ -183,10 +195,14 @@ impl Dialer {
         let mut done = 0;
         let mut began = None;
         while let Some(life) = self.wait_for_life(done, &mut began) {
-            let ended = self.find_push().map(|(made, request)| {
+            let ended = self.find_push().map(|(made, request, rtmp)| {
                 let now = Clock::now();
                 let is_early = life.began.is_some_and(|at| now.since(at) <= self.settings.max_lag);
-                let form = if request.is_empty() { Form::Plain } else { Form::Chunked };
+                let form = match self.dial.target.via {
+                    Via::Tcp => Form::Plain,
+                    Via::Http { .. } => Form::Chunked,
+                    Via::Rtmp => Form::Rtmp(Purpose::Publish),
+                };
                 let wish = Wish::Subscribe(Awaiting {
                     name: self.dial.name.clone(),
                     settings: self.settings.clone(),
@@ -197,7 +213,7 @@ impl Dialer {
                     until: Some(Instant::ZERO),
                     is_early,
                 });
-                self.hand_over(made, life.owner, wish, request)
+                self.hand_over(made, life.owner, wish, (request, rtmp))
             });
             if matches!(ended, Ok(Ended::Done | Ended::Missed)) {
                 done = life.epoch;
@@ -208,13 +224,17 @@ impl Dialer {
         }
     }
 
-    fn find_push(&self) -> Result<(Connected, String), Failure> {
+    fn find_push(&self) -> Result<(Connected, String, Option<Box<Rtmp>>), Failure> {
         let Dial { target, socket, .. } = &self.dial;
         let request = match target.via {
             Via::Tcp => String::new(),
             Via::Http { put } => http::push_head(target, put),
+            Via::Rtmp => {
+                let (made, rtmp) = rtmp::call(target, socket, Purpose::Publish)?;
+                return Ok((made, String::new(), Some(rtmp)));
+            }
         };
-        Ok((connect(target, socket)?, request))
+        Ok((connect(target, socket)?, request, None))
     }
 
     /// Waits until the stream lives, in another life than the one that is `done`.
@@ -240,7 +260,13 @@ impl Dialer {
     }
 
     /// Hands a connection to a shard, and waits for its end.
-    fn hand_over(&mut self, made: Connected, shard: ShardId, wish: Wish, request: String) -> Ended {
+    fn hand_over(
+        &mut self,
+        made: Connected,
+        shard: ShardId,
+        wish: Wish,
+        (request, rtmp): (String, Option<Box<Rtmp>>),
+    ) -> Ended {
         let Connected { stream, peer, granted } = made;
         let socket = match Tcp::try_from(stream) {
             Ok(socket) => socket,
@@ -249,7 +275,7 @@ impl Dialer {
         self.say_connected(peer, granted);
         let call = Call::new();
         let dialed = Dialed::new(Arc::clone(&call), request);
-        let adopted = Adopted::dialed(socket, peer, self.site, wish, dialed);
+        let adopted = Adopted::dialed(socket, peer, self.site, wish, dialed, rtmp);
         let since = Clock::now();
         self.peers.send(shard, Control::Adopt(adopted));
         let ended = loop {
@@ -335,11 +361,35 @@ fn first_bytes(mut made: Connected) -> Result<Pulled, Failure> {
             }
             Ok(len) => {
                 early.truncate(len);
-                return Ok(Pulled { made, early, body: None, kind: Kind::Auto });
+                return Ok(Pulled { made, early, body: None, kind: Kind::Auto, rtmp: None });
             }
-            Err(why) if why.kind() == io::ErrorKind::Interrupted => {}
+            Err(why) if why.kind() == ErrorKind::Interrupted => {}
             Err(why) => return Err(Failure::new(DialFailure::Broken, why.to_string())),
         }
+    }
+}
+
+/// Receives once, behind what has been heard.
+fn hear(made: &mut Connected, heard: &mut Vec<u8>, until: Instant) -> Result<(), Failure> {
+    let late = || Failure::new(DialFailure::Answer, "it takes connections and does not answer");
+    let failed = |why: io::Error| Failure::new(DialFailure::Answer, why.to_string());
+    let left = until.since(Clock::now());
+    if left.is_zero() {
+        return Err(late());
+    }
+    made.stream.set_read_timeout(Some(left)).map_err(failed)?;
+    let mut space = [0; CLIENT_BYTES];
+    match made.stream.read(&mut space) {
+        Ok(0) => Err(Failure::new(DialFailure::Answer, "it closed without an answer")),
+        Ok(len) => {
+            heard.extend_from_slice(&space[..len]);
+            Ok(())
+        }
+        Err(why) if matches!(why.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut) => {
+            Err(late())
+        }
+        Err(why) if why.kind() == ErrorKind::Interrupted => Ok(()),
+        Err(why) => Err(failed(why)),
     }
 }
 
