@@ -15,6 +15,7 @@ pub mod dial;
 pub mod fanout;
 pub mod hot;
 pub mod ingest;
+mod join;
 pub mod lag;
 pub mod links;
 pub mod live;

@@ -12,8 +12,8 @@ use crate::base::{Instant, Position};
 use crate::framing::Kind;
 use crate::limits::{FLUSH_SLICES, PLAIN_SLICES};
 use crate::protocol::{response, websocket};
-use crate::relay::egress::Messages;
-use crate::relay::subscriber::flush_end;
+use crate::relay::egress::{Messages, flush_end};
+
 use crate::relay::{Subscriber, Verdict, View};
 use crate::ring::{Gather, Window};
 use crate::sys::socket::Socket;
@@ -169,13 +169,7 @@ impl<'a> Pass<'a> {
             Handed::Nothing => {}
             Handed::Refused => return Ok(Served::Blocked),
             Handed::Taken { sent, is_all } => {
-                turn.counters.sends.bump();
-                turn.counters.sent_bytes.add(sent as u64);
-                if site != self.site {
-                    self.book(turn);
-                    self.site = site;
-                }
-                self.sent += sent as u64;
+                self.count(sent as u64, site, turn);
                 let from = subscriber.position();
                 let free = subscriber.sent(sent, &turn.messages);
                 if subscriber.is_current() {
@@ -194,6 +188,17 @@ impl<'a> Pass<'a> {
         }
         subscriber.reached_head();
         Ok(if self.ended.is_some() { Served::Over } else { Served::AtHead })
+    }
+
+    /// Counts a send to a connection of that site.
+    fn count(&mut self, sent: u64, site: usize, turn: &mut Turn) {
+        turn.counters.sends.bump();
+        turn.counters.sent_bytes.add(sent);
+        if site != self.site {
+            self.book(turn);
+            self.site = site;
+        }
+        self.sent += sent;
     }
 
     /// Starts or resumes one that waits, if it can, and counts what it has missed by

@@ -2,25 +2,22 @@
 //! subscriptions, pages and refusals out.
 
 use super::close;
-use super::conn::{Awaiting, Claiming, Conn, HttpAnswer, Publisher, Role, Standing, Subscribed};
+use super::conn::{Awaiting, Claiming, Conn, HttpAnswer, Publisher, Role};
 use super::control::{Claimer, Control};
-use super::derive::Found;
 use super::ingest::{self, Read, Taken};
-use super::links::Sought;
 use super::office::Order;
 use super::plan::Service;
 use super::site::{Site, Sites};
-use super::slab::{Key, Slab};
+use super::slab::Key;
 use super::streams::Streams;
 use super::turn::{Alarm, Turn};
 use crate::base::Instant;
 use crate::framing::{Kind, Transport};
 use crate::limits;
 use crate::protocol::http::{Http, HttpAsk, Timeout};
-use crate::protocol::websocket::Inbound;
-use crate::protocol::{Body, Name, Refusal, Sniff, response, wrong_protocol};
-use crate::relay::{Claim, Form, Subscriber};
-use crate::report::{DialFailure, Over};
+use crate::protocol::{Body, Refusal, Sniff, response, wrong_protocol};
+use crate::relay::{Claim, Form};
+use crate::report::DialFailure;
 use crate::sys::socket::Socket;
 use std::io;
 
@@ -425,132 +422,6 @@ impl Desk<'_> {
         match conn.send_queued() {
             Ok(_sent) => None,
             Err(_broken) => Some(Read::Drop),
-        }
-    }
-
-    /// Joins a subscriber to its stream, or lets it wait for one.
-    pub(super) fn subscribe<S: Socket>(
-        &mut self,
-        key: Key,
-        conn: &mut Conn<S>,
-        mut awaiting: Awaiting,
-    ) -> Read {
-        if self.streams.is_draining {
-            return self.refuse(conn, Refusal::Draining, "the server is going down");
-        }
-        let is_patient = awaiting.until.is_none_or(|until| until > self.turn.now);
-        match self.streams.seek(&awaiting.name, is_patient) {
-            Sought::Here(stream) => {
-                return self.join(key, conn, awaiting, stream);
-            }
-            Sought::Full => {
-                return self.refuse(conn, Refusal::Full, "too many streams are asked for");
-            }
-            Sought::Absent if !is_patient => {
-                let text = format!(
-                    "no stream '{}' is live; ?wait=10s waits for one, /api/streams lists them",
-                    awaiting.name
-                );
-                return self.refuse(conn, Refusal::NotFound, &text);
-            }
-            Sought::Absent => awaiting.is_early = true,
-            Sought::Coming => {}
-        }
-        self.wait(key, conn, awaiting)
-    }
-
-    /// Lets a subscriber wait for news of a name.
-    fn wait<S>(&mut self, key: Key, conn: &mut Conn<S>, awaiting: Awaiting) -> Read {
-        self.streams.awaited.entry(awaiting.name.clone()).or_default().push(key);
-        conn.role = Role::Awaiting(Box::new(awaiting));
-        arm(key, conn, self.turn, self.streams);
-        Read::More
-    }
-
-    /// Makes a connection a subscriber of a live stream.
-    fn join<S: Socket>(
-        &mut self,
-        key: Key,
-        conn: &mut Conn<S>,
-        mut awaiting: Awaiting,
-        stream: Key,
-    ) -> Read {
-        let stream = match self.streams.in_container(stream, awaiting.container, self.turn) {
-            Found::Is(stream) => stream,
-            Found::Undecided => {
-                // It is told by its first bytes, or by its end.
-                awaiting.until = Some(self.turn.now + limits::PUBLISHER_SILENCE);
-                return self.wait(key, conn, awaiting);
-            }
-            Found::Never(kind) => {
-                let text =
-                    format!("{} is {}: there is no flv of that", awaiting.name, kind.label());
-                return self.refuse(conn, Refusal::NotFound, &text);
-            }
-        };
-        let Some(fan) = self.streams.fanouts.get_mut(stream) else {
-            return Read::Drop;
-        };
-        let kind = fan.view.cut().kind;
-        match &awaiting.http {
-            Some(HttpAnswer::WebSocket(accept)) => conn.queue(&response::websocket_head(accept)),
-            Some(HttpAnswer::HeadOnly) => {
-                conn.queue(&response::stream_head(response::content_type(kind)));
-                return Read::Finish;
-            }
-            // Its content type is known with the first frames.
-            Some(HttpAnswer::Media) | None => {}
-        }
-        if let Some(rtmp) = &mut conn.rtmp {
-            rtmp.play_granted();
-            conn.queue_rtmp();
-        }
-        let enter = if awaiting.is_early { Subscriber::early } else { Subscriber::new };
-        let mut subscriber = enter(&awaiting.settings, awaiting.form, self.turn.now);
-        subscriber.set_coalesce(awaiting.settings.gathers(&fan.view.settings));
-        let inbound =
-            matches!(awaiting.http, Some(HttpAnswer::WebSocket(_))).then(Box::<Inbound>::default);
-        let over = match inbound {
-            Some(_) => Over::WebSocket,
-            None => self.sites.list[conn.site()].service.over(),
-        };
-        fan.roster.enter(over);
-        conn.role = Role::Subscriber(Box::new(Subscribed {
-            residence: None,
-            stream,
-            subscriber,
-            inbound,
-            is_unanswered: awaiting.http == Some(HttpAnswer::Media) || conn.is_upload(),
-            standing: Standing::Listed,
-            is_behind: false,
-            over,
-            joined: self.turn.now,
-        }));
-        conn.alarm = Instant::NEVER;
-        self.turn.ready.catchup.push_back(key);
-        Read::More
-    }
-
-    /// A stream that subscribers here wait for is live; or it is not, though the
-    /// directory said so: then they ask again.
-    pub(super) fn announced<S: Socket>(
-        &mut self,
-        name: &Name,
-        stream: Option<Key>,
-        conns: &mut Slab<Conn<S>>,
-    ) {
-        for key in self.streams.awaited.remove(name).unwrap_or_default() {
-            let Some(conn) = conns.get_mut(key).filter(|conn| !conn.is_closing) else {
-                continue;
-            };
-            if let Some(awaiting) = conn.take_awaiting() {
-                let live = stream.filter(|key| self.streams.fanouts.get(*key).is_some());
-                let read = match live {
-                    Some(stream) => self.join(key, conn, awaiting, stream),
-                    None => self.subscribe(key, conn, awaiting),
-                };
-                self.go_on(key, conn, read);
-            }
         }
     }
 

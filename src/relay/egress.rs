@@ -128,6 +128,11 @@ impl<'a> Source<'a> {
     }
 }
 
+/// Where a flush of plain bytes ends that begins at `from`.
+pub fn flush_end(from: Position, head: Position) -> Position {
+    head.min(from + FLUSH_BYTES as u64)
+}
+
 /// Until when what lies behind `from` may gather for `span`; `None`: it is to be
 /// sent, for its time is up, or as much as `full` is there, or nothing; or nothing
 /// came before it for so long that nothing more is likely to in time.

@@ -10,7 +10,7 @@
 //! before a video PES), so that a decoder never sees half a picture; the few
 //! segments that takes are held for it, so that the window need not be.
 
-use super::egress::{Form, Messages, Source, Within, gathers_until};
+use super::egress::{Form, Messages, Source, Within, flush_end, gathers_until};
 use super::held::Held;
 use super::settings::Settings;
 use crate::base::{Instant, Micros, Position};
@@ -594,9 +594,4 @@ impl Subscriber {
             Place::New | Place::Awaiting { .. } => (Source::Window(window), self.cursor.at()),
         }
     }
-}
-
-/// Where a flush of plain bytes ends that begins at `from`.
-pub fn flush_end(from: Position, head: Position) -> Position {
-    head.min(from + FLUSH_BYTES as u64)
 }

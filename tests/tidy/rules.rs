@@ -46,7 +46,7 @@ const CLIENTS: &[&str] = &[
 ];
 /// Lines of those parts that hold code, tests left out: what one person reads
 /// in a day or two.
-pub(crate) const CORE_LINES: usize = 9900;
+pub(crate) const CORE_LINES: usize = 10_300;
 /// Lines of a function: what a screen holds.
 pub(crate) const FUNCTION_LINES: usize = 70;
 /// Lines of a file.
