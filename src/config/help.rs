@@ -15,7 +15,8 @@ nearlight: a live-stream server that adds microseconds, with a delay that cannot
 
 Try it:
   nearlight demo
-  nearlight serve                listens on loopback: HTTP 8080, TCP 9000 and 9001, UDP 9000
+  nearlight serve                listens on loopback: HTTP 8080, RTMP 1935, TCP 9000 and 9001,
+                                 UDP 9000
   ffmpeg -re -i film.mp4 -c copy -f mpegts tcp://127.0.0.1:9000
   ffplay -fflags nobuffer http://127.0.0.1:8080/live
 
@@ -26,8 +27,8 @@ const SERVE: &str = "\
 nearlight serve: relay live streams
 
 Where:
-  --listen URL...      what listens; without it HTTP 8080, TCP 9000 (publish live) and 9001
-                       (subscribe live), UDP 9000 (publish live), echo on 7007, on loopback
+  --listen URL...      what listens; without it HTTP 8080, RTMP 1935, TCP 9000 (publish live) and
+                       9001 (subscribe live), UDP 9000 (publish live), echo on 7007, on loopback
   --pull URL...        fetch a stream from elsewhere, again and again, and publish it here
   --push URL...        send a stream elsewhere, whenever it is live
   --host ADDR          address of the default listeners and of URLs without one
@@ -35,7 +36,9 @@ Where:
   --allow-host NAME... a name that browsers may reach the server by
 
 URLs: scheme://address:port[?key=value&...]
-  http://A:P                  PUT or POST /NAME publishes, GET /NAME subscribes
+  http://A:P                  PUT or POST /NAME publishes, GET /NAME subscribes; pages at /
+  rtmp://A:P                  rtmp://A:P/APP/KEY publishes and plays stream APP/KEY (OBS: server
+                              rtmp://A:P/APP, stream key KEY)
   tcp://A:P?publish=NAME      what a client sends is stream NAME
   tcp://A:P?subscribe=NAME    a client that connects gets stream NAME
   udp://A:P?publish=NAME      datagrams are stream NAME; group= and iface= for multicast
@@ -46,9 +49,11 @@ URLs: scheme://address:port[?key=value&...]
 Pulls and pushes: scheme://address:port/path?stream=NAME[&key=value...]
   --pull http://A/PATH?stream=NAME   GET; the response is stream NAME; user:password@ is sent
   --pull tcp://A:P?stream=NAME       what comes on a connection to there
+  --pull rtmp://A/APP/KEY?stream=NAME   what is played there
   --push udp://A:P?stream=NAME       datagrams, unicast or multicast (ttl=4, iface=eth0)
   --push tcp://A:P?stream=NAME       the stream's bytes on a connection to there
   --push http://A/PATH?stream=NAME   POST in chunks; method=PUT
+  --push rtmp://A/APP/KEY?stream=NAME   publishes there
   stream, method, socket options and stream keys with a meaning here are taken out of the query
   (of a pull framing, max_lag, window, window_bytes, timeout, coalesce; of a push join, max_lag,
   policy, coalesce). Over HTTP the rest is passed on, and what has a letter percent-encoded:
