@@ -30,6 +30,8 @@ pub struct Derived {
     at: Position,
     /// What one frame of the source becomes.
     out: Vec<u8>,
+    /// It has been said what is left out.
+    is_told: bool,
 }
 
 /// Which stream somebody gets who wants one in a container.
@@ -98,7 +100,8 @@ impl Streams {
         });
         log::debug!("{} is made {} of", self.fanouts.get(source)?.view.name, kind(to).label());
         let fan = self.fanouts.get_mut(source)?;
-        let mut derived = Derived { stream, remux, at: Position::ZERO, out: Vec::new() };
+        let mut derived =
+            Derived { stream, remux, at: Position::ZERO, out: Vec::new(), is_told: false };
         derived.begin(fan.view.window(), fan.view.settings.max_lag, turn.now);
         let is_over = fan.ended.is_some();
         fan.derived = Some(Box::new(derived));
@@ -119,6 +122,7 @@ impl Streams {
         }
         self.mark_dirty(derived.stream, turn);
         if let Some(fan) = self.fanouts.get_mut(source) {
+            derived.tell(&fan.view.name);
             fan.derived = Some(derived);
         }
     }
@@ -246,6 +250,16 @@ impl Derived {
         };
         self.remux.handle_bytes(&join.resume, &mut self.out);
         self.at = join.position;
+    }
+
+    /// Says once what can't be carried over.
+    fn tell(&mut self, name: &Name) {
+        if !self.is_told
+            && let Some(what) = self.remux.unsupported()
+        {
+            self.is_told = true;
+            log::warn!("{name}: {what} can't be carried over into the other container");
+        }
     }
 
     /// Takes the next frame of the source; answers when it arrived, or `None` if
