@@ -186,12 +186,28 @@ impl Streams {
     pub(super) fn learn(&mut self, key: Key, turn: &mut Turn) {
         let Some(fan) = self.fanouts.get(key) else { return };
         let has_more = matches!(fan.origin, Origin::There { .. }) && fan.derived.is_some();
-        if !fan.is_known && fan.view.cut().kind != Kind::Auto {
+        let is_decided = fan.view.cut().kind != Kind::Auto || fan.ended.is_some();
+        if !fan.is_known && is_decided {
             self.became_known(key, turn);
         }
         if has_more {
             self.feed(key, turn);
         }
+    }
+
+    /// Somebody waits to hear what a stream is.
+    pub(super) fn awaits(&mut self, key: Key) {
+        if let Some(fan) = self.fanouts.get_mut(key) {
+            fan.is_awaited = true;
+        }
+    }
+
+    /// Nobody does any more.
+    pub(super) fn told(&mut self, key: Key) {
+        if let Some(fan) = self.fanouts.get_mut(key) {
+            fan.is_awaited = false;
+        }
+        self.reap(key);
     }
 
     /// The same for what it becomes, which goes first.

@@ -68,6 +68,7 @@ impl Desk<'_> {
             Found::Undecided => {
                 // It is told by its first bytes, or by its end.
                 awaiting.until = Some(self.turn.now + limits::PUBLISHER_SILENCE);
+                self.streams.awaits(stream);
                 return self.wait(key, conn, awaiting);
             }
             Found::Never(kind) => {
@@ -127,6 +128,10 @@ impl Desk<'_> {
         stream: Option<Key>,
         conns: &mut Slab<Conn<S>>,
     ) {
+        if let Some(fan) = stream.and_then(|key| self.streams.fanouts.get_mut(key)) {
+            // Who must wait on says so again.
+            fan.is_awaited = false;
+        }
         for key in self.streams.awaited.remove(name).unwrap_or_default() {
             let Some(conn) = conns.get_mut(key).filter(|conn| !conn.is_closing) else {
                 continue;
@@ -139,6 +144,9 @@ impl Desk<'_> {
                 };
                 self.go_on(key, conn, read);
             }
+        }
+        if let Some(key) = stream {
+            self.streams.reap(key);
         }
     }
 }

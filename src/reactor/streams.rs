@@ -53,6 +53,8 @@ pub struct Fanout {
     pub flush: Instant,
     /// What it is has been found out, and those told who waited for that.
     pub is_known: bool,
+    /// Somebody waits for that: it stays until they have been told, ended or not.
+    pub is_awaited: bool,
     /// What it becomes in another container, while somebody wants that.
     pub derived: Option<Box<Derived>>,
     /// The stream that it is made of, if it is such a one.
@@ -94,6 +96,7 @@ impl Fanout {
             alarm: None,
             flush: Instant::NEVER,
             is_known: false,
+            is_awaited: false,
             derived: None,
             source: None,
         }
@@ -480,14 +483,13 @@ impl Streams {
 
     /// Frees a stream that nobody reads, if it has ended or is another shard's.
     pub fn reap(&mut self, key: Key) {
-        let is_unread = |fan: &&Fanout| fan.roster.count == 0 && !fan.is_dirty;
+        let is_unread = |fan: &&Fanout| fan.roster.count == 0 && !fan.is_dirty && !fan.is_awaited;
         let Some(fan) = self.fanouts.get(key).filter(is_unread) else { return };
         if fan.source.is_some() {
             return self.drop_derived(key);
         }
         if fan.ended.is_none() {
-            let is_wanted = fan.derived.is_some() || self.awaited.contains_key(&fan.view.name);
-            if !is_wanted {
+            if fan.derived.is_none() {
                 self.let_go(key);
             }
             return;
@@ -518,9 +520,9 @@ impl Streams {
             if !self.crowds.contains_key(name) {
                 self.unseek(name);
             }
-            // It may have waited to hear what a stream of another shard is.
-            if let Some(key) = self.names.get(name) {
-                self.reap(*key);
+            // It may have waited to hear what the stream is.
+            if let Some(key) = self.names.get(name).copied() {
+                self.told(key);
             }
         }
     }

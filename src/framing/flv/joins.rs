@@ -15,7 +15,7 @@ use std::sync::Arc;
 /// `FLV`, version 1; its flags; its own size; `PreviousTagSize0`.
 const FILE_HEADER: [u8; 13] = [b'F', b'L', b'V', 1, 0, 0, 0, 0, 9, 0, 0, 0, 0];
 /// Where the flags are ...
-const FLAGS: usize = 4;
+pub(super) const FLAGS: usize = 4;
 /// ... and what they say.
 const HAS_VIDEO: u8 = 0x01;
 const HAS_AUDIO: u8 = 0x04;
@@ -28,8 +28,10 @@ pub(super) struct Joins {
     /// Where the tag at hand goes when it is complete, and what there is of it.
     taking: Option<Slot>,
     taken: Vec<u8>,
-    /// The file header's flags.
+    /// What has been seen, as a file header's flags.
     flags: u8,
+    /// What the source's own file header announced.
+    announced: u8,
     /// When the newest video was to be decoded.
     video_at: u32,
     /// When the newest sound that can be joined at was to be decoded.
@@ -38,6 +40,11 @@ pub(super) struct Joins {
 }
 
 impl Joins {
+    /// Of a source whose file header has these flags.
+    pub(super) fn announced(flags: u8) -> Self {
+        Self { announced: flags & (HAS_VIDEO | HAS_AUDIO), ..Self::default() }
+    }
+
     /// A tag begins, at `position`; `data` is what is there of its data.
     pub(super) fn begin(
         &mut self,
@@ -107,7 +114,8 @@ impl Joins {
 
     fn publish(&mut self, position: Position, timestamp: u32, marks: &mut Marks) {
         let mut header = FILE_HEADER;
-        header[FLAGS] = self.flags;
+        // The first key picture may come before any sound.
+        header[FLAGS] = self.flags | self.announced;
         let fresh = self.replay(&header, timestamp, |_| true);
         let resume = self.replay(&[], timestamp, Slot::is_header);
         marks.joins.push(JoinMark { position, fresh, resume });

@@ -107,7 +107,7 @@ impl Flv {
                         self.begin(&head, rest, at + keep as u64, marks);
                     }
                     Ok(Front::File(bytes)) if keep == 0 => {
-                        self.joins = Joins::default();
+                        self.joins = Joins::announced(rest.get(joins::FLAGS).copied().unwrap_or(0));
                         self.to_skip = bytes;
                         return Ok(self.skip(input.len()));
                     }

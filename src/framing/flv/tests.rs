@@ -176,9 +176,11 @@ fn sound_beside_pictures_is_joined_only_when_those_have_ended() {
 fn a_file_behind_another_begins_afresh() {
     let sound = [audio(0, AAC_HEADER), audio(0, AAC)].concat();
     let first = Film::new(1, 10).bytes;
-    let outcome = any_split(Kind::Flv, &[FILE, &first, FILE, &sound].concat(), 60);
+    let of_sound = b"FLV\x01\x04\0\0\0\x09\0\0\0\0";
+    let outcome = any_split(Kind::Flv, &[FILE, &first, of_sound, &sound].concat(), 60);
     assert_eq!(outcome.kept, [&first[..], &sound].concat());
     assert_eq!(outcome.joins.len(), 2);
+    assert_eq!(outcome.joins[0].1[4], 5, "sound is announced before it comes");
     assert_eq!(outcome.joins[1].1[4], 4, "no pictures any more");
     assert_eq!(outcome.joins[1].2, audio(0, AAC_HEADER));
     let longer = [b"FLV\x01\x05\0\0\0\x0Cext\0\0\0\0", &first[..]].concat();
