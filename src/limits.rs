@@ -383,6 +383,8 @@ pub const PAGE_TIME: Duration = Duration::from_secs(1);
 pub const KEPT_PAGE_BYTES: usize = 16 * 1024;
 /// Open pages that are told what is new: at 4 KiB twice a second, 2 MB/s.
 pub const VIEWERS: usize = 256;
+/// Open pages that are told news in one turn: as many sends as a catch-up may make.
+pub const NEWS_SENDS: usize = CATCHUP_SENDS;
 /// They are told this often.
 pub const NEWS_TIME: Duration = Duration::from_millis(500);
 /// Bytes of the list of streams in what they are told; there are more than these

@@ -4,7 +4,7 @@
 
 use super::office::Memory;
 use crate::base::Instant;
-use crate::limits::{NEWS_TIME, VIEWERS};
+use crate::limits::{NEWS_SENDS, NEWS_TIME, VIEWERS};
 use crate::protocol::{Name, websocket};
 use crate::reactor::control::Control;
 use crate::reactor::live::News;
@@ -95,9 +95,11 @@ impl Viewers {
         }
         for (stream, shards) in groups {
             let frame: Arc<[u8]> = websocket::text(&self.live.message(stream)).into();
-            for (shard, to) in shards {
-                let news = News { to, frame: Arc::clone(&frame), is_last: false };
-                peers.send(shard, Control::News(news));
+            for (shard, all) in shards {
+                for to in all.chunks(NEWS_SENDS) {
+                    let (to, frame) = (to.to_vec(), Arc::clone(&frame));
+                    peers.send(shard, Control::News(News { to, frame, is_last: false }));
+                }
             }
         }
     }

@@ -23,6 +23,7 @@ use crate::sys::socket::Socket;
 use mio::Registry;
 use mio::unix::SourceFd;
 use std::any::Any;
+use std::collections::VecDeque;
 use std::net::SocketAddr;
 use std::sync::mpsc::SyncSender;
 
@@ -104,6 +105,8 @@ pub enum Control {
     },
     /// What open pages are told.
     News(News),
+    /// What a stream becomes is to be brought further up to date.
+    Feed(Key),
     /// Stop accepting, end publishers, flush, close.
     Drain,
 }
@@ -118,6 +121,8 @@ pub struct Adopted {
     wish: Wish,
     dialed: Option<Box<Dialed>>,
     rtmp: Option<Box<Rtmp>>,
+    /// What it has still to be sent.
+    out: VecDeque<u8>,
 }
 
 /// What a connection is to be where it goes.
@@ -140,7 +145,7 @@ impl Adopted {
         rtmp: Option<Box<Rtmp>>,
     ) -> Box<Self> {
         let (socket, dialed) = (Box::new(socket), Some(Box::new(dialed)));
-        Box::new(Self { socket, peer, site, wish, dialed, rtmp })
+        Box::new(Self { socket, peer, site, wish, dialed, rtmp, out: VecDeque::new() })
     }
 }
 
@@ -211,7 +216,11 @@ pub fn handle<S: Socket>(
                     Desk { turn, streams, sites }.answered(key, conn, text, keep_alive);
                 }
             }
-            Control::News(news) => Desk { turn, streams, sites }.spread(&news, conns),
+            Control::News(news) => {
+                // Sends: what else there is goes on in the next turn.
+                return Desk { turn, streams, sites }.spread(&news, conns);
+            }
+            Control::Feed(stream) => streams.feed(stream, turn),
             Control::Drain => drain(turn, streams, conns, sites, ports, listeners),
         }
     }
@@ -235,9 +244,10 @@ fn hand_over<S: Socket>(
     {
         log::warn!("{peer}: {why}");
     }
-    let Conn { socket, dialed, rtmp, .. } = conn;
+    let Conn { socket, dialed, rtmp, out, .. } = conn;
+    let out = out.map(|out| *out).unwrap_or_default();
     let (socket, wish) = (Box::new(socket), Wish::Publish(claiming));
-    let adopted = Adopted { socket, peer, site, wish, dialed, rtmp };
+    let adopted = Adopted { socket, peer, site, wish, dialed, rtmp, out };
     streams.peers.send(owner, Control::Adopt(Box::new(adopted)));
 }
 
@@ -250,7 +260,7 @@ fn adopt<S: Socket>(
     sites: &Sites,
     registry: Option<&Registry>,
 ) {
-    let Adopted { socket, peer, site, wish, mut dialed, rtmp } = adopted;
+    let Adopted { socket, peer, site, wish, mut dialed, rtmp, out } = adopted;
     let Ok(socket) = socket.downcast::<S>() else { return };
     if conns.len() >= CONNECTIONS {
         let text = "this shard has too many connections";
@@ -269,6 +279,7 @@ fn adopt<S: Socket>(
     let mut conn = Conn::new(*socket, peer, site, role, turn.now);
     (turn.counters.dialed).add(u64::from(dialed.is_some()));
     (conn.dialed, conn.rtmp) = (dialed, rtmp);
+    conn.out = (!out.is_empty()).then(|| Box::new(out));
     let key = conns.insert(conn);
     if let (Some(registry), Some(fd)) = (registry, fd)
         && let Err(why) = accept::register(registry, fd, key)

@@ -8,12 +8,13 @@
 //! itself: the few bytes that a remux adds cost less than a link that carries
 //! them would. It goes when nobody wants it any more.
 
+use super::control::Control;
 use super::slab::Key;
 use super::streams::{Fanout, Origin, Streams};
 use super::turn::Turn;
 use crate::base::{Instant, Position};
 use crate::framing::{Kind, Transport};
-use crate::limits::PLAIN_SLICES;
+use crate::limits::{INGEST_BYTES, PLAIN_SLICES};
 use crate::media::Remux;
 use crate::protocol::{Container, Name};
 use crate::relay::Stream;
@@ -32,13 +33,17 @@ pub struct Derived {
     out: Vec<u8>,
     /// It has been said what is left out.
     is_told: bool,
+    /// It made what can't be: nothing more comes of it.
+    is_broken: bool,
 }
 
-/// Which stream somebody gets who wants one in a container.
+/// What somebody gets who wants a stream in a container.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Found {
-    /// This one.
-    Is(Key),
+    /// The stream as it is.
+    AsIs,
+    /// What it becomes in this container.
+    Derived(Container),
     /// It is not known yet what the stream is.
     Undecided,
     /// There is no way from what it is to that.
@@ -46,7 +51,7 @@ pub enum Found {
 }
 
 /// The framing of a container's streams.
-const fn kind(container: Container) -> Kind {
+pub(super) const fn kind(container: Container) -> Kind {
     match container {
         Container::Ts => Kind::Ts,
         Container::Flv => Kind::Flv,
@@ -54,32 +59,23 @@ const fn kind(container: Container) -> Kind {
 }
 
 impl Streams {
-    /// The stream, or what it is in another container. Who names none gets it as
-    /// it is, unless it came in a form that is none of its own (RTMP).
-    pub fn in_container(
-        &mut self,
-        stream: Key,
-        wanted: Option<Container>,
-        turn: &mut Turn,
-    ) -> Found {
-        let Some(fan) = self.fanouts.get(stream) else { return Found::Is(stream) };
-        let Some(wanted) = wanted.or(fan.view.settings.container) else {
-            return Found::Is(stream);
-        };
+    /// Who names no container gets a stream as it is, unless it came in a form that
+    /// is none of its own (RTMP).
+    pub fn in_container(&self, stream: Key, wanted: Option<Container>) -> Found {
+        let Some(fan) = self.fanouts.get(stream) else { return Found::AsIs };
+        let Some(wanted) = wanted.or(fan.view.settings.container) else { return Found::AsIs };
         match (fan.view.cut().kind, wanted) {
             (Kind::Auto, _) if fan.ended.is_none() => Found::Undecided,
-            (is, _) if is == kind(wanted) => Found::Is(stream),
-            (Kind::Ts, Container::Flv) | (Kind::Flv, Container::Ts) => {
-                self.derive(stream, wanted, turn).map_or(Found::Is(stream), Found::Is)
-            }
+            (is, _) if is == kind(wanted) => Found::AsIs,
+            (Kind::Ts, Container::Flv) | (Kind::Flv, Container::Ts) => Found::Derived(wanted),
             // What is no container is sent as it is; its type says so.
-            (_, Container::Ts) => Found::Is(stream),
+            (_, Container::Ts) => Found::AsIs,
             (is, Container::Flv) => Found::Never(is),
         }
     }
 
     /// The stream that another becomes, made now if need be.
-    fn derive(&mut self, source: Key, to: Container, turn: &mut Turn) -> Option<Key> {
+    pub(super) fn derive(&mut self, source: Key, to: Container, turn: &mut Turn) -> Option<Key> {
         let fan = self.fanouts.get(source)?;
         if let Some(derived) = &fan.derived {
             return Some(derived.stream);
@@ -100,8 +96,14 @@ impl Streams {
         });
         log::debug!("{} is made {} of", self.fanouts.get(source)?.view.name, kind(to).label());
         let fan = self.fanouts.get_mut(source)?;
-        let mut derived =
-            Derived { stream, remux, at: Position::ZERO, out: Vec::new(), is_told: false };
+        let mut derived = Derived {
+            stream,
+            remux,
+            at: Position::ZERO,
+            out: Vec::new(),
+            is_told: false,
+            is_broken: false,
+        };
         derived.begin(fan.view.window(), fan.view.settings.max_lag, turn.now);
         let is_over = fan.ended.is_some();
         fan.derived = Some(Box::new(derived));
@@ -113,14 +115,25 @@ impl Streams {
         Some(stream)
     }
 
-    /// Brings what a stream becomes up to date.
+    /// Brings what a stream becomes up to date, or as far as a publisher's bytes may
+    /// go in a turn; then it goes on in the next.
     pub(super) fn feed(&mut self, source: Key, turn: &mut Turn) {
         let Some(mut derived) = self.take_derived(source) else { return };
+        let (mut bytes, mut is_fed) = (0, false);
         while let Some(fan) = self.fanouts.get(source) {
+            if bytes >= INGEST_BYTES as u64 {
+                turn.ready.control.push_back(Control::Feed(source));
+                break;
+            }
+            let before = derived.at;
             let Some(arrival) = derived.next(fan.view.window()) else { break };
+            bytes += derived.at.since(before);
+            is_fed = true;
             self.store(&mut derived, arrival);
         }
-        self.mark_dirty(derived.stream, turn);
+        if is_fed {
+            self.mark_dirty(derived.stream, turn);
+        }
         if let Some(fan) = self.fanouts.get_mut(source) {
             derived.tell(&fan.view.name);
             fan.derived = Some(derived);
@@ -140,6 +153,7 @@ impl Streams {
             let len = ingest.copy_in(rest);
             if let Err(why) = ingest.received(len, arrival) {
                 log::warn!("{}: a remux made what can't be framed: {why}", ingest.view.name);
+                derived.is_broken = true;
                 break;
             }
             rest = &rest[len..];
@@ -149,8 +163,12 @@ impl Streams {
 
     /// A stream is over: so is what it becomes, with the rest.
     pub(super) fn end_derived(&mut self, source: Key, turn: &mut Turn) {
-        self.feed(source, turn);
         let Some(mut derived) = self.take_derived(source) else { return };
+        while let Some(fan) = self.fanouts.get(source) {
+            derived.skip_long(fan.view.window());
+            let Some(arrival) = derived.next(fan.view.window()) else { break };
+            self.store(&mut derived, arrival);
+        }
         derived.remux.finish(&mut derived.out);
         self.store(&mut derived, turn.now);
         if let Some(fan) = self.fanouts.get_mut(derived.stream) {
@@ -187,7 +205,7 @@ impl Streams {
         let Some(fan) = self.fanouts.get(key) else { return };
         let has_more = matches!(fan.origin, Origin::There { .. }) && fan.derived.is_some();
         let is_decided = fan.view.cut().kind != Kind::Auto || fan.ended.is_some();
-        if !fan.is_known && is_decided {
+        if !fan.is_known && is_decided && fan.source.is_none() {
             self.became_known(key, turn);
         }
         if has_more {
@@ -232,7 +250,7 @@ impl Streams {
         }
         if self.awaited.contains_key(&name) {
             let stream = key;
-            turn.ready.control.push_back(super::control::Control::Announced { name, stream });
+            turn.ready.control.push_back(Control::Announced { name, stream });
         }
     }
 
@@ -260,12 +278,20 @@ impl Derived {
         let oldest = window.join_from(window.floor());
         let young = oldest.filter(|join| now.since(join.arrival) <= max_lag);
         let Some(join) = young.or(window.newest_join()) else {
-            let is_whole = window.floor() == Position::ZERO;
-            self.at = if is_whole { Position::ZERO } else { window.head() };
+            let is_short = window.floor() == Position::ZERO && window.len() <= INGEST_BYTES as u64;
+            self.at = if is_short { Position::ZERO } else { window.head() };
             return;
         };
         self.remux.handle_bytes(&join.resume, &mut self.out);
         self.at = join.position;
+    }
+
+    /// Leaves out what is more than a turn's worth of a stream that has ended.
+    fn skip_long(&mut self, window: &Window) {
+        if window.head().since(self.at) > INGEST_BYTES as u64 {
+            self.remux.gap();
+            self.at = window.head();
+        }
     }
 
     /// Says once what can't be carried over.
@@ -281,6 +307,9 @@ impl Derived {
     /// Takes the next frame of the source; answers when it arrived, or `None` if
     /// there is none.
     fn next(&mut self, window: &Window) -> Option<Instant> {
+        if self.is_broken {
+            return None;
+        }
         if self.at < window.floor() {
             // This shard was lapped.
             self.remux.gap();

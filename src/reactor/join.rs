@@ -2,7 +2,7 @@
 //! for news of what it is.
 
 use super::conn::{Awaiting, Conn, HttpAnswer, Role, Standing, Subscribed};
-use super::derive::Found;
+use super::derive::{self, Found};
 use super::ingest::Read;
 use super::links::Sought;
 use super::session::{Desk, arm};
@@ -63,8 +63,17 @@ impl Desk<'_> {
         mut awaiting: Awaiting,
         stream: Key,
     ) -> Read {
-        let stream = match self.streams.in_container(stream, awaiting.container, self.turn) {
-            Found::Is(stream) => stream,
+        let stream = match self.streams.in_container(stream, awaiting.container) {
+            Found::AsIs => stream,
+            Found::Derived(container) if awaiting.http == Some(HttpAnswer::HeadOnly) => {
+                let media_type = response::content_type(derive::kind(container));
+                conn.queue(&response::stream_head(media_type));
+                return Read::Finish;
+            }
+            Found::Derived(container) => match self.streams.derive(stream, container, self.turn) {
+                Some(derived) => derived,
+                None => return Read::Drop,
+            },
             Found::Undecided => {
                 // It is told by its first bytes, or by its end.
                 awaiting.until = Some(self.turn.now + limits::PUBLISHER_SILENCE);

@@ -275,12 +275,14 @@ pub fn note<S>(key: Key, told: Told, conns: &mut Slab<Conn<S>>, turn: &mut Turn)
     }
     if told.writable {
         let has_words = conn.out.is_some() && conn.is_idle();
+        let owes_rtmp = conn.out.is_some() && conn.rtmp.is_some();
         match &mut conn.role {
             Role::Subscriber(subscribed) if subscribed.standing == Standing::Blocked => {
                 subscribed.standing = Standing::Listed;
                 turn.ready.writable.push_back(key);
             }
             Role::Subscriber(_) if has_words => conn.list(key, turn),
+            Role::Publisher(_) | Role::Awaiting(_) if owes_rtmp => conn.list(key, turn),
             Role::Subscriber(_)
             | Role::Publisher(_)
             | Role::Claiming(_)

@@ -211,6 +211,7 @@ impl Desk<'_> {
             let (used, heard) = take(conn, rest, waited, self.turn.now, self.streams);
             if let Some(stream) = conn.published() {
                 self.turn.counters.received_bytes.add(used as u64);
+                self.turn.at_listener(conn.site(), |counts| counts.received_bytes.add(used as u64));
                 self.streams.mark_dirty(stream, self.turn);
             }
             conn.queue_rtmp();
