@@ -216,11 +216,9 @@ pub fn handle<S: Socket>(
                     Desk { turn, streams, sites }.answered(key, conn, text, keep_alive);
                 }
             }
-            Control::News(news) => {
-                // Sends: what else there is goes on in the next turn.
-                return Desk { turn, streams, sites }.spread(&news, conns);
-            }
-            Control::Feed(stream) => streams.feed(stream, turn),
+            // These take as long as a phase may: the rest goes on in the next turn.
+            Control::News(news) => return Desk { turn, streams, sites }.spread(&news, conns),
+            Control::Feed(stream) => return streams.feed(stream, turn),
             Control::Drain => drain(turn, streams, conns, sites, ports, listeners),
         }
     }
