@@ -80,6 +80,7 @@ function publishLines(listeners) {
       + `-preset ultrafast -tune zerolatency -pix_fmt yuv420p -g 30 -c:a aac -f mpegts ${http}`],
   ];
   for (const { scheme, port, publish } of listeners) {
+    if (scheme === "rtmp") lines.push(["rtmp", `ffmpeg -re -i FILE -c copy -f flv rtmp://${host}:${port}/live/cam`]);
     if (publish === undefined) continue;
     const more = scheme === "udp" ? "?pkt_size=1316" : "?tcp_nodelay=1";
     lines.push([`${scheme}, ${publish}`, `ffmpeg -re -i FILE -c copy -f mpegts '${scheme}://${host}:${port}${more}'`]);
