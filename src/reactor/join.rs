@@ -147,10 +147,14 @@ impl Desk<'_> {
             };
             if let Some(awaiting) = conn.take_awaiting() {
                 let live = stream.filter(|key| self.streams.fanouts.get(*key).is_some());
-                let read = match live {
+                let mut read = match live {
                     Some(stream) => self.join(key, conn, awaiting, stream),
                     None => self.subscribe(key, conn, awaiting),
                 };
+                if read == Read::More && conn.rtmp.is_some() {
+                    // What it has said meanwhile comes in no read again.
+                    read = self.feed(key, conn, &[]);
+                }
                 self.go_on(key, conn, read);
             }
         }
