@@ -2,51 +2,15 @@
 //! goes on at a key picture, and nobody gets half a tag.
 
 use crate::server::Server;
-use crate::wire::{self, NEVER, Random, Reply, eventually};
+use crate::tags::{AAC_HEADER, AVC_HEADER, FILE, film, greeting, picture, tags};
+use crate::wire::{self, NEVER, Reply, eventually};
 use nearlight::client::{ClientOptions, Event, Subscriber, Target};
-use nearlight::framing::flv::{HEAD_BYTES, TAIL_BYTES, TagHead, TagKind, put_tag};
+use nearlight::framing::flv::TagKind;
 use std::io::{Read, Write};
 use std::net::{Shutdown, TcpStream};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::Duration;
-
-const FILE: &[u8] = b"FLV\x01\x05\0\0\0\x09\0\0\0\0";
-const METADATA: &[u8] = b"\x02\0\x0AonMetaData\x08\0\0\0\0\0\0\x09";
-const AVC_HEADER: &[u8] = b"\x17\0\0\0\0the record";
-const AAC_HEADER: &[u8] = b"\xAF\0\x12\x10";
-/// Pictures from one key to the next.
-const GOP: u32 = 10;
-
-fn tag(kind: TagKind, timestamp: u32, data: &[u8]) -> Vec<u8> {
-    let mut bytes = Vec::new();
-    put_tag(&mut bytes, kind, timestamp, &[data]);
-    bytes
-}
-
-fn headers(timestamp: u32) -> Vec<u8> {
-    let video = tag(TagKind::Video, timestamp, AVC_HEADER);
-    [video, tag(TagKind::Audio, timestamp, AAC_HEADER)].concat()
-}
-
-/// Picture `n`, every tenth a key, and the sound beside it.
-fn picture(n: u32, size: usize) -> Vec<u8> {
-    let start: &[u8] = if n.is_multiple_of(GOP) { b"\x17\x01\0\0\0" } else { b"\x27\x01\0\0\0" };
-    let video = [start, &Random::new(u64::from(n)).bytes(size)].concat();
-    let sound = tag(TagKind::Audio, 40 * n + 3, b"\xAF\x01sound");
-    [tag(TagKind::Video, 40 * n, &video), sound].concat()
-}
-
-fn film(pictures: u32) -> Vec<u8> {
-    let metadata = tag(TagKind::Script, 0, METADATA);
-    let start = [metadata, headers(0)].into_iter();
-    start.chain((0..pictures).map(|n| picture(n, 2000))).flatten().collect()
-}
-
-/// What a subscriber is sent first that joins at `timestamp`.
-fn greeting(timestamp: u32) -> Vec<u8> {
-    [FILE, &tag(TagKind::Script, 0, METADATA), &headers(timestamp)].concat()
-}
 
 fn get(server: &Server, path: &str) -> (Reply, TcpStream) {
     let request = wire::request("GET", path, server.http(), "");
@@ -136,23 +100,6 @@ fn a_lost_boundary_ends_the_publisher_and_the_log_says_where() {
     wire::wait_for_close(&mut publisher);
     server.wait_for_log("0x47 where FLV tag 8 begins");
     assert_eq!(server.refused("bad_frame"), 1);
-}
-
-/// The whole tags of some bytes.
-fn tags(bytes: &[u8]) -> Vec<(TagHead, &[u8])> {
-    let mut rest = bytes;
-    let mut tags = Vec::new();
-    while let Some(first) = rest.first_chunk() {
-        let head = TagHead::parse(first).expect("no half tag before it");
-        if rest.len() < head.whole() {
-            break;
-        }
-        let (tag, next) = rest.split_at(head.whole());
-        let data = &tag[HEAD_BYTES..tag.len() - TAIL_BYTES];
-        tags.push((head, data));
-        rest = next;
-    }
-    tags
 }
 
 /// Ends the publisher, however the test goes.

@@ -5,6 +5,8 @@
 //! server    the child process: its lines, its pages, its memory and CPU
 //! wire      sockets that wait for a condition until a deadline, never a sleep
 //! film      a TS stream made in memory, and checkers that a decoder would like
+//! tags      an FLV of which every byte is known
+//! peer      an RTMP client of which everything is kept
 //! witness   a live stream whose subscriber must notice nothing of a test
 //! ```
 
@@ -22,13 +24,18 @@ mod limits;
 mod metrics;
 #[cfg(feature = "page")]
 mod page;
+#[cfg(feature = "rtmp")]
+mod peer;
 mod publish;
 mod remux;
 mod residence;
+#[cfg(feature = "rtmp")]
+mod rtmp;
 mod server;
 mod shutdown;
 mod stamp;
 mod subscribe;
+mod tags;
 mod turnover;
 mod turns;
 mod udp;
