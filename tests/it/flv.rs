@@ -2,10 +2,9 @@
 //! goes on at a key picture, and nobody gets half a tag.
 
 use crate::server::Server;
-use crate::tags::{AAC_HEADER, AVC_HEADER, FILE, film, greeting, picture, tags};
+use crate::tags::{FILE, film, greeting, picture, skips, tags};
 use crate::wire::{self, NEVER, Reply, eventually};
 use nearlight::client::{ClientOptions, Event, Subscriber, Target};
-use nearlight::framing::flv::TagKind;
 use std::io::{Read, Write};
 use std::net::{Shutdown, TcpStream};
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -141,27 +140,5 @@ fn who_is_too_slow_goes_on_with_sequence_headers_at_a_key_picture() {
     });
     let greeting = greeting(0);
     assert_eq!(got[..greeting.len()], greeting);
-    let tags = tags(&got[greeting.len()..]);
-    let is_header = |data: &[u8]| matches!(data, [0x17 | 0xAF, 0, ..]);
-    let mut jumps = 0;
-    let pictures = tags
-        .iter()
-        .enumerate()
-        .filter(|(_, (head, data))| head.kind == TagKind::Video && !is_header(data));
-    let mut last = None;
-    for (at, (head, data)) in pictures {
-        let expected = last.map_or(0, |last| last + 40);
-        last = Some(head.timestamp);
-        if head.timestamp == expected {
-            continue;
-        }
-        jumps += 1;
-        assert!(head.timestamp > expected, "backwards: {} < {expected}", head.timestamp);
-        assert_eq!(data[0], 0x17, "it resumes at a key picture");
-        let before: Vec<_> =
-            tags[at - 2..at].iter().map(|(head, data)| (head.timestamp, *data)).collect();
-        assert_eq!(before, [(head.timestamp, AVC_HEADER), (head.timestamp, AAC_HEADER)]);
-    }
-    let headers = tags.iter().filter(|(_, data)| is_header(data)).count();
-    assert!(jumps > 0 && headers == 2 * jumps, "{jumps} jumps, {headers} headers");
+    assert!(skips(&tags(&got[greeting.len()..])) > 0);
 }

@@ -31,6 +31,8 @@ mod remux;
 mod residence;
 #[cfg(feature = "rtmp")]
 mod rtmp;
+#[cfg(feature = "rtmp")]
+mod rtmp_out;
 mod server;
 mod shutdown;
 mod stamp;

@@ -56,3 +56,30 @@ pub(crate) fn tags(bytes: &[u8]) -> Vec<(TagHead, &[u8])> {
     }
     tags
 }
+
+/// How often a film of [`picture`]s goes on later than it left off: each time
+/// with both sequence headers and a key picture, and nowhere else.
+pub(crate) fn skips(tags: &[(TagHead, &[u8])]) -> usize {
+    let is_header = |data: &[u8]| matches!(data, [0x17 | 0xAF, 0, ..]);
+    let pictures = tags
+        .iter()
+        .enumerate()
+        .filter(|(_, (head, data))| head.kind == TagKind::Video && !is_header(data));
+    let (mut jumps, mut last) = (0, None);
+    for (at, (head, data)) in pictures {
+        let expected = last.map_or(0, |last| last + 40);
+        last = Some(head.timestamp);
+        if head.timestamp == expected {
+            continue;
+        }
+        jumps += 1;
+        assert!(head.timestamp > expected, "backwards: {} < {expected}", head.timestamp);
+        assert_eq!(data[0], 0x17, "it resumes at a key picture");
+        let before: Vec<_> =
+            tags[at - 2..at].iter().map(|(head, data)| (head.timestamp, *data)).collect();
+        assert_eq!(before, [(head.timestamp, AVC_HEADER), (head.timestamp, AAC_HEADER)]);
+    }
+    let headers = tags.iter().filter(|(_, data)| is_header(data)).count();
+    assert_eq!(headers, 2 * jumps, "sequence headers");
+    jumps
+}
