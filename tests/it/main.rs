@@ -14,11 +14,15 @@ mod coalesce;
 mod command_line;
 mod derive;
 mod dial;
+#[cfg(feature = "rtmp")]
+mod dial_rtmp;
 mod film;
 mod flv;
 mod framings;
 mod hostile;
 mod hostile_http;
+#[cfg(feature = "rtmp")]
+mod hostile_rtmp;
 mod lag;
 mod limits;
 mod metrics;

@@ -74,8 +74,10 @@ impl Peer {
         peer.refusal.take().expect("just seen")
     }
 
-    /// Sends tags, each as one message.
+    /// Sends whole tags, each as one message.
     pub(crate) fn send(&mut self, tags: &[u8]) {
+        let whole: usize = crate::tags::tags(tags).iter().map(|(head, _)| head.whole()).sum();
+        assert_eq!(whole, tags.len(), "a torn tag");
         self.write(&publish_messages(tags));
     }
 

@@ -59,6 +59,13 @@ fn who_waits_gets_all_tags_and_is_told_of_the_end() {
     publisher.until_closed();
     eventually("nobody is left", || server.connections() == 0);
     assert_eq!(server.refusals(), 0);
+    let label = format!("{{listener=\"rtmp://{}\"}}", server.at(0));
+    let received = server.metric(&format!("listener_received_bytes_total{label}"));
+    let beyond = received - messages.len() as u64;
+    assert!(beyond < 200, "{beyond} bytes of commands");
+    assert_eq!(received, server.metric("received_bytes_total"));
+    let sent = server.metric(&format!("listener_sent_bytes_total{label}"));
+    assert_eq!(sent, 2 * nearlight::protocol::rtmp::messages(&film).len() as u64);
 }
 
 #[test]
