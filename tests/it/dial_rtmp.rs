@@ -119,9 +119,7 @@ fn who_speaks_no_rtmp_is_said_to() {
     let (http, silent) = (Server::start(&[]), TcpListener::bind("127.0.0.1:0").expect("loopback"));
     let pull = format!("rtmp://{}/live/a?stream=a", http.http());
     let server = serve(&[RTMP], "--pull", &pull);
-    eventually("it is counted", || {
-        failures(&server, "refused") + failures(&server, "answer") > 0
-    });
+    eventually("it is counted", || failures(&server, "refused") + failures(&server, "answer") > 0);
     let at = silent.local_addr().expect("bound");
     let push = format!("rtmp://{at}/live/a?stream=live/a");
     let mut server = serve(&[RTMP], "--push", &push);
