@@ -31,7 +31,7 @@ fn two_lives(origin: &Server, edge: &Server) {
         publisher.send(&film[begun..]);
         player.until_tags(film.len());
         publisher.finish();
-        assert!(player.to_end() == film, "not the published tags");
+        assert!(player.into_tags() == film, "not the published tags");
         drop(publisher);
         edge.wait_for_stream("live/there", false);
     }
@@ -111,7 +111,7 @@ fn a_push_that_is_refused_is_granted_when_the_name_is_free() {
     player.until("a key", |player| player.tags.ends_with(&picture(next, 2000)));
     assert!(player.tags.starts_with(&greeting(0)[FILE.len()..][..40]), "metadata first");
     publisher.finish();
-    player.to_end();
+    player.into_tags();
 }
 
 #[test]

@@ -110,8 +110,8 @@ impl Peer {
         self.until(&format!("{len} bytes of tags"), |peer| peer.tags.len() >= len);
     }
 
-    /// Reads to the end of the stream and of the connection.
-    pub(crate) fn to_end(mut self) -> Vec<u8> {
+    /// Reads to the end of the stream and of the connection; answers its tags.
+    pub(crate) fn into_tags(mut self) -> Vec<u8> {
         self.until("the stream's end", |peer| peer.is_over);
         self.until_closed();
         assert!(self.has_heard(b"NetStream.Play.UnpublishNotify"));

@@ -50,7 +50,7 @@ fn who_waits_gets_all_tags_and_is_told_of_the_end() {
         player.until("the stream's end", |player| player.is_over);
     }
     for player in players {
-        assert!(player.to_end() == film, "not the published tags");
+        assert!(player.into_tags() == film, "not the published tags");
     }
     server.wait_for_stream("live/cam", false);
     // It is the publisher who closes.
@@ -91,7 +91,7 @@ fn tags_in_small_chunks_and_of_every_length_come_out_whole() {
     }
     player.until_tags(expected.len());
     publisher.finish();
-    assert!(player.to_end() == expected, "not the published tags");
+    assert!(player.into_tags() == expected, "not the published tags");
 }
 
 #[test]
@@ -195,7 +195,7 @@ fn a_publisher_that_breaks_off_inside_a_tag_leaves_whole_tags() {
         } else {
             drop(publisher);
         }
-        assert!(player.to_end() == film(5), "something of the torn tag");
+        assert!(player.into_tags() == film(5), "something of the torn tag");
         server.wait_for_stream("live/cam", false);
     }
 }
@@ -224,7 +224,7 @@ fn who_leaves_disturbs_nobody() {
     let mut player = players.remove(0);
     player.until_tags(expected.len());
     publisher.finish();
-    assert!(player.to_end() == expected);
+    assert!(player.into_tags() == expected);
     assert_eq!(server.metric("skips_total"), 0);
 }
 
@@ -234,7 +234,7 @@ fn a_silent_publisher_is_ended_and_its_players_are_told() {
     let player = Peer::plays(server.at(0), "live/cam");
     let mut publisher = Peer::publishes(server.at(0), "live/cam");
     publisher.send(&film(5));
-    let (got, took) = wire::time(|| player.to_end());
+    let (got, took) = wire::time(|| player.into_tags());
     assert!(got == film(5));
     assert!(took > Duration::from_millis(700), "{took:?}");
     publisher.until_closed();
@@ -296,7 +296,7 @@ fn sigterm_ends_streams_over_rtmp_and_exits_0() {
     eventually("all are there", || server.connections() == 4);
     let ((), took) = wire::time(|| {
         server.terminate();
-        assert!(player.to_end() == film(5));
+        assert!(player.into_tags() == film(5));
         waiting.until("it is refused", |peer| peer.refusal.is_some());
         waiting.until_closed();
         publisher.until_closed();

@@ -100,7 +100,7 @@ fn what_comes_by_rtmp_goes_out_by_every_way() {
     player.until_tags(film.len());
     publisher.finish();
     // Tags as they came, the film's header in front where it is a file.
-    assert!(player.to_end() == film, "rtmp");
+    assert!(player.into_tags() == film, "rtmp");
     let types = ["video/mp2t", "video/mp2t", "video/x-flv"];
     let mut bodies = Vec::new();
     for (mut socket, kind) in asks.into_iter().zip(types) {
@@ -176,8 +176,8 @@ fn mpeg_ts_is_played_over_rtmp_as_it_is_had_as_flv() {
     publisher.shutdown(Shutdown::Write).expect("open");
     late.until("it may play", |player| player.is_granted);
     let flv = wire::read_to_end(&mut viewer);
-    assert!(late.to_end() == flv[FILE_HEADER..], "not the same tags");
-    let got = player.to_end();
+    assert!(late.into_tags() == flv[FILE_HEADER..], "not the same tags");
+    let got = player.into_tags();
     let keys = tags(&got).iter().filter(|(_, data)| data.starts_with(&[0x17, 1])).count();
     let pictures = tags(&got).iter().filter(|(_, data)| data.get(1) == Some(&1)).count();
     assert_eq!((keys, pictures), (2, 50));
@@ -219,7 +219,7 @@ fn who_plays_too_slowly_goes_on_with_sequence_headers_at_a_key_picture() {
     let stop = AtomicBool::new(false);
     let (published, fast) = thread::scope(|scope| {
         let publisher = scope.spawn(|| publish_on(publisher, &stop));
-        let fast = scope.spawn(|| fast.to_end());
+        let fast = scope.spawn(|| fast.into_tags());
         let stops = Stops(&stop);
         eventually("it is skipped", || server.metric("skips_total") > 0);
         // It wakes up, and reads on; then it sleeps again.
@@ -233,7 +233,7 @@ fn who_plays_too_slowly_goes_on_with_sequence_headers_at_a_key_picture() {
     let all = (0..published).flat_map(|n| picture(n, 10_000));
     assert!(fast == film(0).into_iter().chain(all).collect::<Vec<u8>>(), "the other is disturbed");
     let counted = server.metric("skips_total");
-    let got = slow.to_end();
+    let got = slow.into_tags();
     let beginning = greeting(0).split_off(FILE.len());
     assert_eq!(got[..beginning.len()], beginning);
     let got = tags(&got[beginning.len()..]);
