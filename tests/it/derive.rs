@@ -72,7 +72,10 @@ fn mpeg_ts_is_had_as_flv_from_a_key_picture_to_the_end() {
     assert_eq!(times, (0..25).map(|n| 40 * n).collect::<Vec<_>>());
     let sequence = tags(&flv).into_iter().find(|(head, _)| head.kind == TagKind::Video);
     assert_eq!(sequence.expect("video").1[..2], [0x17, 0], "a sequence header first");
-    eventually("it was made once", || server.log().matches("cam is made flv of").count() == 1);
+    // Once on each shard that somebody of these is on.
+    eventually("it was made", || server.log().contains("cam is made flv of"));
+    let made = server.log().matches("cam is made flv of").count();
+    assert!((1..=2).contains(&made), "made {made} times");
 }
 
 #[test]
