@@ -22,7 +22,8 @@ use std::thread::{self, Thread};
 pub enum Ended {
     /// The stream that it pushed is over, and all of it is sent.
     Done,
-    /// The stream that it was to push was over before.
+    /// The stream that it was to push was over before, or is none that it can
+    /// push: there is nothing to try again for before the next one.
     Missed,
     /// It was refused, or broke.
     Failed(DialFailure, String),
@@ -88,7 +89,7 @@ impl Dialed {
         self.ended.get_or_insert_with(|| Ended::Failed(why, text.into()));
     }
 
-    /// This server refuses it.
+    /// This server refuses it; what the other end refuses goes through `fail`.
     pub(super) fn refuse(&mut self, why: Refusal, text: &str) {
         if why == Refusal::NotFound {
             self.ended.get_or_insert(Ended::Missed);

@@ -16,7 +16,7 @@ use crate::protocol::rtmp::{Answer, Caller, Event, Purpose, Session};
 use crate::protocol::{Ask, Container, Name, Refusal};
 use crate::relay::Form;
 use crate::relay::stream::IngestError;
-use crate::report::Phase;
+use crate::report::{DialFailure, Phase};
 use crate::sys::socket::Socket;
 use std::io;
 
@@ -220,6 +220,11 @@ impl Desk<'_> {
                 Heard::Goes => break self.keep(conn, rest),
                 Heard::Ends if conn.dialed.is_some() => return Read::Finish,
                 Heard::Ends => self.stop_rtmp(key, conn),
+                // Whoever refuses us is not refused by us: it's a failed attempt.
+                Heard::Broken(_, text) if conn.dialed.is_some() => {
+                    conn.fail(DialFailure::Refused, text);
+                    return Read::Drop;
+                }
                 Heard::Broken(why, text) => return self.refuse(conn, why, &text),
                 Heard::Publish(name, ask) => self.publish_rtmp(key, conn, name, &ask),
                 Heard::Play(name, ask) => self.play_rtmp(key, conn, name, &ask),

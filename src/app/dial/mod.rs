@@ -164,7 +164,7 @@ impl Dialer {
                 });
                 self.hand_over(made, self.home, wish, (String::new(), rtmp))
             });
-            self.settle(ended);
+            self.settle(ended.and_then(for_pull));
         }
     }
 
@@ -347,6 +347,17 @@ impl Dialer {
 
     fn is_over(&self) -> bool {
         self.is_over.load(Ordering::Relaxed)
+    }
+}
+
+/// How a pull has ended. It has no life of a stream to wait for, as a push has,
+/// so whatever ends it is a failure, after which it pauses.
+fn for_pull(ended: Ended) -> Result<Ended, Failure> {
+    match ended {
+        Ended::Failed(..) => Ok(ended),
+        Ended::Done | Ended::Missed => {
+            Err(Failure::new(DialFailure::Broken, "the connection was closed"))
+        }
     }
 }
 
