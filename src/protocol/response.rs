@@ -109,7 +109,7 @@ pub fn refusal(why: Refusal, text: &str) -> Vec<u8> {
 
 /// `text` without control characters: it may quote a peer, and goes to people's
 /// terminals and logs.
-pub(super) fn printable(text: &str) -> String {
+pub fn printable(text: &str) -> String {
     text.chars().map(|c| if c.is_control() { '?' } else { c }).collect()
 }
 

@@ -184,6 +184,8 @@ impl Desk<'_> {
     /// answer is out. On raw TCP there are no bytes but a stream's.
     pub(super) fn refuse<S>(&mut self, conn: &mut Conn<S>, why: Refusal, text: &str) -> Read {
         self.turn.counters.refuse(why);
+        // It may quote the peer, and goes to a log.
+        let text = &response::printable(text);
         if let Some(dialed) = &mut conn.dialed {
             dialed.refuse(why, text);
             return Read::Drop;

@@ -23,7 +23,7 @@ use crate::framing::Kind;
 use crate::limits::CLIENT_BYTES;
 use crate::options::Granted;
 use crate::protocol::rtmp::Purpose;
-use crate::protocol::{Body, Container};
+use crate::protocol::{Body, Container, response::printable};
 use crate::reactor::conn::{Awaiting, Claiming};
 use crate::reactor::control::{Adopted, Control, Wish};
 use crate::reactor::dial::{Call, Dialed, Ended};
@@ -97,8 +97,9 @@ struct Failure {
 }
 
 impl Failure {
-    fn new(kind: DialFailure, why: impl Into<String>) -> Self {
-        Self { kind, why: why.into() }
+    /// `why` may quote the other end, and goes to a log.
+    fn new(kind: DialFailure, why: impl AsRef<str>) -> Self {
+        Self { kind, why: printable(why.as_ref()) }
     }
 }
 
@@ -315,7 +316,7 @@ impl Dialer {
                 self.told = None;
                 return;
             }
-            Ok(Ended::Failed(kind, why)) => Failure { kind, why },
+            Ok(Ended::Failed(kind, why)) => Failure::new(kind, why),
             Err(failure) => failure,
         };
         if self.is_over() {

@@ -4,6 +4,7 @@
 
 use super::Denied;
 use crate::protocol::http::{Side, read_query};
+use crate::protocol::response::printable;
 use crate::protocol::{Ask, Name, Refusal};
 
 /// Keys that programs put behind a stream key for servers of others: OBS the
@@ -16,6 +17,11 @@ const FOREIGN: [&str; 3] = ["bandwidthtest", "clientConfigId", "vhost"];
 /// # Errors
 /// [`Refusal::BadName`] or [`Refusal::BadOption`], and what is wrong.
 pub(super) fn read(app: &str, key: &str, side: Side) -> Result<(Name, Ask), Denied> {
+    // What is wrong is quoted.
+    understood(app, key, side).map_err(|(why, text)| (why, printable(&text)))
+}
+
+fn understood(app: &str, key: &str, side: Side) -> Result<(Name, Ask), Denied> {
     let (app, app_query) = app.split_once('?').unwrap_or((app, ""));
     let (key, key_query) = key.split_once('?').unwrap_or((key, ""));
     // What ffmpeg puts before keys that end like files.
@@ -64,6 +70,20 @@ mod tests {
         for (app, key) in [("", ""), ("live", "a b"), ("..", "a"), ("a//b", "c"), ("api", "x")] {
             let (why, text) = read(app, key, Side::Publisher).unwrap_err();
             assert_eq!(why, Refusal::BadName, "{app} {key}: {text}");
+        }
+    }
+
+    #[test]
+    fn what_is_quoted_has_no_control_characters() {
+        for (app, key) in [
+            ("live", "a\nINJ\x1b[31m"),
+            ("live\x1b[2J\r", "a"),
+            ("live", "a?x\n=1"),
+            ("live?max_lag=\x1b", "a"),
+            ("live", "a?join=\u{9b}31m"),
+        ] {
+            let (_, text) = read(app, key, Side::Subscriber).unwrap_err();
+            assert!(text.contains('?') && !text.contains(char::is_control), "{text:?}");
         }
     }
 
