@@ -67,8 +67,13 @@ pub const TS_SECTION_BYTES: usize = 1024;
 pub const TS_TABLE_PACKETS: usize = 8;
 /// After this long without a random-access point, any video PES start will do.
 pub const TS_NO_KEY: Duration = Duration::from_secs(10);
-/// Bytes of one `lines`, `len32` or `flv` frame; a larger one ends the publisher.
+/// Bytes of one `lines` or `len32` frame; a larger one ends the publisher.
 pub const FRAME_BYTES: usize = 16 * 1024 * 1024;
+/// Bytes of one FLV tag with its header and the size behind it; a longer one ends
+/// the publisher. So its data is one chunk wherever it is pushed, where the 16 MiB
+/// that its header has room for would break the push; [`MEDIA_UNIT_BYTES`], twice
+/// the largest pictures that encoders make, fit.
+pub const FLV_TAG_BYTES: usize = RTMP_PUSH_CHUNK_BYTES;
 /// Bytes of an FLV's file header: 9 in version 1, which says how long it is so
 /// that a later one may be longer.
 pub const FLV_HEADER_BYTES: usize = 64 * 1024;
@@ -173,7 +178,7 @@ pub const RTMP_MESSAGE_BYTES: usize = 0xff_ffff;
 /// looks at nothing; ffmpeg sends in chunks of the size that it was told.
 pub const RTMP_CHUNK_BYTES: usize = RTMP_MESSAGE_BYTES;
 /// The chunk size of what is pushed to an RTMP server, in bytes: nginx-rtmp takes
-/// no larger one, and hardly any tag is longer.
+/// no larger one. No tag is longer: [`FLV_TAG_BYTES`].
 pub const RTMP_PUSH_CHUNK_BYTES: usize = 10 * 1024 * 1024;
 /// Bytes after which an RTMP peer acknowledges what it got, if it is not told;
 /// what the field's servers say.

@@ -170,9 +170,14 @@ pub struct FramingStats {
 /// A publisher's bytes that can't be framed; the publisher is ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum FramingError {
-    /// A `lines`, `len32` or `flv` frame is longer than `limits::FRAME_BYTES`.
+    /// A `lines` or `len32` frame is longer than `limits::FRAME_BYTES`.
     FrameTooLong {
         /// What the frame claims, or how much of it has come.
+        bytes: u64,
+    },
+    /// An FLV tag is longer than `limits::FLV_TAG_BYTES`.
+    TagTooLong {
+        /// What its header claims, that and the size behind it included.
         bytes: u64,
     },
     /// Where an FLV's tag should begin is none.
@@ -197,6 +202,12 @@ impl fmt::Display for FramingError {
                 f,
                 "frame of {bytes} bytes; at most {} are taken",
                 crate::limits::FRAME_BYTES
+            ),
+            Self::TagTooLong { bytes } => write!(
+                f,
+                "FLV tag of {bytes} bytes; at most {} are taken, what one RTMP message carries \
+                 everywhere",
+                crate::limits::FLV_TAG_BYTES
             ),
             Self::NoTag { tag, found } => write!(
                 f,

@@ -21,7 +21,7 @@ pub use tag::{Extended, HEAD_BYTES, Role, Slot, TAIL_BYTES, TagHead, TagKind, pu
 
 use super::{FramingError, FramingStats, Marks, Step};
 use crate::base::Position;
-use crate::limits::{FLV_HEADER_BYTES, FRAME_BYTES};
+use crate::limits::{FLV_HEADER_BYTES, FLV_TAG_BYTES};
 use joins::Joins;
 
 /// What a file begins with: signature and version.
@@ -76,8 +76,8 @@ impl Front {
         match rest {
             &[found, ..] if TagKind::of(found).is_none() => Err(FramingError::NoTag { tag, found }),
             _ => match rest.first_chunk().and_then(TagHead::parse) {
-                Some(head) if head.whole() > FRAME_BYTES => {
-                    Err(FramingError::FrameTooLong { bytes: head.whole() as u64 })
+                Some(head) if head.whole() > FLV_TAG_BYTES => {
+                    Err(FramingError::TagTooLong { bytes: head.whole() as u64 })
                 }
                 Some(head) => Ok(Self::Tag(head)),
                 None => Ok(Self::Short),

@@ -202,9 +202,15 @@ fn a_lost_boundary_ends_the_publisher_after_what_was_right() {
     assert!(error.to_string().contains("0x2f where FLV tag 14"), "{error}");
     // A file header that turns out to be none.
     assert_eq!(fed(b"FLW").error, Some(FramingError::NoTag { tag: 1, found: b'F' }));
-    let head = TagHead { kind: TagKind::Video, is_filtered: false, size: 0xFF_FFFF, timestamp: 0 };
-    let whole = head.whole() as u64;
-    assert_eq!(fed(&head.bytes()).error, Some(FramingError::FrameTooLong { bytes: whole }));
+    let most = crate::limits::FLV_TAG_BYTES - 15;
+    let of_size = |size| {
+        let head = TagHead { kind: TagKind::Video, is_filtered: false, size, timestamp: 0 };
+        fed(&head.bytes()).error
+    };
+    assert_eq!(of_size(most), None, "the longest there may be");
+    for size in [most + 1, 0xFF_FFFF] {
+        assert_eq!(of_size(size), Some(FramingError::TagTooLong { bytes: size as u64 + 15 }));
+    }
 }
 
 #[test]

@@ -3,6 +3,7 @@
 //! data is sent as it lies in the ring.
 
 use super::tag::{DATA, SET_DATA_FRAME, TAG_HEAD, split_tag, time_of};
+use crate::limits::{FLV_TAG_BYTES, RTMP_CHUNK_BYTES, RTMP_PUSH_CHUNK_BYTES};
 
 /// Bytes of the longest header that [`message_head`] makes: basic header 1,
 /// message header 11, extended timestamp 4 (RTMP 1.0, 5.3.1).
@@ -13,12 +14,14 @@ const MEDIA_STREAM: u8 = 6;
 /// The message stream that every connection has, little-endian.
 pub(super) const MEDIA_ON: [u8; 4] = [1, 0, 0, 0];
 
+const _: () = assert!(FLV_TAG_BYTES <= RTMP_PUSH_CHUNK_BYTES && FLV_TAG_BYTES <= RTMP_CHUNK_BYTES);
+
 /// The header of the message that an FLV tag becomes, made of the tag's head,
 /// and how many bytes of it count: 12, or 16 from 4.66 hours on (0xFFFFFF ms).
 /// The tag's data follows, without the size behind it.
 ///
-/// The tag may be as long as the chunk size that was announced: any tag towards
-/// a player, up to `limits::RTMP_PUSH_CHUNK_BYTES` towards a server.
+/// The tag's data is one chunk: no tag of a stream is longer than
+/// `limits::FLV_TAG_BYTES`, and the chunk sizes that we announce are that or more.
 pub fn message_head(tag: &[u8; 11]) -> ([u8; HEAD_BYTES], usize) {
     with_length(tag, [tag[1], tag[2], tag[3]])
 }
