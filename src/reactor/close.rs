@@ -50,10 +50,14 @@ pub fn drop_all<S>(
 }
 
 /// Ends a connection after what is queued for it: the peer sees an orderly
-/// end of the stream.
+/// end of the stream. Inside a message those words would be payload: there the
+/// end says it.
 pub fn finish<S>(key: Key, conn: &mut Conn<S>, turn: &mut Turn, streams: &mut Streams) {
     if conn.is_closing {
         return;
+    }
+    if !conn.at_boundary() {
+        conn.out = None;
     }
     detach(key, conn, turn, streams);
     let until = turn.now + CLOSING_TIME;

@@ -278,10 +278,6 @@ fn listen<S: Socket>(conn: &mut Conn<S>, turn: &mut Turn, sites: &Sites) -> io::
         return Ok(Read::Drop);
     }
     if ends {
-        if !conn.at_boundary() {
-            // Inside a message a Close would be payload: the end says it.
-            conn.out = None;
-        }
         return Ok(Read::Finish);
     }
     say(conn)?;

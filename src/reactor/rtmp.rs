@@ -81,6 +81,14 @@ impl Rtmp {
         }
     }
 
+    /// A client that has stopped, and is to close by itself.
+    pub(super) const fn has_left(&self) -> bool {
+        match &self.side {
+            Side::Server(session) => session.has_left(),
+            Side::Client(_) => false,
+        }
+    }
+
     pub(super) fn poll_timeout(&self) -> Option<Instant> {
         match &self.side {
             Side::Server(session) => session.poll_timeout(),
@@ -202,56 +210,64 @@ impl Desk<'_> {
     ) -> Read {
         let Some(rtmp) = &mut conn.rtmp else { return Read::Drop };
         let mut early = std::mem::take(&mut rtmp.early);
-        let mut rest = input;
-        if !early.is_empty() {
+        let is_early = !early.is_empty();
+        let input = if is_early {
             early.extend_from_slice(input);
-            rest = &early;
-        }
-        loop {
-            let (used, heard) = take(conn, rest, waited, self.turn.now, self.streams);
+            &early
+        } else {
+            input
+        };
+        let mut used = 0;
+        let read = loop {
+            let (len, heard) = take(conn, &input[used..], waited, self.turn.now, self.streams);
+            used += len;
             if let Some(stream) = conn.published() {
-                self.turn.counters.received_bytes.add(used as u64);
-                self.turn.at_listener(conn.site(), |counts| counts.received_bytes.add(used as u64));
+                self.turn.counters.received_bytes.add(len as u64);
+                self.turn.at_listener(conn.site(), |counts| counts.received_bytes.add(len as u64));
                 self.streams.mark_dirty(stream, self.turn);
             }
             conn.queue_rtmp();
-            rest = &rest[used..];
             let read = match heard {
-                Heard::Goes => break self.keep(conn, rest),
-                Heard::Ends if conn.dialed.is_some() => return Read::Finish,
+                Heard::Goes => break Read::More,
+                Heard::Ends if conn.dialed.is_some() => Read::Finish,
                 Heard::Ends => self.stop_rtmp(key, conn),
                 // Whoever refuses us is not refused by us: it's a failed attempt.
                 Heard::Broken(_, text) if conn.dialed.is_some() => {
                     conn.fail(DialFailure::Refused, text);
-                    return Read::Drop;
+                    Read::Drop
                 }
-                Heard::Broken(why, text) => return self.refuse(conn, why, &text),
+                Heard::Broken(why, text) => self.refuse(conn, why, &text),
                 Heard::Publish(name, ask) => self.publish_rtmp(key, conn, name, &ask),
                 Heard::Play(name, ask) => self.play_rtmp(key, conn, name, &ask),
             };
             if read != Read::More {
-                self.keep(conn, rest);
-                return read;
+                break read;
             }
-        }
-    }
-
-    /// It publishes or plays no longer: it may do so again, and closes by itself
-    /// (GStreamer calls it an error if we do).
-    fn stop_rtmp<S: Socket>(&mut self, key: Key, conn: &mut Conn<S>) -> Read {
-        close::detach(key, conn, self.turn, self.streams);
-        conn.role = Role::Rtmp;
-        Read::More
-    }
-
-    /// Keeps what the session will use once it has its answer.
-    fn keep<S>(&mut self, conn: &mut Conn<S>, rest: &[u8]) -> Read {
-        if rest.len() > QUEUED_BYTES {
+        };
+        if input.len() - used > QUEUED_BYTES && matches!(read, Read::More | Read::Idle) {
             return self.refuse(conn, Refusal::BadRequest, "it doesn't wait for an answer");
         }
-        if let Some(rtmp) = &mut conn.rtmp {
-            rtmp.early = rest.to_vec();
+        // What the session will use once it has its answer.
+        if is_early {
+            early.drain(..used);
+        } else {
+            early = input[used..].to_vec();
         }
+        if let Some(rtmp) = &mut conn.rtmp {
+            rtmp.early = early;
+        }
+        read
+    }
+
+    /// It publishes or plays no longer, and has the time that its session says to
+    /// close by itself (GStreamer calls it an error if we do). Inside a message
+    /// there is nothing left to say to it but the end.
+    fn stop_rtmp<S: Socket>(&mut self, key: Key, conn: &mut Conn<S>) -> Read {
+        if !conn.at_boundary() {
+            return Read::Finish;
+        }
+        close::detach(key, conn, self.turn, self.streams);
+        conn.role = Role::Rtmp;
         Read::More
     }
 

@@ -439,6 +439,7 @@ impl Desk<'_> {
                 Some(Timeout::Idle) => Read::Finish,
                 None => Read::Idle,
             },
+            Role::Rtmp if conn.rtmp.as_ref().is_some_and(|rtmp| rtmp.has_left()) => Read::Finish,
             Role::Rtmp => {
                 let text = "it has not said in time what it wants";
                 self.refuse(conn, Refusal::Timeout, text)
@@ -475,11 +476,7 @@ impl Desk<'_> {
 pub(super) fn deadline<S>(conn: &Conn<S>, streams: &Streams) -> Option<Instant> {
     match &conn.role {
         Role::Head { http, .. } => Some(http.poll_timeout()),
-        // One whose stream has ended is to close by itself.
-        Role::Rtmp => {
-            let until = conn.rtmp.as_ref().and_then(|rtmp| rtmp.poll_timeout());
-            until.or(Some(conn.last_seen + limits::PUBLISHER_SILENCE))
-        }
+        Role::Rtmp => conn.rtmp.as_ref().and_then(|rtmp| rtmp.poll_timeout()),
         Role::Greeting(greeting) if greeting.early.is_empty() => {
             Some(conn.last_seen + limits::PUBLISHER_SILENCE)
         }

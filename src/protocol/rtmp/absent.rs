@@ -34,6 +34,11 @@ impl Session {
     }
 
     /// Never called.
+    pub const fn has_left(&self) -> bool {
+        match self.0 {}
+    }
+
+    /// Never called.
     pub fn output(&mut self) -> &mut Vec<u8> {
         match self.0 {}
     }

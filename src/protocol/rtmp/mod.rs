@@ -81,7 +81,8 @@ pub enum Event<'a> {
     /// The next bytes of the published stream. All of them, one behind the
     /// other, are whole FLV tags, each with its size behind it.
     Media(&'a [u8]),
-    /// It has stopped publishing or playing.
+    /// It has stopped publishing or playing, and nothing it sends is used any
+    /// more: it closes by itself, or is closed by [`Session::poll_timeout`].
     End,
 }
 

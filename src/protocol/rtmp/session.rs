@@ -3,7 +3,7 @@
 //! send and wait for).
 //!
 //! ```text
-//! handshake ─▶ greeted ─connect─▶ connected ─publish, play─▶ asked ─granted─▶ live
+//! handshake ─▶ greeted ─connect─▶ connected ─publish, play─▶ asked ─granted─▶ live ─stops─▶ left
 //!                                                              └─refused─▶ over ◀─┘
 //! ```
 
@@ -12,7 +12,9 @@ use super::chunk::bad;
 use super::wire::{Got, Wire, event};
 use super::{Denied, Event, kind, path};
 use crate::base::Instant;
-use crate::limits::{RTMP_CHUNK_BYTES, RTMP_FOURCC_BYTES, RTMP_STEP_TIME, RTMP_WINDOW};
+use crate::limits::{
+    PUBLISHER_SILENCE, RTMP_CHUNK_BYTES, RTMP_FOURCC_BYTES, RTMP_STEP_TIME, RTMP_WINDOW,
+};
 use crate::protocol::Refusal;
 use crate::protocol::http::Side;
 use crate::protocol::response::printable;
@@ -31,6 +33,8 @@ enum State {
     Asked(Wish),
     /// Publishing or playing.
     Live(Wish),
+    /// It has stopped, and is to close; nothing it says matters any more.
+    Left,
     /// Nothing the client says matters any more.
     Over,
 }
@@ -85,7 +89,7 @@ impl Session {
         loop {
             match self.state {
                 State::Asked(_) => return Ok((used, None)),
-                State::Over => return Ok((input.len(), None)),
+                State::Left | State::Over => return Ok((input.len(), None)),
                 State::Greeted | State::Connected | State::Live(_) => {}
             }
             match self.wire.step(input, &mut used)? {
@@ -105,12 +109,19 @@ impl Session {
     }
 
     /// When a client that hasn't said enough is to be refused with
-    /// [`Refusal::Timeout`]; none while it waits for us, or is live.
+    /// [`Refusal::Timeout`], or closed, if it [has left](Self::has_left); none
+    /// while it waits for us, or is live.
     pub const fn poll_timeout(&self) -> Option<Instant> {
         match self.state {
-            State::Greeted | State::Connected => Some(self.deadline),
+            State::Greeted | State::Connected | State::Left => Some(self.deadline),
             State::Asked(_) | State::Live(_) | State::Over => None,
         }
+    }
+
+    /// It has stopped publishing or playing, and is to close by itself within
+    /// `limits::PUBLISHER_SILENCE` of that, whatever it still sends.
+    pub const fn has_left(&self) -> bool {
+        matches!(self.state, State::Left)
     }
 
     /// What is to be sent, in the order in which it was made; whoever sends it
@@ -149,7 +160,7 @@ impl Session {
                 let answer = info(answer, "error", code, &text).bytes();
                 self.wire.sender.command(kind::COMMAND, 0, &answer);
             }
-            State::Greeted | State::Over => {}
+            State::Greeted | State::Left | State::Over => {}
             State::Connected => self.tell(0, "error", "NetConnection.Connect.Closed", &text),
             State::Asked(wish) | State::Live(wish) => {
                 let code = match (wish, why) {
@@ -207,9 +218,9 @@ impl Session {
                 self.result(command.id, |answer| answer.null().number(f64::from(STREAM)));
             }
             "publish" => return self.ask(&command, Wish::Publish).map(Some),
-            "play" | "play2" => return self.ask(&command, Wish::Play).map(Some),
+            "play" => return self.ask(&command, Wish::Play).map(Some),
             "deleteStream" | "closeStream" | "FCUnpublish" | "FCUnsubscribe" => {
-                return Ok(self.leave());
+                return Ok(self.leave(now));
             }
             _ => self.call(&command),
         }
@@ -301,9 +312,10 @@ impl Session {
     }
 
     /// Clients say so before they begin, too, to be rid of an earlier stream.
-    fn leave(&mut self) -> Option<Event<'static>> {
+    fn leave(&mut self, now: Instant) -> Option<Event<'static>> {
         let State::Live(wish) = self.state else { return None };
-        self.state = State::Over;
+        self.state = State::Left;
+        self.deadline = now + PUBLISHER_SILENCE;
         if wish == Wish::Publish {
             self.status("NetStream.Unpublish.Success", "the stream has ended");
         }

@@ -2,7 +2,7 @@
 //! have said what it wants.
 
 use super::*;
-use crate::limits::{QUEUED_BYTES, RTMP_STEP_TIME, RTMP_WINDOW};
+use crate::limits::{PUBLISHER_SILENCE, QUEUED_BYTES, RTMP_STEP_TIME, RTMP_WINDOW};
 use crate::protocol::Refusal;
 
 /// What a client that says so after the handshake is told.
@@ -177,6 +177,7 @@ fn other_commands_are_answered_where_an_answer_is_wanted() {
         ("launch", 0.0),
         ("_result", 1.0),
         ("receiveAudio", 10.0),
+        ("play2", 11.0),
     ] {
         bytes.extend(command(Writer::command(name, id).null().string("x")));
     }
@@ -190,6 +191,7 @@ fn other_commands_are_answered_where_an_answer_is_wanted() {
             "_result 8",
             "onFCSubscribe 0 NetStream.Play.Start",
             "_error 9 NetConnection.Call.Failed",
+            "_error 11 NetConnection.Call.Failed",
             "onStatus 0 NetStream.Pause.Notify",
             "onStatus 0 NetStream.Unpause.Notify",
             "onStatus 0 NetStream.Seek.Notify",
@@ -297,4 +299,12 @@ fn each_step_has_its_time() {
     assert_eq!(session.poll_timeout(), None);
     session.play_granted();
     assert_eq!(session.poll_timeout(), None);
+    // Then it is to close, and what it says meanwhile gives it no more time.
+    let stop = command(Writer::command("deleteStream", 0.0).null().number(1.0));
+    assert!(!session.has_left());
+    let (_, event) = session.handle_bytes(&stop, late(5)).unwrap();
+    assert_eq!(event, Some(Event::End));
+    session.handle_bytes(&stop, late(6)).unwrap();
+    assert!(session.has_left());
+    assert_eq!(session.poll_timeout(), Some(late(5) + PUBLISHER_SILENCE));
 }
