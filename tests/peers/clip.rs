@@ -19,14 +19,21 @@ const MAKE: &str = "ffmpeg -v error -nostdin -y \
 
 /// Makes the clip in `folder`, unless an earlier run has.
 pub(crate) fn make(folder: &Path) -> Outcome {
-    let clip = folder.join("clip.ts");
-    if clip.is_file() {
+    make_file(folder, "clip.ts", MAKE, "new.ts")
+}
+
+/// Makes a file in `folder` by a line that leaves it as `new`, unless an earlier
+/// run has.
+pub(crate) fn make_file(folder: &Path, name: &str, line: &str, new: &str) -> Outcome {
+    let file = folder.join(name);
+    if file.is_file() {
         return Ok(());
     }
-    let stage = Stage::new(folder, "clip").map_err(|why| format!("clip: {why}"))?;
-    stage.output("make", MAKE, Duration::from_secs(60))?;
-    // Renamed when whole, so that a run cut short leaves no half clip.
-    fs::rename(stage.path("new.ts"), &clip).map_err(|why| format!("clip: {why}"))
+    let told = |why: std::io::Error| format!("{name}: {why}");
+    let stage = Stage::new(folder, &format!("make {name}")).map_err(told)?;
+    stage.output("make", line, Duration::from_secs(60))?;
+    // Renamed when whole, so that a run cut short leaves no half file.
+    fs::rename(stage.path(new), &file).map_err(told)
 }
 
 /// Decodes a file from end to end; the decoder must find nothing to say.

@@ -1,15 +1,17 @@
 //! Real programs against the release binaries: ffmpeg, curl, socat, nc,
-//! GStreamer, ping, Chromium, Prometheus and stamp-suite, by the command lines that
+//! GStreamer, VLC, OBS, ping, Chromium, Prometheus and stamp-suite, by the command lines that
 //! people type.
 //!
 //! `cargo test --test peers`, or `tests/run`, which also installs the peers
 //! and builds the binaries. Arguments choose checks: a peer's name, or part of
 //! a check's; `--list` names them all. A check whose peer is absent is
-//! skipped, and fails where `CI` is set, unless it has to be compiled. What a check leaves behind, logs
+//! skipped, and fails where `CI` is set, unless nobody installs it for the checks. What a check leaves behind, logs
 //! and captures, is under `tmp/peers` of the target directory.
 
 mod clip;
 mod demo;
+mod film;
+mod obs;
 mod page;
 mod ping;
 mod program;
@@ -18,12 +20,13 @@ mod publish;
 mod reader;
 mod remux;
 mod remux_flv;
+mod rtmp;
 mod server;
 mod stamp;
 mod subscribe;
 mod ts;
 
-use program::{COMPILED, Outcome, PEERS, Stage};
+use program::{Outcome, PEERS, Stage, UNINSTALLED};
 use std::collections::BTreeMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
@@ -41,6 +44,7 @@ type Check = (&'static str, &'static [&'static str], fn(&Stage) -> Outcome);
 
 const CHECKS: &[Check] = &[
     ("checker: notices what is wrong", &[], |_| ts::notices_what_is_wrong()),
+    ("checker: notices other films", &[], |_| film::notices_what_is_wrong()),
     ("publish: ffmpeg, tcp", &["ffmpeg"], publish::ffmpeg_tcp),
     ("publish: ffmpeg, udp", &["ffmpeg"], publish::ffmpeg_udp),
     ("publish: ffmpeg, http post", &["ffmpeg"], publish::ffmpeg_http_post),
@@ -77,6 +81,16 @@ const CHECKS: &[Check] = &[
     ("remux: ts to flv, audio alone", &["ffmpeg"], remux_flv::audio_alone),
     ("remux: ts to flv, video alone", &["ffmpeg"], remux_flv::video_alone),
     ("remux: ts to flv, h265", &["ffmpeg"], remux_flv::h265),
+    ("rtmp: ffmpeg to ffmpeg", &["ffmpeg"], rtmp::ffmpeg_to_ffmpeg),
+    ("rtmp: ffmpeg to gst", &["ffmpeg", "gst"], rtmp::ffmpeg_to_gst),
+    ("rtmp: ffmpeg to vlc", &["ffmpeg", "vlc"], rtmp::ffmpeg_to_vlc),
+    ("rtmp: gst to ffmpeg", &["ffmpeg", "gst"], rtmp::gst_to_ffmpeg),
+    ("rtmp: ts to ffmpeg", &["ffmpeg"], rtmp::ts_to_ffmpeg),
+    ("rtmp: ts to gst", &["ffmpeg", "gst"], rtmp::ts_to_gst),
+    ("rtmp: ts to vlc", &["ffmpeg", "vlc"], rtmp::ts_to_vlc),
+    ("rtmp: push and pull", &["ffmpeg"], rtmp::push_and_pull),
+    ("rtmp: pull from ffmpeg", &["ffmpeg"], rtmp::pull_from_ffmpeg),
+    ("rtmp: obs", &["obs", "ffmpeg"], obs::publishes),
     ("page: chromium plays it", &["chromium", "ffmpeg"], page::chromium_plays),
     ("ping: beside the system's", &["ping"], ping::beside_the_systems),
     ("metrics: prometheus", &["prometheus", "curl"], prometheus::scrapes),
@@ -108,7 +122,7 @@ fn main() -> ExitCode {
     let there: BTreeMap<&str, bool> =
         PEERS.iter().map(|(peer, probe)| (*peer, program::is_there(probe))).collect();
     if there["ffmpeg"]
-        && let Err(why) = clip::make(&folder)
+        && let Err(why) = clip::make(&folder).and_then(|()| film::make(&folder))
     {
         eprintln!("{why}");
         return ExitCode::FAILURE;
@@ -145,7 +159,7 @@ impl Verdict {
         let (count, line) = match self {
             Self::Passed => (0, format!("ok {name}")),
             Self::Failed(why) => (1, format!("FAILED {name}\n    {why}")),
-            Self::Absent(peer) if strict && !COMPILED.contains(peer) => {
+            Self::Absent(peer) if strict && !UNINSTALLED.contains(peer) => {
                 (1, format!("FAILED {name} ({peer} is absent, and CI is set)"))
             }
             Self::Absent(peer) => (2, format!("skipped {name} ({peer} is absent)")),

@@ -23,18 +23,22 @@ pub(crate) const PEERS: &[(&str, &str)] = &[
     (
         "gst",
         "command -v gst-launch-1.0 && for element in tcpclientsink tcpclientsrc \
-         souphttpclientsink souphttpsrc udpsink udpsrc mpegtsmux tsdemux x264enc avdec_h264; \
+         souphttpclientsink souphttpsrc udpsink udpsrc mpegtsmux tsdemux rtmp2sink rtmp2src \
+         flvmux flvdemux aacparse avenc_aac x264enc avdec_h264; \
          do gst-inspect-1.0 --exists $element || exit 1; done",
     ),
     ("ping", "command -v ping"),
+    ("vlc", "command -v cvlc && { test $(id -u) != 0 || command -v setpriv; }"),
     ("chromium", "command -v chromium && command -v node"),
     ("prometheus", "command -v prometheus && command -v promtool"),
+    ("obs", "command -v obs && command -v Xvfb && command -v dbus-run-session"),
     ("stamp-suite", "command -v stamp-suite"),
 ];
 
-/// Those that no system has a package of, and that take minutes to compile: where
-/// one is absent its checks are skipped, though `CI` is set.
-pub(crate) const COMPILED: &[&str] = &["stamp-suite"];
+/// Those that no run installs: no system has a package of the first, which takes
+/// minutes to compile, and the second brings half a desktop. Where one is absent
+/// its checks are skipped, though `CI` is set.
+pub(crate) const UNINSTALLED: &[&str] = &["stamp-suite", "obs"];
 
 /// Whether a peer's probe succeeds.
 pub(crate) fn is_there(probe: &str) -> bool {
@@ -79,6 +83,11 @@ impl Stage {
         }
         fs::create_dir_all(&folder)?;
         Ok(Self { folder })
+    }
+
+    /// A folder in it, for a second one of what is there once.
+    pub(crate) fn inner(&self, name: &str) -> Outcome<Self> {
+        Self::new(&self.folder, name).map_err(|why| format!("{name}: {why}"))
     }
 
     /// Where the file called `name` is or will be.

@@ -123,6 +123,22 @@ impl Reader {
     }
 }
 
+/// The body of a response.
+pub(crate) fn get(address: &str, target: &str) -> Outcome<String> {
+    let head = format!("GET {target} HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\n\r\n");
+    let mut stream = connect(address)?;
+    let mut body = String::new();
+    stream
+        .write_all(head.as_bytes())
+        .and_then(|()| {
+            let mut stream = BufReader::new(stream);
+            expect(&response_head(&mut stream)?, "http/1.1 200 ")?;
+            stream.read_to_string(&mut body)
+        })
+        .map_err(told(address))?;
+    Ok(body)
+}
+
 fn told(what: &str) -> impl Fn(io::Error) -> String {
     move |why| format!("{what}: {why}")
 }

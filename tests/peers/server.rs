@@ -39,6 +39,8 @@ pub(crate) struct Server {
     pub(crate) udp_in: String,
     /// `127.0.0.1:PORT` that speaks HTTP.
     pub(crate) http: String,
+    /// `127.0.0.1:PORT` that speaks RTMP.
+    pub(crate) rtmp: String,
     /// Keeps what is printed after `ready` flowing.
     _lines: Receiver<String>,
 }
@@ -54,6 +56,7 @@ impl Server {
             format!("tcp://127.0.0.1:0?subscribe={NAME}"),
             format!("udp://127.0.0.1:0?publish={NAME}&timeout=1s"),
             "http://127.0.0.1:0".to_owned(),
+            "rtmp://127.0.0.1:0".to_owned(),
         ];
         let mut args = vec!["--max-lag".to_owned(), "10s".to_owned()];
         // The tests end to end have the default, one shard.
@@ -65,9 +68,9 @@ impl Server {
         args.extend(listeners.into_iter().flat_map(|url| ["--listen".to_owned(), url]));
         args.extend_from_slice(more);
         let (program, addresses, lines) = serve(stage, &args)?;
-        let [tcp_in, tcp_out, udp_in, http] = <[String; 4]>::try_from(addresses)
-            .map_err(|got| format!("server: wanted 4 listening lines, got {got:?}"))?;
-        Ok(Self { program, tcp_in, tcp_out, udp_in, http, _lines: lines })
+        let [tcp_in, tcp_out, udp_in, http, rtmp] = <[String; 5]>::try_from(addresses)
+            .map_err(|got| format!("server: wanted 5 listening lines, got {got:?}"))?;
+        Ok(Self { program, tcp_in, tcp_out, udp_in, http, rtmp, _lines: lines })
     }
 
     /// Asks the server to end, which must take 2 s at most, with status 0.

@@ -6,7 +6,7 @@ use crate::publish::{END, RUN, ffmpeg_tcp_line, same_bytes};
 use crate::reader::Reader;
 use crate::server::{NAME, Server};
 use std::fs;
-use std::net::UdpSocket;
+use std::net::{TcpListener, UdpSocket};
 use std::time::Duration;
 
 /// Coded pictures in four seconds, less what a program may need to start.
@@ -113,14 +113,14 @@ pub(crate) fn push(stage: &Stage) -> Outcome {
 
 /// ffmpeg listening for pushed datagrams; it stops after two seconds of media.
 pub(crate) fn ffmpeg_push(stage: &Stage) -> Outcome {
-    let port = free_udp_port()?;
+    let port = free_port(Protocol::Udp)?;
     let line = format!(
         "ffmpeg -v error -nostdin -y -probesize 200000 \
          -i 'udp://127.0.0.1:{port}?overrun_nonfatal=1&fifo_size=50000&timeout=10000000' \
          -t 2 -c copy -f mpegts got.ts"
     );
     let mut subscriber = Program::start(stage, "subscriber", &line)?;
-    listens(port)?;
+    listens(Protocol::Udp, port)?;
     let server = Server::start(stage, &push_to(port))?;
     publish(stage, &server, 5)?;
     subscriber.succeed(END).map_err(|why| format!("{why}\n    {}", server.last_words()))?;
@@ -131,13 +131,13 @@ pub(crate) fn ffmpeg_push(stage: &Stage) -> Outcome {
 /// GStreamer listening for pushed datagrams, decoding, with a copy of the
 /// bytes. It is told to end, for datagrams have no end.
 pub(crate) fn gst_push(stage: &Stage) -> Outcome {
-    let port = free_udp_port()?;
+    let port = free_port(Protocol::Udp)?;
     let line = format!(
         "exec gst-launch-1.0 -q -e udpsrc address=127.0.0.1 port={port} buffer-size=2000000 \
          ! {DECODE}"
     );
     let mut subscriber = Program::start(stage, "subscriber", &line)?;
-    listens(port)?;
+    listens(Protocol::Udp, port)?;
     let server = Server::start(stage, &push_to(port))?;
     publish(stage, &server, 4)?;
     subscriber.signal("INT");
@@ -177,21 +177,35 @@ fn push_to(port: u16) -> [String; 2] {
     ["--push".to_owned(), format!("udp://127.0.0.1:{port}?stream={NAME}")]
 }
 
-/// A port for a program that can't choose one itself. Another process may take
-/// it first; the check then fails loudly.
-fn free_udp_port() -> Outcome<u16> {
-    UdpSocket::bind("127.0.0.1:0")
-        .and_then(|socket| socket.local_addr())
-        .map(|address| address.port())
-        .map_err(|why| format!("udp: {why}"))
+/// What a port is of.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Protocol {
+    Tcp,
+    Udp,
 }
 
-/// Waits until somebody listens on the UDP port: proc(5), `/proc/net/udp`.
-fn listens(port: u16) -> Outcome {
+/// A port for a program that can't choose one itself. Another process may take
+/// it first; the check then fails loudly.
+pub(crate) fn free_port(protocol: Protocol) -> Outcome<u16> {
+    let at = "127.0.0.1:0";
+    let address = match protocol {
+        Protocol::Tcp => TcpListener::bind(at).and_then(|socket| socket.local_addr()),
+        Protocol::Udp => UdpSocket::bind(at).and_then(|socket| socket.local_addr()),
+    };
+    address.map(|address| address.port()).map_err(|why| format!("{protocol:?}: {why}"))
+}
+
+/// Waits until somebody listens on the port: proc(5), `/proc/net/udp` and
+/// `/proc/net/tcp`.
+pub(crate) fn listens(protocol: Protocol, port: u16) -> Outcome {
     let entry = format!(":{port:04X} ");
-    let what = format!("a listener on UDP port {port}");
+    let what = format!("a listener on {protocol:?} port {port}");
+    let file = match protocol {
+        Protocol::Tcp => "/proc/net/tcp",
+        Protocol::Udp => "/proc/net/udp",
+    };
     until(&what, Duration::from_secs(10), || {
-        let sockets = fs::read_to_string("/proc/net/udp").ok()?;
+        let sockets = fs::read_to_string(file).ok()?;
         let mut locals = sockets.lines().filter_map(|line| line.get(..22));
         locals.any(|local| format!("{local} ").contains(&entry)).then_some(())
     })
