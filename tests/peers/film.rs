@@ -98,6 +98,11 @@ impl Film {
         Self::played(stage, name)
     }
 
+    /// Decoded pictures.
+    pub(crate) fn pictures(&self) -> usize {
+        self.frames[0].len()
+    }
+
     /// It has the payload of every packet of `sent`, at the same times.
     pub(crate) fn same_packets(&self, sent: &Self, from: From) -> Outcome {
         same_units(&self.packets, &sent.packets, from, 0).map_err(self.named("packets"))?;

@@ -5,15 +5,20 @@ use crate::film::{Film, From};
 use crate::program::{Outcome, Program, Stage, until};
 use crate::reader::Reader;
 use crate::server::Server;
+use nearlight::framing::flv::TagHead;
 use std::fs;
 use std::time::Duration;
 
 /// OBS starts, on a busy machine without a graphics card.
 const START: Duration = Duration::from_secs(40);
-/// It ends.
+/// Its stream ends.
 const END: Duration = Duration::from_secs(10);
-/// Bytes at a player: some five seconds of a still picture and AAC of 96 kbit/s.
-const ENOUGH: usize = 70_000;
+/// Bytes of an FLV header and the size of no tag before it.
+const HEADER: usize = 13;
+/// Bytes at a player: some five seconds of 1.1 Mbit/s.
+const ENOUGH: usize = 680_000;
+/// Pictures in them, 30 a second, or more.
+const PICTURES: usize = 120;
 
 /// What OBS would ask for at its first start.
 const GLOBAL: &str = "\
@@ -94,13 +99,17 @@ pub(crate) fn publishes(stage: &Stage) -> Outcome {
     );
     let obs = Program::start(stage, "obs", &line)?;
     readers[0].1.has(ENOUGH, START).map_err(|why| format!("{why}; {}", obs.last_words()))?;
-    obs.signal("INT");
+    // Asked to, it would ask back whether it should stop streaming.
+    drop(obs);
     for (file, reader) in readers {
         let got = reader.finish(END).map_err(|why| told(format!("{file}: {why}")))?;
-        stage.write(file, &got)?;
+        stage.write(file, if file == "got.flv" { whole_tags(&got)? } else { &got })?;
         decodes(stage, file)?;
     }
     let flv = Film::of_file(stage, "flv", "got.flv")?;
+    if flv.pictures() < PICTURES {
+        return Err(format!("{} pictures, not {PICTURES}", flv.pictures()));
+    }
     Film::of_file(stage, "ts", "got.ts")?.same_frames(&flv, From::Start)?;
     server.stop()
 }
@@ -123,6 +132,19 @@ fn settings(stage: &Stage, rtmp: &str) -> Outcome {
             .map_err(|why| format!("{}: {why}", path.display()))?;
     }
     Ok(())
+}
+
+/// FLV up to a tag that was cut off.
+fn whole_tags(bytes: &[u8]) -> Outcome<&[u8]> {
+    let mut at = HEADER;
+    while let Some(head) = bytes.get(at..).and_then(|rest| rest.first_chunk()) {
+        let head = TagHead::parse(head).ok_or("no tag of FLV")?;
+        if at + head.whole() > bytes.len() {
+            break;
+        }
+        at += head.whole();
+    }
+    bytes.get(..at).ok_or_else(|| format!("{} bytes are no FLV", bytes.len()))
 }
 
 /// H.264 and AAC, of which the decoder has nothing to say.
