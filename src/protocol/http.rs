@@ -256,7 +256,8 @@ fn foreign(first: u8) -> Denied {
         ),
         0x03 => (
             Refusal::WrongProtocol,
-            "RTMP on an HTTP port; use the rtmp:// listener's (1935 unless told otherwise)".to_owned(),
+            "RTMP on an HTTP port; use the rtmp:// listener's (1935 unless told otherwise)"
+                .to_owned(),
         ),
         other => (Refusal::BadRequest, format!("byte {other:#04x} begins no HTTP request")),
     }

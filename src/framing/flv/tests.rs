@@ -4,7 +4,7 @@ use super::tag::LOOK_BYTES;
 use super::*;
 use crate::framing::Kind;
 use crate::framing::testing::{Feed, Rng, any_split};
-use crate::limits::{FLV_KEPT_BYTES, FLV_KEPT_TAGS};
+use crate::limits::{FLV_KEPT_BYTES, FLV_KEPT_TAGS, FLV_TAG_BYTES};
 
 const FILE: &[u8] = b"FLV\x01\x05\0\0\0\x09\0\0\0\0";
 /// A file header of ours, of a stream with sound and pictures.
@@ -202,7 +202,7 @@ fn a_lost_boundary_ends_the_publisher_after_what_was_right() {
     assert!(error.to_string().contains("0x2f where FLV tag 14"), "{error}");
     // A file header that turns out to be none.
     assert_eq!(fed(b"FLW").error, Some(FramingError::NoTag { tag: 1, found: b'F' }));
-    let most = crate::limits::FLV_TAG_BYTES - 15;
+    let most = FLV_TAG_BYTES - 15;
     let of_size = |size| {
         let head = TagHead { kind: TagKind::Video, is_filtered: false, size, timestamp: 0 };
         fed(&head.bytes()).error

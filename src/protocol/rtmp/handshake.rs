@@ -50,8 +50,7 @@ impl Handshake {
         let mut used = 0;
         if let (0, Some(version)) = (self.heard, input.first()) {
             if *version != VERSION {
-                let text = format!("RTMP begins with byte 3, not with {version}");
-                return Err((Refusal::WrongProtocol, text));
+                return Err((Refusal::WrongProtocol, foreign(*version)));
             }
             if is_server {
                 hello(out);
@@ -65,5 +64,14 @@ impl Handshake {
         let taken = rest.len().min(Self::END - self.heard);
         self.heard += taken;
         Ok(used + taken)
+    }
+}
+
+/// What to say of a peer whose first byte is not RTMP's.
+fn foreign(first: u8) -> String {
+    match first {
+        0x16 => "TLS on an RTMP port; use rtmp:// instead of rtmps:// or https://".to_owned(),
+        b'A'..=b'Z' => "an HTTP request on an RTMP port; use the http:// listener's".to_owned(),
+        other => format!("RTMP begins with byte 3, not with {other}"),
     }
 }

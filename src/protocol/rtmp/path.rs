@@ -32,7 +32,9 @@ fn understood(app: &str, key: &str, side: Side) -> Result<(Name, Ask), Denied> {
         (_, "") => app.to_owned(),
         _ => format!("{app}/{key}"),
     };
-    let name = Name::parse(&text).map_err(|why| (Refusal::BadName, why))?;
+    // As in the path of an HTTP request, a container's suffix is no part of it.
+    let text = text.strip_suffix(".flv").or_else(|| text.strip_suffix(".ts")).unwrap_or(&text);
+    let name = Name::parse(text).map_err(|why| (Refusal::BadName, why))?;
     let ours: Vec<&str> = app_query
         .split('&')
         .chain(key_query.split('&'))
@@ -60,6 +62,8 @@ mod tests {
             ("live/a", ""),
             ("", "live/a"),
             ("live", "mp4:a"),
+            ("live", "a.flv"),
+            ("live", "a.ts"),
             ("live?bandwidthtest", "a?vhost=x"),
         ] {
             let (name, ask) = read(app, key, Side::Publisher).unwrap();
