@@ -33,12 +33,13 @@ const LIMIT: Duration = Duration::from_secs(20);
 const CLOSE: f64 = 0.5;
 
 /// The ffmpeg that plays a URL or a file and writes `NAME.packets` and
-/// `NAME.frames`, one line each.
+/// `NAME.frames`, one line each; packets before the first key picture too, which it
+/// would leave out.
 pub(crate) fn playing(name: &str, input: &str) -> String {
     let all = "-map 0:v -map 0:a";
     format!(
         "exec ffmpeg -v error -nostdin -y -copyts -i '{input}' \
-         {all} -c copy -f framemd5 {name}.packets \
+         {all} -c copy -copyinkf -f framemd5 {name}.packets \
          {all} -fps_mode passthrough -f framemd5 {name}.frames"
     )
 }
