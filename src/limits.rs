@@ -77,13 +77,18 @@ pub const FLV_TAG_BYTES: usize = RTMP_PUSH_CHUNK_BYTES;
 /// Bytes of an FLV's file header: 9 in version 1, which says how long it is so
 /// that a later one may be longer.
 pub const FLV_HEADER_BYTES: usize = 64 * 1024;
-/// Bytes of an FLV tag that is kept for subscribers who join: sequence headers
-/// have some hundred, and metadata too, unless it lists a file's key pictures,
-/// which means nothing in a live stream.
+/// Bytes of the FLV tags that are kept for subscribers who join, all together:
+/// sequence headers have some hundred, and metadata too, unless it lists a file's
+/// key pictures, which means nothing in a live stream.
 pub const FLV_KEPT_BYTES: usize = 64 * 1024;
 /// Such tags of one stream: metadata, video and audio, and some for each of the
 /// further tracks that enhanced RTMP allows.
 pub const FLV_KEPT_TAGS: usize = 16;
+/// What is copied for join points may be ahead of what came by so many bytes, and
+/// by one copy; then key pictures are passed on without being join points. Ten
+/// and more of real headers, and a publisher of headers and tiny key pictures
+/// costs at most as much memory again as its window.
+pub const FLV_OWED_BYTES: usize = 64 * 1024;
 /// A stream of sound alone can be joined this often: a joiner waits no longer,
 /// and what [`JOIN_POINTS`] hold reaches back ten minutes.
 pub const FLV_SOUND_JOINS: Duration = Duration::from_secs(1);

@@ -5,11 +5,15 @@
 //! player's clock starts there and not when the publisher's did. The metadata is
 //! at 0, as at the start of a file: libavformat takes it for a stream of its own
 //! elsewhere.
+//!
+//! So each join point has a copy of what is kept, and a key picture can be much
+//! smaller than that. No more bytes are copied than have come, but for a few: a
+//! key picture that comes too early is no join point, and the next one is.
 
 use super::tag::{HEAD_BYTES, Role, Slot, TagHead, TagKind, set_timestamp};
 use crate::base::Position;
 use crate::framing::{JoinMark, Marks};
-use crate::limits::{FLV_KEPT_BYTES, FLV_KEPT_TAGS, FLV_SOUND_JOINS, TS_NO_KEY};
+use crate::limits::{FLV_KEPT_BYTES, FLV_KEPT_TAGS, FLV_OWED_BYTES, FLV_SOUND_JOINS, TS_NO_KEY};
 use std::sync::Arc;
 
 /// `FLV`, version 1; its flags; its own size; `PreviousTagSize0`.
@@ -36,6 +40,8 @@ pub(super) struct Joins {
     video_at: u32,
     /// When the newest sound that can be joined at was to be decoded.
     sound_at: Option<u32>,
+    /// Bytes copied for join points, less those of the stream since.
+    owed: usize,
     scratch: Vec<u8>,
 }
 
@@ -74,6 +80,7 @@ impl Joins {
 
     /// The next bytes of the tag at hand, its header included.
     pub(super) fn feed(&mut self, bytes: &[u8]) {
+        self.owed = self.owed.saturating_sub(bytes.len());
         if self.taking.is_some() {
             self.taken.extend_from_slice(bytes);
         }
@@ -91,10 +98,16 @@ impl Joins {
         }
     }
 
-    /// Takes down a tag that replaces one; a large one leaves nothing in its
-    /// place, for what went before is no longer true.
+    /// Takes down a tag that replaces one; one for which there is no room leaves
+    /// nothing in its place, for what went before is no longer true. Metadata
+    /// makes room for headers, without which nothing is seen.
     fn take(&mut self, slot: Slot, head: &TagHead) {
-        if head.whole() > FLV_KEPT_BYTES {
+        let fits =
+            |joins: &Self| head.whole() + joins.bytes(|other| other != slot) <= FLV_KEPT_BYTES;
+        if slot.is_header() && !fits(self) {
+            self.kept.retain(|(other, _)| other.is_header());
+        }
+        if !fits(self) {
             self.kept.retain(|(other, _)| *other != slot);
             return;
         }
@@ -112,12 +125,22 @@ impl Joins {
             && since_sound.is_none_or(|ms| u128::from(ms) >= FLV_SOUND_JOINS.as_millis())
     }
 
+    /// Bytes of the wanted ones of the kept tags.
+    fn bytes(&self, wanted: impl Fn(Slot) -> bool) -> usize {
+        let tags = self.kept.iter().filter(|(slot, _)| wanted(*slot));
+        tags.map(|(_, tag)| tag.len()).sum()
+    }
+
     fn publish(&mut self, position: Position, timestamp: u32, marks: &mut Marks) {
+        if self.owed > FLV_OWED_BYTES {
+            return;
+        }
         let mut header = FILE_HEADER;
         // The first key picture may come before any sound.
         header[FLAGS] = self.flags | self.announced;
         let fresh = self.replay(&header, timestamp, |_| true);
         let resume = self.replay(&[], timestamp, Slot::is_header);
+        self.owed += fresh.len() + resume.len();
         marks.joins.push(JoinMark { position, fresh, resume });
     }
 

@@ -4,7 +4,7 @@ use super::tag::LOOK_BYTES;
 use super::*;
 use crate::framing::Kind;
 use crate::framing::testing::{Feed, Rng, any_split};
-use crate::limits::{FLV_KEPT_BYTES, FLV_KEPT_TAGS, FLV_TAG_BYTES};
+use crate::limits::{FLV_KEPT_BYTES, FLV_KEPT_TAGS, FLV_OWED_BYTES, FLV_TAG_BYTES};
 
 const FILE: &[u8] = b"FLV\x01\x05\0\0\0\x09\0\0\0\0";
 /// A file header of ours, of a stream with sound and pictures.
@@ -278,6 +278,60 @@ fn so_many_tracks_are_kept_and_no_more() {
     let feed = fed(&[&tracks[..], &video(0, AVC_KEY)].concat());
     let tag = video(0, b"\x96\x00hvc1\x00").len();
     assert_eq!(feed.joins[0].resume.len(), FLV_KEPT_TAGS * tag);
+}
+
+/// A sequence header of a track, of so many bytes in all.
+fn track(track: u8, whole: usize) -> Vec<u8> {
+    let mut data = [b"\x96\x00hvc1", &[track][..]].concat();
+    data.resize(whole - HEAD_BYTES - TAIL_BYTES, 0);
+    video(0, &data)
+}
+
+#[test]
+fn what_is_kept_is_bounded_together_and_metadata_makes_room() {
+    let third = FLV_KEPT_BYTES / 3;
+    let tracks: Vec<u8> = (0..16).flat_map(|n| track(n, third)).collect();
+    let feed = fed(&[&tracks[..], &video(0, AVC_KEY)].concat());
+    assert_eq!(*feed.joins[0].resume, tracks[..3 * third]);
+    // One that is replaced takes no room beside its own.
+    let again = [&tracks[..3 * third], &track(1, third), &video(0, AVC_KEY)].concat();
+    assert_eq!(*fed(&again).joins[0].resume, tracks[..3 * third]);
+    let mut listing = METADATA.to_vec();
+    listing.resize(2 * third, 0);
+    let metadata = tag(TagKind::Script, 0, &listing);
+    let stream = [&metadata, &tracks[..2 * third], &metadata, &video(0, AVC_KEY)].concat();
+    let feed = fed(&stream);
+    assert_eq!(
+        *feed.joins[0].fresh,
+        [&b"FLV\x01\x01\0\0\0\x09\0\0\0\0"[..], &tracks[..2 * third]].concat()
+    );
+}
+
+/// Headers that are large and key pictures that are tiny, however far apart, with
+/// headers that change in between and without.
+#[test]
+fn join_points_copy_no_more_than_came() {
+    let large = track(1, FLV_KEPT_BYTES - 1000);
+    for header in [&b""[..], &video(0, AVC_HEADER)] {
+        let mut feed = Feed::bytes(Kind::Flv);
+        feed.receive(&large);
+        for n in 0..4000 {
+            feed.receive(&[header, &video(n * 5000, AVC_KEY)].concat());
+        }
+        assert_eq!(feed.error, None);
+        let copied: usize =
+            feed.joins.iter().map(|join| join.fresh.len() + join.resume.len()).sum();
+        let most = feed.kept.len() + FLV_OWED_BYTES + 2 * FLV_KEPT_BYTES;
+        assert!((2 * large.len()..most).contains(&copied), "{copied} of {}", feed.kept.len());
+        // When enough has come a key picture is a join point again.
+        let joins = feed.joins.len();
+        feed.receive(&video(0, &[AVC_OTHER, &vec![0; 3 * FLV_KEPT_BYTES]].concat()));
+        feed.receive(&video(0, AVC_KEY));
+        assert_eq!(feed.joins.len(), joins + 1);
+    }
+    // Small headers leave hundreds of tiny key pictures in a row what they are.
+    let keys: Vec<u8> = (0..500).flat_map(|n| video(n, AVC_KEY)).collect();
+    assert_eq!(fed(&[headers(0), keys].concat()).joins.len(), 500);
 }
 
 /// Films with bytes changed, lost and doubled, and noise that looks like tags.
