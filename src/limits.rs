@@ -103,6 +103,13 @@ pub const TS_CLOCK_LEAD: Duration = Duration::from_millis(100);
 /// A source's clock that goes on by more than this at once, or back, is another
 /// clock.
 pub const TS_CLOCK_JUMP: Duration = Duration::from_secs(1);
+/// Bytes of the parameter sets that go before each key picture of an MPEG-TS that
+/// we make: real ones have some hundreds, with scaling lists 2,000. A header with
+/// more is not carried over.
+pub const TS_SETS_BYTES: usize = 8 * 1024;
+/// Sets that were put in may be ahead of what came by so many bytes; then key
+/// pictures go without, and nobody is told to begin there.
+pub const TS_OWED_BYTES: usize = 64 * 1024;
 /// Memory for one tag or picture that is kept for the next: more than any but the
 /// largest key pictures need.
 pub const REMUX_SPARE: usize = 1024 * 1024;
@@ -121,7 +128,9 @@ pub const DATAGRAM_MAX: usize = 65_507;
 pub const MEDIA_UNIT_BYTES: usize = 8 * 1024 * 1024;
 /// Parameter sets of one kind; encoders use one, some a few.
 pub const MEDIA_SETS: usize = 16;
-/// Bytes of one parameter set: scaling lists and HRD included, some hundreds.
+/// Bytes of the parameter sets of one kind, all together: scaling lists and HRD
+/// included, one has some hundreds. They are all told again when one changes, and
+/// that takes a packet: 12 KiB of all kinds for 188 bytes are the most.
 pub const MEDIA_SET_BYTES: usize = 4096;
 /// Audio waits for the first picture of its programme for this long ...
 pub const MEDIA_HELD_TIME: Duration = Duration::from_secs(3);

@@ -37,19 +37,28 @@ pub(super) struct Sets {
 }
 
 impl Sets {
-    /// Takes a set up. True if it says something new. One of a kind more than
-    /// is kept drives the oldest out.
+    /// Takes a set up. True if it says something new. What is more than is kept
+    /// of a kind, in sets or in bytes, drives the oldest out.
     pub(super) fn take(&mut self, id: u32, nal: &[u8]) -> bool {
         let old = self.sets.iter().position(|set| set.0 == id);
         let same = old.is_some_and(|at| self.sets[at].1 == nal);
         if same || nal.len() > MEDIA_SET_BYTES {
             return false;
         }
-        match old {
-            Some(at) => drop(self.sets.remove(at)),
-            None if self.sets.len() == MEDIA_SETS => drop(self.sets.remove(0)),
-            None => {}
+        if let Some(at) = old {
+            self.sets.remove(at);
         }
+        let bytes: usize = self.sets.iter().map(|set| set.1.len()).sum();
+        let mut over = (bytes + nal.len()).saturating_sub(MEDIA_SET_BYTES);
+        let mut left = self.sets.len();
+        self.sets.retain(|(_, set)| {
+            let stays = over == 0 && left < MEDIA_SETS;
+            if !stays {
+                over = over.saturating_sub(set.len());
+                left -= 1;
+            }
+            stays
+        });
         self.sets.push((id, nal.to_vec()));
         true
     }
@@ -99,5 +108,12 @@ mod tests {
         }
         assert_eq!(usize::from(sets.count()), MEDIA_SETS);
         assert_eq!(sets.sets.last().map(|set| set.0), Some(99));
+        // In bytes too: the oldest go, as few as have to.
+        let half = [1; MEDIA_SET_BYTES / 2];
+        assert!(sets.take(100, &half) && sets.take(101, &half[2..]));
+        let ids = |sets: &Sets| sets.sets.iter().map(|set| set.0).collect::<Vec<_>>();
+        assert_eq!(ids(&sets), [98, 99, 100, 101]);
+        assert!(sets.take(98, &half[2..]));
+        assert_eq!(ids(&sets), [101, 98]);
     }
 }

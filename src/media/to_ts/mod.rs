@@ -14,11 +14,13 @@ mod tests;
 mod video;
 
 use crate::framing::flv::{Front, HEAD_BYTES, TAIL_BYTES, TagHead};
-use crate::limits::{REMUX_SPARE, TS_CLOCK, TS_CLOCK_JUMP, TS_CLOCK_LEAD, TS_TABLES};
+use crate::limits::{
+    REMUX_SPARE, TS_CLOCK, TS_CLOCK_JUMP, TS_CLOCK_LEAD, TS_OWED_BYTES, TS_TABLES,
+};
 use audio::Aac;
 use packets::{Field, PES_SPACE, Packets, Part, Programme, Times};
 use source::{Content, Foreign, Picture};
-use video::Config;
+use video::{Codec, Config};
 
 /// Units of 90 kHz in a millisecond.
 const UNITS: u64 = 90;
@@ -116,6 +118,8 @@ struct Mux {
     clock_at: Option<u32>,
     /// The next PCR is that of another clock.
     jumped: bool,
+    /// Bytes of parameter sets that were put in, less those of the tags since.
+    owed: usize,
     /// A PES as it is put together.
     unit: Vec<u8>,
 }
@@ -123,14 +127,9 @@ struct Mux {
 impl Mux {
     fn take(&mut self, head: &TagHead, data: &[u8], out: &mut Vec<u8>) {
         let at = head.timestamp;
+        self.owed = self.owed.saturating_sub(head.whole());
         match Content::of(head, data) {
-            Content::VideoHeader(codec, record) => {
-                if let Some(config) = Config::parse(codec, record) {
-                    self.video = Some(config);
-                    let video = Some(codec.stream_type());
-                    self.becomes(Programme { video, ..self.programme });
-                }
-            }
+            Content::VideoHeader(codec, record) => self.video_header(codec, record),
             Content::Picture(picture) => self.picture(at, &picture, out),
             Content::AacHeader(config) => {
                 self.aac = Aac::parse(config);
@@ -163,6 +162,19 @@ impl Mux {
         self.jumped |= self.clock_at.take().is_some();
     }
 
+    /// One that can't be read changes nothing; after one that can't be carried
+    /// over there are no pictures up to the next.
+    fn video_header(&mut self, codec: Codec, record: &[u8]) {
+        let Some(config) = Config::parse(codec, record) else { return };
+        if config.is_too_large() {
+            self.video = None;
+            self.foreign = Some(Foreign::Sets(codec));
+            return;
+        }
+        self.video = Some(config);
+        self.becomes(Programme { video: Some(codec.stream_type()), ..self.programme });
+    }
+
     fn has_sound(&mut self, kind: u8) {
         self.becomes(Programme { audio: Some(kind), ..self.programme });
     }
@@ -190,14 +202,18 @@ impl Mux {
     fn picture(&mut self, at: u32, picture: &Picture<'_>, out: &mut Vec<u8>) {
         self.begin_unit();
         let config = self.video.as_ref().filter(|config| config.codec == picture.codec);
-        let put = |config: &Config| config.put(picture.data, picture.is_key, &mut self.unit);
-        if !config.is_some_and(put) {
+        let may_start = self.owed <= TS_OWED_BYTES;
+        let Some(added) = config
+            .and_then(|config| config.put(picture.data, picture.is_key, may_start, &mut self.unit))
+        else {
             return;
-        }
-        if picture.is_key {
+        };
+        self.owed += added;
+        let starts = picture.is_key && may_start;
+        if starts {
             self.tables_at = None;
         }
-        self.write(Part::Video, at, picture.composition, picture.is_key, out);
+        self.write(Part::Video, at, picture.composition, starts, out);
     }
 
     fn sound(&mut self, at: u32, out: &mut Vec<u8>) {

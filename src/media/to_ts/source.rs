@@ -5,6 +5,7 @@
 
 use super::video::Codec;
 use crate::framing::flv::{Extended, TagHead, TagKind};
+use crate::limits::TS_SETS_BYTES;
 use std::fmt;
 
 /// What a tag brings.
@@ -39,6 +40,8 @@ pub(super) enum Foreign {
     Sound(u8),
     /// AAC of a kind that ADTS can't tell of.
     Aac,
+    /// A header with more parameter sets than can go before each key picture.
+    Sets(Codec),
 }
 
 impl fmt::Display for Foreign {
@@ -48,6 +51,13 @@ impl fmt::Display for Foreign {
             Self::Video(codec) => write!(f, "FLV video codec {codec}"),
             Self::Sound(format) => write!(f, "FLV sound format {format}"),
             Self::Aac => write!(f, "AAC that has no ADTS header"),
+            Self::Sets(codec) => {
+                let name = match codec {
+                    Codec::H264 => "H.264",
+                    Codec::H265 => "H.265",
+                };
+                write!(f, "{name} with more than {TS_SETS_BYTES} bytes of parameter sets")
+            }
         }
     }
 }

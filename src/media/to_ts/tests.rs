@@ -3,7 +3,7 @@
 
 use crate::framing::flv::{TagKind, put_tag};
 use crate::framing::{Container, Framing, Kind, Marks, Transport};
-use crate::limits::{TS_CLOCK, TS_PACKET, TS_TABLES};
+use crate::limits::{TS_CLOCK, TS_OWED_BYTES, TS_PACKET, TS_SETS_BYTES, TS_TABLES};
 use crate::media::Remux;
 use proptest::prelude::*;
 
@@ -425,6 +425,51 @@ fn enhanced_tags_are_the_same_as_those_before_them() {
     let plain_time = plain(TagKind::Video, 0, &[b"\x93avc1", &unit[..]].concat());
     let units = read(&remuxed(&[new[0].clone(), plain_time].concat()));
     assert_eq!(units[0].dts, units[0].pts);
+}
+
+/// A sequence header of H.264 whose sets have so many bytes, start codes included.
+fn avc_of(bytes: usize) -> Vec<u8> {
+    let set = vec![0x67; bytes - 4 - 6];
+    let length = (set.len() as u16).to_be_bytes();
+    let parts = [&AVC[..11], &length[..], &set, b"\x01\0\x02\x68C"];
+    plain(TagKind::Video, 0, &parts.concat())
+}
+
+#[test]
+fn a_header_of_too_many_sets_is_left_out_and_named() {
+    let pictures = [video(0, true, 0, 10), sound(3)].concat();
+    let of = |bytes| {
+        let mut remux = remux();
+        let mut out = Vec::new();
+        let flv = [headers(), avc_of(bytes), pictures.clone()].concat();
+        remux.handle_bytes(&flv, &mut out);
+        let videos = read(&out).iter().filter(|unit| unit.pid == VIDEO).count();
+        (videos, remux.unsupported())
+    };
+    assert_eq!(of(TS_SETS_BYTES), (1, None));
+    let name = "H.264 with more than 8192 bytes of parameter sets";
+    assert_eq!(of(TS_SETS_BYTES + 1), (0, Some(name.to_owned())), "not with the sets before");
+}
+
+/// Tiny key pictures behind as many sets as there may be: those are paid for.
+#[test]
+fn no_more_sets_are_put_in_than_tags_came() {
+    let key = |at| plain(TagKind::Video, at, b"\x17\x01\0\0\0\0\0\0\x02\x65x");
+    let keys: Vec<u8> = (0..7000).flat_map(key).collect();
+    let flv = [avc_of(TS_SETS_BYTES), keys].concat();
+    let ts = remuxed(&flv);
+    let units = read(&ts);
+    assert_eq!(units.len(), 7000);
+    let whole = |unit: &&Pes| unit.data.len() > TS_SETS_BYTES;
+    let starts = units.iter().filter(whole).count();
+    let most = (flv.len() + TS_OWED_BYTES) / TS_SETS_BYTES + 1;
+    assert!((most - 2..=most).contains(&starts), "{starts} of {most}");
+    assert!(units.iter().all(|unit| unit.random_access == whole(&unit)), "or none begins there");
+    assert!(ts.len() <= 12 * flv.len() + 3 * TS_OWED_BYTES, "{} of {}", ts.len(), flv.len());
+    // Pictures of a usual size have theirs.
+    let film: Vec<u8> = (0..50).flat_map(|n| video(n, true, 0, TS_SETS_BYTES)).collect();
+    let units = read(&remuxed(&[avc_of(TS_SETS_BYTES), film].concat()));
+    assert!(units.iter().all(|unit| unit.random_access));
 }
 
 /// A source with bytes changed, lost and doubled.

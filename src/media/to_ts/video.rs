@@ -5,7 +5,7 @@
 //! 8.3.3) and must come before each picture that can be decoded on its own;
 //! those that are in the pictures anyway are left where they are.
 
-use crate::limits::FLV_KEPT_BYTES;
+use crate::limits::TS_SETS_BYTES;
 
 /// What the two codecs have in common.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -108,9 +108,6 @@ impl Config {
     /// Reads an `AVCDecoderConfigurationRecord` or an
     /// `HEVCDecoderConfigurationRecord`; `None`: it is none.
     pub(super) fn parse(codec: Codec, record: &[u8]) -> Option<Self> {
-        if record.len() > FLV_KEPT_BYTES {
-            return None;
-        }
         let mut sets = Vec::new();
         let mut rest = record;
         let length = match codec {
@@ -135,9 +132,21 @@ impl Config {
         Some(Self { codec, length: usize::from(length) + 1, sets })
     }
 
+    /// Whether the sets are too many to go before every key picture.
+    pub(super) fn is_too_large(&self) -> bool {
+        self.sets.len() > TS_SETS_BYTES
+    }
+
     /// Appends a picture as an access unit. `is_key`: its tag says that it can
-    /// be decoded on its own. Answers whether there was anything in it.
-    pub(super) fn put(&self, data: &[u8], is_key: bool, out: &mut Vec<u8>) -> bool {
+    /// be decoded on its own; `may_add`: the sets may go before it. Answers how
+    /// many bytes of sets did; `None`: there was nothing in it.
+    pub(super) fn put(
+        &self,
+        data: &[u8],
+        is_key: bool,
+        may_add: bool,
+        out: &mut Vec<u8>,
+    ) -> Option<usize> {
         let kinds = || self.units(data).filter_map(|unit| Some(self.codec.unit(*unit.first()?)));
         let mut sets = 0;
         let mut needs_sets = is_key;
@@ -148,11 +157,12 @@ impl Config {
                 Unit::Delimiter | Unit::Other => {}
             }
         }
-        let Some(first) = kinds().next() else { return false };
+        let first = kinds().next()?;
         if first != Unit::Delimiter {
             put_unit(self.codec.delimiter(), out);
         }
-        let mut wants_sets = needs_sets && sets != self.codec.all_sets();
+        let adds = may_add && needs_sets && sets != self.codec.all_sets();
+        let mut wants_sets = adds;
         for (n, unit) in self.units(data).enumerate() {
             let is_delimiter = n == 0 && first == Unit::Delimiter;
             if wants_sets && !is_delimiter {
@@ -161,7 +171,7 @@ impl Config {
             }
             put_unit(unit, out);
         }
-        true
+        Some(if adds { self.sets.len() } else { 0 })
     }
 
     /// The units of a picture, up to one that is longer than what is there.
@@ -195,7 +205,7 @@ mod tests {
 
     fn put(config: &Config, data: &[u8], is_key: bool) -> Vec<u8> {
         let mut out = Vec::new();
-        config.put(data, is_key, &mut out);
+        config.put(data, is_key, true, &mut out);
         out
     }
 
@@ -235,7 +245,7 @@ mod tests {
         let aud = [S, b"\x09\xF0"].concat();
         assert_eq!(put(&config, b"\x02\x41z\0\xFF\x41", false), [&aud, S, b"\x41z"].concat());
         for nothing in [&b""[..], b"\0", b"\0\0", b"\x02\x65"] {
-            assert!(!config.put(nothing, true, &mut Vec::new()));
+            assert_eq!(config.put(nothing, true, true, &mut Vec::new()), None);
         }
         for cut in 0..AVC.len() {
             assert_eq!(Config::parse(Codec::H264, &AVC[..cut]), None);
