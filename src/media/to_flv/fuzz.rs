@@ -113,6 +113,53 @@ proptest! {
     }
 }
 
+/// A picture parameter set of this identifier.
+fn pps(id: u16, size: usize, fill: u8) -> Vec<u8> {
+    // Exp-Golomb: as many zeros as bits follow the first one.
+    let code = (id + 1) << (15 - 2 * (id + 1).ilog2());
+    let mut unit = [&[0, 0, 1, 0x68][..], &code.to_be_bytes()].concat();
+    unit.last_mut().into_iter().for_each(|byte| *byte |= 1);
+    unit.resize(3 + size, fill);
+    unit
+}
+
+/// As many sets as are kept, as large as may be, and then pictures of one packet
+/// with a small one that is another each time: all are told again.
+#[test]
+fn sets_that_change_cost_little() {
+    let (count, mut ts) = (2000, Vec::new());
+    let mut muxer = Muxer::default();
+    ts.extend(muxer.tables(&[(H264, VIDEO)]));
+    let time = |n: u64| Some((n * 900, n * 900));
+    let sps = [b"\0\0\x01", SPS].concat();
+    let large: Vec<u8> = (1..16).flat_map(|id| pps(id, MEDIA_SET_BYTES / 16, 0xFF)).collect();
+    ts.extend(muxer.pes(VIDEO, time(0), Length::Unstated, &[sps, large].concat()));
+    for n in 1..=count {
+        let data = [&pps(0, 20, n as u8 | 1)[..], &pps(0, 20, n as u8 & !1 | 2)].concat();
+        let data = [&data[..], b"\0\0\x01\x65x"].concat();
+        let packets = muxer.pes(VIDEO, time(n), Length::Unstated, &data);
+        assert_eq!(packets.len(), 1);
+        ts.extend(packets);
+    }
+    let ts = ts.as_flattened();
+    let flv = in_pieces(ts, &[ts.len()]);
+    let tags = read(&flv);
+    let headers = tags.iter().filter(|tag| tag.kind == 9 && tag.data[1] == 0).count();
+    assert_eq!((headers, pictures(&tags).len()), (count as usize, count as usize));
+    let most = count as usize * (MEDIA_SET_BYTES + 300);
+    assert!(most / 2 < flv.len() && flv.len() < most, "{} of {}", flv.len(), ts.len());
+
+    // Larger ones drive each other out.
+    let mut sets = Vec::new();
+    (1..16).for_each(|id| sets.extend(pps(id, MEDIA_SET_BYTES, 0xFF)));
+    let mut muxer = Muxer::default();
+    let mut ts = muxer.tables(&[(H264, VIDEO)]);
+    let data = [&b"\0\0\x01"[..], SPS, &sets, b"\0\0\x01\x65x"].concat();
+    ts.extend(muxer.pes(VIDEO, time(0), Length::Unstated, &data));
+    let ts = ts.as_flattened();
+    assert!(in_pieces(ts, &[ts.len()]).len() < MEDIA_SET_BYTES + 600);
+}
+
 /// Whole tags with sizes that agree, whatever is in them: damaged frames may
 /// say that they are of any codec.
 fn well_formed(flv: &[u8]) {
