@@ -27,7 +27,7 @@ const RTMP_PORT: &str = "1935";
 /// A URL taken apart, no name looked up.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct DialUrl {
-    /// As given, but for its password.
+    /// As given, but for what may be a secret: [`shown`].
     pub(super) shown: String,
     pub(super) target: Target,
     pub(super) name: Name,
@@ -104,13 +104,7 @@ impl DialUrl {
             via = Via::Http { put: true };
         }
         let (host, port) = whom(place, via, way)?;
-        let shown = match login.and_then(|login| login.split_once(':')) {
-            Some((user, _)) => {
-                let after = rest.rsplit_once(place).map_or("", |(_, after)| after);
-                format!("{scheme}://{user}:***@{place}{after}")
-            }
-            None => text.to_owned(),
-        };
+        let shown = format!("{scheme}://{}", shown(login, place, (path, query), via, way));
         let path = request_path(path, &keys.passed, via)?;
         let login = login.map(|login| read_login(login, via)).transpose()?;
         let Some(name) = keys.name else {
@@ -119,6 +113,37 @@ impl DialUrl {
         let target = Target { via, host, port, path, login };
         Ok(Self { shown, target, name, ask: keys.ask, socket: keys.socket })
     }
+}
+
+/// A URL behind its scheme, without what may be a secret, for it stands in logs:
+/// a password, the key of an RTMP stream, which is all that a publisher needs,
+/// and the values of keys that are the target's, such as tokens.
+fn shown(
+    login: Option<&str>,
+    place: &str,
+    (path, query): (&str, &str),
+    via: Via,
+    way: Way,
+) -> String {
+    let mut shown = match login.and_then(|login| login.split_once(':')) {
+        Some((user, _)) => format!("{user}:***@{place}"),
+        None => login.map_or_else(|| place.to_owned(), |login| format!("{login}@{place}")),
+    };
+    match path.trim_end_matches('/').rsplit_once('/') {
+        Some((app, _)) if via == Via::Rtmp => shown += &format!("{app}/***"),
+        Some(_) | None => shown += path,
+    }
+    let pairs: Vec<String> = query.split('&').map(|pair| shown_pair(pair, via, way)).collect();
+    shown + if query.is_empty() { "" } else { "?" } + &pairs.join("&")
+}
+
+fn shown_pair(pair: &str, via: Via, way: Way) -> String {
+    let key = pair.split('=').next().unwrap_or_default();
+    if pair.is_empty() || is_ours(&key.replace('-', "_"), via, way) {
+        return pair.to_owned();
+    }
+    // One without a value may be a token as it is.
+    if pair.contains('=') { format!("{key}=***") } else { "***".to_owned() }
 }
 
 const fn example(way: Way) -> &'static str {
@@ -297,7 +322,9 @@ mod tests {
         let timeout = Some(Duration::from_secs(3));
         assert_eq!(ask, Ask { timeout, ..Ask::default() });
         assert_eq!(socket.asked().count(), 1);
-        assert_eq!(shown, text);
+        let masked = "http://[::1]:8080/a%20b/c.ts?x=***&stream=live/cam&wait=***&x=***&rcvbuf=1M&\
+                      timeout=3s&%73tream=***&***";
+        assert_eq!(shown, masked);
         // What decides over there is theirs, on a push.
         let push = parsed("http://h/cam?stream=a&framing=lines&join=live&method=put", Way::Push);
         assert_eq!(push.target.path, "/cam?framing=lines");
@@ -318,8 +345,30 @@ mod tests {
         let url = parsed("http://me:p%40ss:w@cam.example/x?stream=a&k=@", Way::Pull);
         assert_eq!(url.target.login.as_deref(), Some("me:p@ss:w"));
         assert_eq!(url.target.host, "cam.example");
-        assert_eq!(url.shown, "http://me:***@cam.example/x?stream=a&k=@");
-        assert_eq!(parsed("http://me@h?stream=a", Way::Pull).target.login.as_deref(), Some("me:"));
+        assert_eq!(url.shown, "http://me:***@cam.example/x?stream=a&k=***");
+        let url = parsed("http://me@h?stream=a", Way::Pull);
+        assert_eq!(url.target.login.as_deref(), Some("me:"));
+        assert_eq!(url.shown, "http://me@h?stream=a");
+    }
+
+    #[test]
+    fn the_key_of_an_rtmp_stream_is_used_and_not_shown() {
+        for (text, app_and_key, shown) in [
+            ("rtmp://h/live2/KEY?stream=a", ("live2", "KEY"), "rtmp://h/live2/***?stream=a"),
+            (
+                "RTMP://h:1936/a/b/KEY?auth=KEY&stream=a&max-lag=1s&KEY",
+                ("a/b", "KEY?auth=KEY&KEY"),
+                "RTMP://h:1936/a/b/***?auth=***&stream=a&max-lag=1s&***",
+            ),
+            ("rtmp://h/app/KEY/?stream=a", ("app/KEY", ""), "rtmp://h/app/***?stream=a"),
+            ("rtmp://h/KEY?stream=a", ("KEY", ""), "rtmp://h/***?stream=a"),
+        ] {
+            for way in [Way::Pull, Way::Push] {
+                let url = parsed(text, way);
+                assert_eq!(url.target.app_and_key(), app_and_key, "{text}");
+                assert_eq!(url.shown, shown, "{text}");
+            }
+        }
     }
 
     #[test]
@@ -360,7 +409,8 @@ mod tests {
             ("https://h/?stream=a", "https:// is not spoken: write http://".into()),
             (
                 "htp://h/?stream=a",
-                "unknown scheme 'htp'; did you mean 'http'?: write tcp:// or http://".into(),
+                "unknown scheme 'htp'; did you mean 'http'?: write tcp://, http:// or rtmp://"
+                    .into(),
             ),
         ] {
             assert_eq!(DialUrl::parse(text, Way::Pull).expect_err(text), expected, "{text}");
