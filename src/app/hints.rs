@@ -1,6 +1,7 @@
 //! Ready-made client lines, for every address of the machine, quoted for a
 //! shell: what to paste next.
 
+use crate::config::shown_path;
 use crate::reactor::plan::{Dial, Push, Service, Via, Way};
 use crate::reactor::site::Site;
 use crate::sys::interfaces;
@@ -32,7 +33,8 @@ pub(super) fn push(push: &Push) {
 /// Logs what a dialer will ask for.
 pub(super) fn dial(dial: &Dial) {
     let Dial { way, target, name, .. } = dial;
-    let (authority, path) = (target.authority(), &target.path);
+    let authority = target.authority();
+    let path = shown_path(&target.path, target.via, |_| false);
     let (verb, method) = match (way, target.via) {
         (Way::Pull, _) => ("pull", "GET"),
         (Way::Push, Via::Http { put: true }) => ("push", "PUT"),

@@ -27,7 +27,7 @@ const RTMP_PORT: &str = "1935";
 /// A URL taken apart, no name looked up.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct DialUrl {
-    /// As given, but for what may be a secret: [`shown`].
+    /// As given, but for what may be a secret.
     pub(super) shown: String,
     pub(super) target: Target,
     pub(super) name: Name,
@@ -93,8 +93,8 @@ impl DialUrl {
         if rest.contains('#') {
             return Err("a fragment ('#') means nothing here; # itself is %23".to_owned());
         }
-        let (place, path) = rest.split_at(rest.find(['/', '?']).unwrap_or(rest.len()));
-        let (path, query) = path.split_once('?').unwrap_or((path, ""));
+        let (place, path_and_query) = rest.split_at(rest.find(['/', '?']).unwrap_or(rest.len()));
+        let (path, query) = path_and_query.split_once('?').unwrap_or((path_and_query, ""));
         let (login, place) = match place.rsplit_once('@') {
             Some((login, place)) => (Some(login), place),
             None => (None, place),
@@ -104,7 +104,14 @@ impl DialUrl {
             via = Via::Http { put: true };
         }
         let (host, port) = whom(place, via, way)?;
-        let shown = format!("{scheme}://{}", shown(login, place, (path, query), via, way));
+        let user = match login.map(|login| login.split_once(':').ok_or(login)) {
+            Some(Ok((user, _))) => format!("{user}:***@"),
+            Some(Err(user)) => format!("{user}@"),
+            None => String::new(),
+        };
+        let is_ours = |key: &str| is_ours(&key.replace('-', "_"), via, way);
+        let shown = shown_path(path_and_query, via, is_ours);
+        let shown = format!("{scheme}://{user}{place}{shown}");
         let path = request_path(path, &keys.passed, via)?;
         let login = login.map(|login| read_login(login, via)).transpose()?;
         let Some(name) = keys.name else {
@@ -115,35 +122,25 @@ impl DialUrl {
     }
 }
 
-/// A URL behind its scheme, without what may be a secret, for it stands in logs:
-/// a password, the key of an RTMP stream, which is all that a publisher needs,
-/// and the values of keys that are the target's, such as tokens.
-fn shown(
-    login: Option<&str>,
-    place: &str,
-    (path, query): (&str, &str),
-    via: Via,
-    way: Way,
-) -> String {
-    let mut shown = match login.and_then(|login| login.split_once(':')) {
-        Some((user, _)) => format!("{user}:***@{place}"),
-        None => login.map_or_else(|| place.to_owned(), |login| format!("{login}@{place}")),
+/// Path and query of a URL without what may be a secret, for they stand in logs:
+/// the key of an RTMP stream, which is all that a publisher needs, and the values
+/// of query keys that are not ours, such as tokens.
+pub(crate) fn shown_path(text: &str, via: Via, is_ours: impl Fn(&str) -> bool) -> String {
+    let (path, query) = text.split_once('?').unwrap_or((text, ""));
+    let path = match path.trim_end_matches('/').rsplit_once('/') {
+        Some((app, _)) if via == Via::Rtmp => format!("{app}/***"),
+        Some(_) | None => path.to_owned(),
     };
-    match path.trim_end_matches('/').rsplit_once('/') {
-        Some((app, _)) if via == Via::Rtmp => shown += &format!("{app}/***"),
-        Some(_) | None => shown += path,
-    }
-    let pairs: Vec<String> = query.split('&').map(|pair| shown_pair(pair, via, way)).collect();
-    shown + if query.is_empty() { "" } else { "?" } + &pairs.join("&")
-}
-
-fn shown_pair(pair: &str, via: Via, way: Way) -> String {
-    let key = pair.split('=').next().unwrap_or_default();
-    if pair.is_empty() || is_ours(&key.replace('-', "_"), via, way) {
-        return pair.to_owned();
-    }
-    // One without a value may be a token as it is.
-    if pair.contains('=') { format!("{key}=***") } else { "***".to_owned() }
+    let shown = |pair: &str| match pair.split_once('=') {
+        _ if pair.is_empty() || is_ours(pair.split('=').next().unwrap_or_default()) => {
+            pair.to_owned()
+        }
+        Some((key, _)) => format!("{key}=***"),
+        // It may be a token as it is.
+        None => "***".to_owned(),
+    };
+    let pairs: Vec<String> = query.split('&').map(shown).collect();
+    path + if query.is_empty() { "" } else { "?" } + &pairs.join("&")
 }
 
 const fn example(way: Way) -> &'static str {

@@ -23,6 +23,7 @@ pub mod url;
 #[cfg(test)]
 mod tests;
 
+pub(crate) use dial::shown_path;
 pub use flags::parse;
 pub use show::{options_json, options_markdown, options_table, run_options};
 

@@ -37,6 +37,7 @@ mod residence;
 mod rtmp;
 #[cfg(feature = "rtmp")]
 mod rtmp_out;
+mod rtmp_faults;
 mod server;
 mod shutdown;
 mod stamp;
