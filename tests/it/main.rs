@@ -36,8 +36,9 @@ mod residence;
 #[cfg(feature = "rtmp")]
 mod rtmp;
 #[cfg(feature = "rtmp")]
-mod rtmp_out;
 mod rtmp_faults;
+#[cfg(feature = "rtmp")]
+mod rtmp_out;
 mod server;
 mod shutdown;
 mod stamp;

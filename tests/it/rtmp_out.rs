@@ -157,7 +157,9 @@ fn what_is_made_of_a_stream_goes_and_takes_its_memory_along() {
         });
         memory.push(server.memory());
     }
-    let (before, after) = (memory[19], memory[39]);
+    // What is kept of a stream is so much time of it: a busy machine makes peaks.
+    let least = |rounds: &[u64]| rounds.iter().copied().min().unwrap_or(0);
+    let (before, after) = (least(&memory[10..20]), least(&memory[30..]));
     assert!(after <= before + 1024, "memory grew: {memory:?}");
 }
 
