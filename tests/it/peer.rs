@@ -114,6 +114,8 @@ impl Peer {
     pub(crate) fn into_tags(mut self) -> Vec<u8> {
         self.until("the stream's end", |peer| peer.is_over);
         self.until_closed();
+        // StreamEOF (event 1) of user control (4), and the status.
+        assert!(self.has_heard(b"\x06\x04\0\0\0\0\0\x01\0\0\0\x01"), "no StreamEOF");
         assert!(self.has_heard(b"NetStream.Play.UnpublishNotify"));
         self.tags
     }
