@@ -64,9 +64,12 @@ pub(crate) fn h265(stage: &Stage) -> Outcome {
     Ok(())
 }
 
+/// What an FLV of H.265 is made of.
+type Parts = (Vec<u8>, Vec<u8>, Vec<(f64, f64)>);
+
 /// The H.265 of an FLV as a byte stream, its decoder configuration record, and
 /// the times of each picture: presentation, decoding.
-fn take_apart(flv: &[u8]) -> Option<(Vec<u8>, Vec<u8>, Vec<(f64, f64)>)> {
+fn take_apart(flv: &[u8]) -> Option<Parts> {
     let (mut annexb, mut record, mut times) = (Vec::new(), Vec::new(), Vec::new());
     let mut rest = flv.get(13..)?;
     while !rest.is_empty() {
