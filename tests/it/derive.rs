@@ -6,7 +6,7 @@ use crate::server::Server;
 use crate::wire::{self, Reply, eventually};
 use nearlight::framing::flv::{HEAD_BYTES, TagHead, TagKind};
 use std::io::Write;
-use std::net::{Shutdown, TcpStream};
+use std::net::Shutdown;
 
 const FILE_BYTES: usize = 13;
 
@@ -33,17 +33,6 @@ fn pictures(flv: &[u8]) -> Vec<(u32, bool)> {
     pictures.map(|(head, data)| (head.timestamp, data[0] >> 4 == 1)).collect()
 }
 
-fn get(server: &Server, path: &str) -> (Reply, TcpStream) {
-    let request = wire::request("GET", path, server.http(), "");
-    let mut socket = wire::sent(server.http(), request.as_bytes());
-    (Reply::read(&mut socket).expect("an answer"), socket)
-}
-
-fn put(server: &Server, path: &str, bytes: &[u8]) -> TcpStream {
-    let request = wire::request("PUT", path, server.http(), "Content-Length: 100000000\r\n");
-    wire::sent(server.http(), &[request.as_bytes(), bytes].concat())
-}
-
 #[test]
 fn mpeg_ts_is_had_as_flv_from_a_key_picture_to_the_end() {
     let server = Server::start(&["tcp://127.0.0.1:0?publish=cam"]);
@@ -53,11 +42,11 @@ fn mpeg_ts_is_had_as_flv_from_a_key_picture_to_the_end() {
         server.stream("cam", "position").is_some_and(|at| at > 0)
             && server.stream("cam", "received_bytes") == Some(film[..30].concat().len() as u64)
     });
-    let (reply, mut first) = get(&server, "/cam.flv?join=last-key");
+    let (reply, mut first) = server.get("/cam.flv?join=last-key");
     assert_eq!((reply.status, reply.field("content-type")), (200, Some("video/x-flv")));
-    let (_, mut second) = get(&server, "/cam.flv?join=last-key");
+    let (_, mut second) = server.get("/cam.flv?join=last-key");
     // The same stream for both, and as it is for who asks for that.
-    let (reply, mut plain) = get(&server, "/cam.ts?join=last-key");
+    let (reply, mut plain) = server.get("/cam.ts?join=last-key");
     assert_eq!(reply.field("content-type"), Some("video/mp2t"));
     server.wait_for_subscribers("cam", 3);
     publisher.write_all(&film[30..].concat()).expect("it is read");
@@ -108,10 +97,10 @@ fn who_asks_before_it_is_known_what_comes_gets_all_of_it() {
 fn a_derived_stream_goes_with_the_last_who_wanted_it_and_is_made_again() {
     let server = Server::start(&[]);
     let film = frames(50);
-    let mut publisher = put(&server, "/cam.ts", &film[..26].concat());
+    let mut publisher = server.put("/cam.ts", &film[..26].concat());
     server.wait_for_stream("cam", true);
     for round in 1..=3 {
-        let (reply, mut viewer) = get(&server, "/cam.flv?join=last-key");
+        let (reply, mut viewer) = server.get("/cam.flv?join=last-key");
         assert_eq!(reply.status, 200);
         assert!(wire::read_exactly(&mut viewer, 1000).starts_with(b"FLV\x01"));
         drop(viewer);
@@ -129,12 +118,12 @@ fn a_derived_stream_goes_with_the_last_who_wanted_it_and_is_made_again() {
 #[test]
 fn what_is_no_container_has_no_flv() {
     let server = Server::start(&[]);
-    let _publisher = put(&server, "/log?framing=lines", b"one\ntwo\n");
+    let _publisher = server.put("/log?framing=lines", b"one\ntwo\n");
     server.wait_for_stream("log", true);
-    let (reply, _socket) = get(&server, "/log.flv");
+    let (reply, _socket) = server.get("/log.flv");
     assert_eq!(reply.status, 404);
     assert_eq!(server.refused("not_found"), 1);
-    assert_eq!(get(&server, "/log.ts?join=live").0.status, 200, "as it is");
+    assert_eq!(server.get("/log.ts?join=live").0.status, 200, "as it is");
 }
 
 #[test]
@@ -157,7 +146,7 @@ fn a_stream_that_is_over_at_once_is_not_missed_by_who_waits_to_hear_what_it_is()
 #[test]
 fn who_waits_to_hear_what_never_comes_is_told_when_the_stream_ends() {
     let server = Server::start(&[]);
-    let publisher = put(&server, "/cam", b"");
+    let publisher = server.put("/cam", b"");
     server.wait_for_stream("cam", true);
     let request = wire::request("GET", "/cam.flv", server.http(), "");
     let mut viewer = wire::sent(server.http(), request.as_bytes());

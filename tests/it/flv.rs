@@ -3,7 +3,7 @@
 
 use crate::server::Server;
 use crate::tags::{FILE, film, greeting, picture, skips, tags};
-use crate::wire::{self, NEVER, Reply, eventually};
+use crate::wire::{self, NEVER, eventually};
 use nearlight::client::{ClientOptions, Event, Subscriber, Target};
 use std::io::{Read, Write};
 use std::net::{Shutdown, TcpStream};
@@ -11,28 +11,16 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::Duration;
 
-fn get(server: &Server, path: &str) -> (Reply, TcpStream) {
-    let request = wire::request("GET", path, server.http(), "");
-    let mut socket = wire::sent(server.http(), request.as_bytes());
-    (Reply::read(&mut socket).expect("an answer"), socket)
-}
-
-/// A publisher over HTTP that has sent `bytes` of a body that goes on.
-fn put(server: &Server, path: &str, bytes: &[u8]) -> TcpStream {
-    let request = wire::request("PUT", path, server.http(), "Content-Length: 100000000\r\n");
-    wire::sent(server.http(), &[request.as_bytes(), bytes].concat())
-}
-
 #[test]
 fn a_late_joiner_starts_with_headers_and_a_key_picture() {
     let server = Server::start(&["tcp://127.0.0.1:0?subscribe=cam"]);
     let film = film(35);
-    let mut publisher = put(&server, "/cam.flv", &[FILE, &film].concat());
+    let mut publisher = server.put("/cam.flv", &[FILE, &film].concat());
     let all = (FILE.len() + film.len()) as u64;
     eventually("all has arrived", || server.stream("cam", "received_bytes") == Some(all));
     let from_key: Vec<u8> = (30..35).flat_map(|n| picture(n, 2000)).collect();
     let expected = [greeting(30 * 40), from_key].concat();
-    let late = ["/cam.flv", "/cam"].map(|path| get(&server, &format!("{path}?join=last-key")));
+    let late = ["/cam.flv", "/cam"].map(|path| server.get(&format!("{path}?join=last-key")));
     let mut raw = wire::connect(server.at(0));
     server.wait_for_subscribers("cam", 3);
     for (reply, mut socket) in late {
@@ -40,7 +28,7 @@ fn a_late_joiner_starts_with_headers_and_a_key_picture() {
         assert_eq!(wire::read_exactly(&mut socket, expected.len()), expected);
     }
     // Who joins at the next tag needs the headers too.
-    let (_, mut live) = get(&server, "/cam.flv?join=live");
+    let (_, mut live) = server.get("/cam.flv?join=live");
     server.wait_for_subscribers("cam", 4);
     let (next, key) = (picture(39, 99), picture(40, 99));
     publisher.write_all(&[&next[..], &key].concat()).expect("it is read");
@@ -71,7 +59,7 @@ fn over_tcp_it_is_told_by_its_signature_and_who_waits_gets_all_tags() {
 fn a_websocket_message_is_one_tag() {
     let server = Server::start(&[]);
     let target: Target = server.url("ws", "/cam.flv?wait=20s").parse().expect("a URL");
-    let publisher = put(&server, "/cam.flv", FILE);
+    let publisher = server.put("/cam.flv", FILE);
     server.wait_for_stream("cam", true);
     let mut viewer = Subscriber::open(&target, &ClientOptions::default(), &NEVER).expect("granted");
     server.wait_for_subscribers("cam", 1);
@@ -95,7 +83,7 @@ fn a_websocket_message_is_one_tag() {
 #[test]
 fn a_lost_boundary_ends_the_publisher_and_the_log_says_where() {
     let server = Server::start(&[]);
-    let mut publisher = put(&server, "/cam.flv", &[&film(2)[..], b"\x47garbage"].concat());
+    let mut publisher = server.put("/cam.flv", &[&film(2)[..], b"\x47garbage"].concat());
     wire::wait_for_close(&mut publisher);
     server.wait_for_log("0x47 where FLV tag 8 begins");
     assert_eq!(server.refused("bad_frame"), 1);
@@ -127,7 +115,7 @@ fn who_is_too_slow_goes_on_with_sequence_headers_at_a_key_picture() {
     let server = Server::start(&[subscribe]);
     let mut viewer = wire::connect_small(server.at(0), Some(32 << 10));
     eventually("it is accepted", || server.connections() == 1);
-    let publisher = put(&server, "/cam.flv", &[FILE, &film(0)].concat());
+    let publisher = server.put("/cam.flv", &[FILE, &film(0)].concat());
     let stop = AtomicBool::new(false);
     let got = thread::scope(|scope| {
         scope.spawn(|| publish_on(publisher, &stop));

@@ -11,18 +11,12 @@ use nearlight::client::{ClientOptions, Event, Subscriber, Target};
 use nearlight::framing::flv::{HEAD_BYTES, TagHead, TagKind};
 use nearlight::protocol::rtmp::Purpose;
 use std::io::Write;
-use std::net::{Shutdown, TcpStream};
+use std::net::Shutdown;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::Duration;
 
 const RTMP: &str = "rtmp://127.0.0.1:0?wait=20s&max_lag=20s";
-
-fn get(server: &Server, path: &str) -> (Reply, TcpStream) {
-    let request = wire::request("GET", path, server.http(), "");
-    let mut socket = wire::sent(server.http(), request.as_bytes());
-    (Reply::read(&mut socket).expect("an answer"), socket)
-}
 
 /// The clip's tags, `later` ms later.
 fn clip(later: u32) -> Vec<u8> {
@@ -135,7 +129,7 @@ fn what_is_made_of_a_stream_goes_and_takes_its_memory_along() {
         let before = made();
         let mut viewers = vec![wire::connect(server.at(1))];
         viewers.extend(["", ".ts", ".flv"].map(|kind| {
-            let (reply, socket) = get(&server, &format!("/live/cam{kind}?join=last-key"));
+            let (reply, socket) = server.get(&format!("/live/cam{kind}?join=last-key"));
             assert_eq!(reply.status, 200);
             socket
         }));
@@ -164,7 +158,7 @@ fn mpeg_ts_is_played_over_rtmp_as_it_is_had_as_flv() {
     let film = frames(50);
     let mut publisher = wire::sent(server.at(1), &film[..26].concat());
     player.until("it may play", |player| player.is_granted);
-    let (reply, mut viewer) = get(&server, "/live/cam.flv?wait=10s&join=last-key");
+    let (reply, mut viewer) = server.get("/live/cam.flv?wait=10s&join=last-key");
     assert_eq!(reply.field("content-type"), Some("video/x-flv"));
     let mut late = Peer::plays(server.at(0), "live/cam?join=last-key");
     server.wait_for_subscribers("live/cam", 3);

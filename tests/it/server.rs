@@ -133,6 +133,19 @@ impl Server {
         format!("{scheme}://{}{path}", self.http())
     }
 
+    /// The answer to a GET, and what follows it.
+    pub(crate) fn get(&self, path: &str) -> (Reply, TcpStream) {
+        let request = wire::request("GET", path, self.http(), "");
+        let mut socket = wire::sent(self.http(), request.as_bytes());
+        (Reply::read(&mut socket).expect("an answer"), socket)
+    }
+
+    /// A publisher over HTTP that has sent `bytes` of a body that goes on.
+    pub(crate) fn put(&self, path: &str, bytes: &[u8]) -> TcpStream {
+        let request = wire::request("PUT", path, self.http(), "Content-Length: 100000000\r\n");
+        wire::sent(self.http(), &[request.as_bytes(), bytes].concat())
+    }
+
     pub(crate) fn pid(&self) -> u32 {
         self.child.id()
     }
