@@ -270,7 +270,7 @@ fn listen<S: Socket>(conn: &mut Conn<S>, turn: &mut Turn, sites: &Sites) -> io::
         let lost = is_lost(conn, len, turn, sites);
         return Ok(if lost { Read::Drop } else { Read::More });
     };
-    let (words, ends) = hear(inbound, &turn.scratch[..len]);
+    let (words, ends) = hear(inbound, &turn.scratch[..len], |_| None);
     if !words.is_empty() {
         conn.queue(&words);
     }
@@ -284,8 +284,13 @@ fn listen<S: Socket>(conn: &mut Conn<S>, turn: &mut Turn, sites: &Sites) -> io::
     Ok(Read::More)
 }
 
-/// Our answers to what a WebSocket says, and whether it is to end then.
-fn hear(inbound: &mut Inbound, mut said: &[u8]) -> (Vec<u8>, bool) {
+/// Our answers to what a WebSocket says, and whether it is to end then; `reply` is
+/// what is answered to a text.
+pub(super) fn hear(
+    inbound: &mut Inbound,
+    mut said: &[u8],
+    reply: impl Fn(&[u8]) -> Option<Vec<u8>>,
+) -> (Vec<u8>, bool) {
     let mut words = Vec::new();
     while !said.is_empty() {
         let (used, event) = match inbound.handle_bytes(said) {
@@ -297,12 +302,15 @@ fn hear(inbound: &mut Inbound, mut said: &[u8]) -> (Vec<u8>, bool) {
         };
         said = &said[used..];
         match event {
+            Some(websocket::Event::Text(text)) => {
+                words.extend(reply(text.as_slice()).unwrap_or_default());
+            }
             Some(websocket::Event::Ping(payload)) => words.extend(websocket::pong(&payload)),
             Some(websocket::Event::Close(code)) => {
                 words.extend(websocket::close_frame(code.unwrap_or(websocket::NORMAL)));
                 return (words, true);
             }
-            Some(websocket::Event::Text(_)) | None => {}
+            None => {}
         }
     }
     (words, false)

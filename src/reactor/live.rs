@@ -4,13 +4,13 @@
 
 use super::close;
 use super::conn::{Conn, Role};
-use super::ingest::Read;
+use super::ingest::{self, Read};
 use super::office::{Errand, Viewer};
 use super::session::Desk;
 use super::slab::{Key, Slab};
 use super::turn::Turn;
 use crate::limits::QUEUED_BYTES;
-use crate::protocol::websocket::{self, Event, Inbound};
+use crate::protocol::websocket;
 use crate::protocol::{Name, Refusal, response};
 use crate::sys::socket::Socket;
 use std::io;
@@ -86,7 +86,8 @@ pub(super) fn listen<S: Socket>(conn: &mut Conn<S>, turn: &mut Turn) -> io::Resu
     let received = turn.now.as_nanos() / 1000;
     let Role::Viewer(inbound) = &mut conn.role else { return Ok(Read::Drop) };
     let now = || (turn.clock)().as_nanos() / 1000;
-    let (words, ends) = hear(inbound, &turn.scratch[..len], received, now);
+    let (words, ends) =
+        ingest::hear(inbound, &turn.scratch[..len], |text| pong(text, received, now));
     conn.queue(&words);
     if conn.queued() > QUEUED_BYTES {
         return Ok(Read::Drop);
@@ -95,42 +96,12 @@ pub(super) fn listen<S: Socket>(conn: &mut Conn<S>, turn: &mut Turn) -> io::Resu
     Ok(if ends { Read::Finish } else { Read::More })
 }
 
-/// Our answers to what a page says, and whether it is to end then. `received` and
-/// `now` are the monotonic clock's, in microseconds: script is exact to 2^53.
-fn hear(
-    inbound: &mut Inbound,
-    mut said: &[u8],
-    received: u64,
-    now: impl Fn() -> u64,
-) -> (Vec<u8>, bool) {
-    let mut words = Vec::new();
-    while !said.is_empty() {
-        let (used, event) = match inbound.handle_bytes(said) {
-            Ok(answer) => answer,
-            Err(code) => {
-                words.extend(websocket::close_frame(code));
-                return (words, true);
-            }
-        };
-        said = &said[used..];
-        match event {
-            Some(Event::Text(text)) => {
-                if let Some(ping) = ping(text.as_slice()) {
-                    let sent = now();
-                    words.extend(websocket::text(&format!(
-                        "{{\"pong\":{ping},\"received_us\":{received},\"sent_us\":{sent}}}"
-                    )));
-                }
-            }
-            Some(Event::Ping(payload)) => words.extend(websocket::pong(&payload)),
-            Some(Event::Close(code)) => {
-                words.extend(websocket::close_frame(code.unwrap_or(websocket::NORMAL)));
-                return (words, true);
-            }
-            None => {}
-        }
-    }
-    (words, false)
+/// What is answered to a ping. `received` and `sent` are the monotonic clock's, in
+/// microseconds: script is exact to 2^53.
+fn pong(text: &[u8], received: u64, sent: impl Fn() -> u64) -> Option<Vec<u8>> {
+    let (ping, sent) = (ping(text)?, sent());
+    let text = format!("{{\"pong\":{ping},\"received_us\":{received},\"sent_us\":{sent}}}");
+    Some(websocket::text(&text))
 }
 
 /// The number of `{"ping":NUMBER}`; whatever else a page says is passed over.

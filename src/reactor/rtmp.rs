@@ -237,6 +237,10 @@ impl Desk<'_> {
                     Read::Drop
                 }
                 Heard::Broken(why, text) => self.refuse(conn, why, &text),
+                // It has a stream already; a second one is not for this connection.
+                Heard::Publish(..) | Heard::Play(..) if !matches!(conn.role, Role::Rtmp) => {
+                    Read::More
+                }
                 Heard::Publish(name, ask) => self.publish_rtmp(key, conn, name, &ask),
                 Heard::Play(name, ask) => self.play_rtmp(key, conn, name, &ask),
             };
@@ -278,10 +282,6 @@ impl Desk<'_> {
         name: Name,
         ask: &Ask,
     ) -> Read {
-        if !matches!(conn.role, Role::Rtmp) {
-            // It has a stream already; a second one is not for this connection.
-            return Read::More;
-        }
         let settings = self.sites.list[conn.site()].settings.lowered(ask);
         let claiming = Claiming {
             name,
@@ -305,9 +305,6 @@ impl Desk<'_> {
         name: Name,
         ask: &Ask,
     ) -> Read {
-        if !matches!(conn.role, Role::Rtmp) {
-            return Read::More;
-        }
         let settings = self.sites.list[conn.site()].settings.lowered(ask);
         let awaiting = Awaiting {
             name,
